@@ -1,0 +1,9 @@
+"""Shared test setup: one thread and fixed seeds, so that figures repeat."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _repeatable() -> None:
+    torch.manual_seed(0)
