@@ -1,0 +1,58 @@
+"""What tracing a model leaves behind, as plain data: groups, and the calls that the cost of the model is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from physprune_pl.channels import ChannelGroup, LeftWhole
+
+
+@dataclass(frozen=True)
+class MixingCall:
+    """One call that multiplies channels with a weight: a convolution or a linear layer, at the shapes of the trace.
+
+    The call costs ``positions * prod(shape of the weight)`` multiply-adds for one sample, so after a cut
+    ``positions * prod(kept sizes of the weight)``. A weight that is called twice has two of these.
+
+    Attributes:
+        weight: path of the weight in the traced model.
+        output_dim: dimension of the weight that holds the output channels.
+        input_dim: dimension of the weight that holds the input channels (of one conv group).
+        positions: how often the whole weight is applied to one sample (output pixels of a convolution, input pixels
+            of a transposed one, tokens of a linear layer).
+        dims: dimensions of the weight whose sizes are multiplied, None for all of them. An attention product costs
+            ``positions * heads * head size``, the size of one dimension of its output projection.
+    """
+
+    weight: str
+    output_dim: int
+    input_dim: int
+    positions: int
+    dims: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A model as pruning sees it.
+
+    Attributes:
+        groups: channels that can be removed, by group.
+        left_whole: modules that are never cut, with the reason.
+        calls: every call that costs multiply-adds and changes with a cut.
+        seconds: wall time of the trace.
+        shapes: shape of every parameter and buffer; a tensor under several names appears once, under its first.
+        parameters: names of the parameters that were used while tracing.
+        notes: what the user should know about the trace.
+        fixed_macs: multiply-adds of one sample that no entry of ``calls`` covers.
+        buffers: names in ``shapes`` that are buffers.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    left_whole: tuple[LeftWhole, ...]
+    calls: tuple[MixingCall, ...]
+    seconds: float
+    shapes: dict[str, tuple[int, ...]]
+    parameters: frozenset[str]
+    notes: tuple[str, ...]
+    fixed_macs: int
+    buffers: frozenset[str]
