@@ -1,0 +1,62 @@
+# Everything a newcomer needs; `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first interpreter that really starts and is new enough (a name on the PATH may be an empty shim).
+FIND_PYTHON = for name in python3.11 python3.12 python3; do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit 0; fi; \
+	done; echo "no Python 3.11 or newer found: set PYTHON=/path/to/python" >&2; exit 1
+PYTHON ?= $(shell $(FIND_PYTHON))
+
+BIN := .venv/bin
+LOWEST := .venv-lowest/bin
+DEMO_DIR := runs/demo
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' \
+	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -n "$(PYTHON)"
+	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,dev]'
+	touch $@
+
+.PHONY: install
+install: .venv/.installed ## make .venv and install the package with pinned versions
+
+.PHONY: lint
+lint: .venv/.installed ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+.PHONY: test
+test: lint ## lint, types and the quick tests (.ci/run calls this)
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+.PHONY: test-all
+test-all: lint ## lint, types and every test, the slow ones too
+	$(BIN)/python -m pytest -q
+
+.PHONY: demo
+demo: .venv/.installed ## prune a ResNet-56 on handwritten digits, under 5 minutes on 2 cores
+	$(BIN)/python train.py experiment=demo force=exponential model=resnet56 hydra.run.dir=$(DEMO_DIR)
+	@echo "report:   $(DEMO_DIR)/report.md and $(DEMO_DIR)/report.json"
+	@echo "pictures: $$(ls $(DEMO_DIR)/*.png | tr '\n' ' ')"
+
+.venv-lowest/.installed: pyproject.toml constraints-lowest.txt
+	test -n "$(PYTHON)"
+	test -x $(LOWEST)/python || "$(PYTHON)" -m venv .venv-lowest
+	$(LOWEST)/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[experiments,dev]'
+	touch $@
+
+.PHONY: lowest
+lowest: .venv-lowest/.installed ## the tests with the lowest versions that pyproject.toml allows
+	$(LOWEST)/python -m pytest -q -m 'not slow'
+
+.PHONY: clean
+clean: ## remove the environments, caches and runs
+	rm -rf .venv .venv-lowest runs multirun build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
