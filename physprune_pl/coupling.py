@@ -1,0 +1,173 @@
+"""Turns the evidence of probing into groups: slots that carry one channel are one channel of one group."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from physprune_pl.channels import ChannelGroup, LeftWhole, Role, Slice
+from physprune_pl.evidence import Evidence
+from physprune_pl.probing import Family
+
+Indices = npt.NDArray[np.int64]
+
+
+def connected(size: int, one: Indices, other: Indices) -> Indices:
+    """Return for every node the smallest node it is connected with, directly or not.
+
+    >>> connected(5, np.array([0, 3]), np.array([1, 4])).tolist()
+    [0, 0, 2, 3, 3]
+    """
+    label = np.arange(size, dtype=np.int64)
+    while True:
+        lowest = np.minimum(label[one], label[other])
+        before = label.copy()
+        # Roots are lowered too, so that a whole component follows at once.
+        for ends in (one, other):
+            np.minimum.at(label, before[ends], lowest)
+            np.minimum.at(label, ends, lowest)
+        label = label[label]
+        if np.array_equal(label, before):
+            return label
+
+
+@dataclass
+class SlotSpace:
+    """Numbers all slots of all families consecutively."""
+
+    families: list[Family]
+    offsets: dict[Family, int]
+    size: int
+
+    @classmethod
+    def of(cls, sizes: Mapping[Family, int]) -> SlotSpace:
+        """Lay out families one after the other."""
+        offsets, size = {}, 0
+        for family, length in sizes.items():
+            offsets[family] = size
+            size += length
+        return cls(list(sizes), offsets, size)
+
+
+def find_groups(
+    evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]
+) -> tuple[list[ChannelGroup], list[LeftWhole]]:
+    """Return the candidate groups in call order and the sources that stay whole, with the reason."""
+    return _Coupling(evidence, parameters, buffers).result()
+
+
+class _Coupling:
+    def __init__(self, evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> None:
+        self.evidence, self.known, self.buffers = evidence, parameters | buffers, buffers
+        self.space = SlotSpace.of(evidence.sizes)
+        self.root = self._components()
+        self.reasons = self._reasons()
+        self.reading = {int(r) for family in evidence.readers for r in self._roots(family)}
+        self.producing = {int(r) for family in evidence.sources for r in self._roots(family)}
+        self.members = self._members()
+
+    def _slots(self, family: Family, index: object = None) -> Indices:
+        offset, size = self.space.offsets[family], self.evidence.sizes[family]
+        return offset + (np.arange(size, dtype=np.int64) if index is None else np.asarray(index, dtype=np.int64))
+
+    def _roots(self, family: Family) -> Indices:
+        return self.root[self._slots(family)]
+
+    def _components(self) -> Indices:
+        empty = [np.zeros(0, dtype=np.int64)]
+        links = [(self._slots(a, i), self._slots(b, j)) for a, i, b, j in self.evidence.links]
+        one = np.concatenate([pair[0] for pair in links] or empty)
+        other = np.concatenate([pair[1] for pair in links] or empty)
+        return connected(self.space.size, one, other)
+
+    def _reasons(self) -> dict[int, str]:
+        reasons: dict[int, str] = {}
+        for family, index, reason in self.evidence.blocked:
+            for root in self.root[self._slots(family, index)]:
+                reasons.setdefault(int(root), reason)
+        return reasons
+
+    def _members(self) -> dict[int, dict[Family, list[int]]]:
+        """Root of every removable channel -> the slots it consists of."""
+        wanted = (self.reading & self.producing) - set(self.reasons)
+        members: dict[int, dict[Family, list[int]]] = {}
+        for family in self.space.families:
+            if family[1] < 0 or family[0] not in self.known:
+                continue
+            for index, root in enumerate(self._roots(family).tolist()):
+                if root in wanted:
+                    members.setdefault(root, {}).setdefault(family, []).append(index)
+        return members
+
+    def result(self) -> tuple[list[ChannelGroup], list[LeftWhole]]:
+        groups = [self._group(roots) for roots in self._clusters() if self._plural(roots)]
+        return _unique(groups), self._left_whole()
+
+    def _plural(self, roots: list[int]) -> bool:
+        if len(roots) < 2:
+            self.reasons.update(dict.fromkeys(roots, "its channels are tied into one"))
+        return len(roots) > 1
+
+    def _clusters(self) -> list[list[int]]:
+        """Collect channels that share a producer, in the order in which they are produced."""
+        order = {family: place for place, family in enumerate(self.evidence.sources)}
+        places = {
+            root: sorted((order[family], slots[family][0]) for family in slots if family in order)
+            for root, slots in self.members.items()
+        }
+        edges = [(ends[0][0], place) for ends in places.values() for place, _ in ends]
+        one, other = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
+        cluster = connected(len(order), one, other)
+        clusters: dict[int, list[int]] = defaultdict(list)
+        for root in sorted(places, key=places.__getitem__):
+            clusters[int(cluster[places[root][0][0]])].append(root)
+        return list(clusters.values())
+
+    def _group(self, roots: list[int]) -> ChannelGroup:
+        families = {family for root in roots for family in self.members[root]}
+        first = next(family for family in self.evidence.sources if family in families)
+        slices = []
+        for family in sorted(families, key=self.space.offsets.__getitem__):
+            pairs = [
+                (index, channel) for channel, root in enumerate(roots) for index in self.members[root].get(family, ())
+            ]
+            index, channel = zip(*sorted(pairs), strict=True)
+            slices.append(Slice(family[0], family[1], index, channel, self._role(family)))
+        exact = not families & self.evidence.inexact
+        return ChannelGroup(_module_of(first[0]), len(roots), tuple(slices), exact)
+
+    def _role(self, family: Family) -> Role:
+        if family[0] in self.buffers:
+            return "buffer"
+        if family in self.evidence.sources:
+            return "filter"
+        return "consumer" if family in self.evidence.readers else "carrier"
+
+    def _left_whole(self) -> list[LeftWhole]:
+        whole = {name: "attention, recurrent cells and the like are left whole" for name in self.evidence.opaque}
+        for family in self.evidence.sources:
+            missing = [root for root in self._roots(family).tolist() if self.members.get(root) is None]
+            missing += [root for root in self._roots(family).tolist() if root in self.reasons]
+            if missing:
+                reason = next((self.reasons[root] for root in missing if root in self.reasons), None)
+                whole.setdefault(_module_of(family[0]), reason or "nothing was seen to read its channels")
+        return [LeftWhole(name, reason) for name, reason in whole.items()]
+
+
+def _unique(groups: list[ChannelGroup]) -> list[ChannelGroup]:
+    """Number groups that start at the same module: their names are keys."""
+    counts: dict[str, int] = defaultdict(int)
+    result = []
+    for group in groups:
+        counts[group.name] += 1
+        name = group.name if counts[group.name] == 1 else f"{group.name}#{counts[group.name]}"
+        result.append(ChannelGroup(name, group.size, group.slices, group.exact))
+    return result
+
+
+def _module_of(name: str) -> str:
+    return name.rpartition(".")[0] or name

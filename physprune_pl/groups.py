@@ -1,0 +1,114 @@
+"""Tracing: from a model and an example input to the groups of channels that can be removed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from physprune_pl.channels import ChannelGroup
+from physprune_pl.coupling import find_groups
+from physprune_pl.evidence import Evidence, collect
+from physprune_pl.isolation import Example, untouched
+from physprune_pl.measure import count_macs
+from physprune_pl.probing import Mixing, named_tensors
+from physprune_pl.tracing_types import MixingCall, Trace
+from physprune_pl.verification import Verifier
+
+
+def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -> Trace:
+    """Find the channels that a model's structure couples, by running it with tainted channels.
+
+    The model is run many times on one or two samples, in eval and in train mode; its parameters, buffers, modes and
+    the global random generators are as before afterwards.
+
+    Args:
+        model: any module; a compiled one is traced as the module it was made from.
+        example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
+        ignore: names or regular expressions of modules whose output channels stay whole.
+
+    Returns:
+        The groups, what stays whole and why, and what every call costs.
+
+    Raises:
+        TypeError: ``example_input`` is of another type.
+        ValueError: the model does not run on ``example_input``, or an entry of ``ignore`` matches no module.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> [(group.name, group.size) for group in trace(net, torch.zeros(1, 4)).groups]
+        [('0', 3)]
+    """
+    start = time.perf_counter()
+    model = getattr(model, "_orig_mod", model)
+    example = Example.of(example_input).to(model)
+    ignored = _ignored(model, ignore)
+    with untouched(model) as buffers:
+        example = _runnable(model, example)
+        buffers.restore()
+        evidence, notes = collect(model, example, buffers)
+        for family in evidence.sources:
+            if family[0].rpartition(".")[0] in ignored:
+                evidence.block(family, "ignored by the user")
+        found = _assemble(model, evidence, notes, _macs(model, example))
+        verified = Verifier(model, example, found).verify()
+    return replace(verified, seconds=time.perf_counter() - start)
+
+
+def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs: int) -> Trace:
+    tensors = named_tensors(model)
+    buffers = frozenset(dict(model.named_buffers()))
+    groups, whole = find_groups(evidence, frozenset(tensors) - buffers, buffers)
+    calls = tuple(_call(mixing) for mixing in evidence.mixings if mixing.positions)
+    return Trace(
+        groups=tuple(groups),
+        left_whole=tuple(whole),
+        calls=calls,
+        seconds=0.0,
+        shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        parameters=frozenset(evidence.used - buffers),
+        notes=notes,
+        fixed_macs=macs - sum(call.positions * tensors[call.weight].numel() for call in calls),
+        buffers=buffers,
+    )
+
+
+def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
+    """Return the groups of channels of a model that can be removed, see :func:`trace`."""
+    return list(trace(model, example_input).groups)
+
+
+def _macs(model: nn.Module, example: Example) -> int:
+    return count_macs(model, dict(example.kwargs) if example.kwargs else example.args)
+
+
+def _call(mixing: Mixing) -> MixingCall:
+    return MixingCall(mixing.weight, mixing.output_dim, mixing.input_dim, mixing.positions)
+
+
+def _runnable(model: nn.Module, example: Example) -> Example:
+    """Return the example cut to one sample where the model accepts that, else as it is."""
+    model.eval()
+    try:
+        example.sized(1).run(model)
+    except Exception as first:  # any error of the user's model ends here, with its own text
+        raise ValueError(
+            f"example_input: the model does not run on it ({type(first).__name__}: {first}); expected inputs as the "
+            "model's forward takes them, the batch first"
+        ) from first
+    return example
+
+
+def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:
+    names = [name for name, _ in model.named_modules()]
+    result: set[str] = set()
+    for pattern in ignore:
+        found = {name for name in names if name == pattern or re.fullmatch(pattern, name)}
+        if not found:
+            raise ValueError(f"ignore: expected names or regular expressions of modules, got {pattern!r}: no match")
+        result |= {name for name in names if any(name == top or name.startswith(f"{top}.") for top in found)}
+    return result

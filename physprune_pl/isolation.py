@@ -1,0 +1,156 @@
+"""Running somebody's model without leaving a mark: modes, buffers, random generators and switches are put back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Example:
+    """Arguments a model is run with; the first dimension of every tensor is the batch.
+
+    >>> Example.of({"x": torch.ones(4, 3)}).sized(2).kwargs["x"].shape
+    torch.Size([2, 3])
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, example_input: object) -> Example:
+        """Read an example input: a tensor, a tuple or list of positional arguments, or a dict of keywords.
+
+        Raises:
+            TypeError: the example input is anything else.
+        """
+        if isinstance(example_input, Example):
+            return example_input
+        if isinstance(example_input, Tensor):
+            return cls((example_input,))
+        if isinstance(example_input, tuple | list):
+            return cls(tuple(example_input))
+        if isinstance(example_input, Mapping):
+            return cls((), dict(example_input))
+        raise TypeError(
+            "example_input: expected a tensor, a tuple of positional arguments or a dict of keyword arguments, "
+            f"got {type(example_input).__name__}"
+        )
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Example:
+        """Return the example with every tensor changed."""
+        args, kwargs = torch.utils._pytree.tree_map(
+            lambda value: change(value) if isinstance(value, Tensor) else value, (self.args, dict(self.kwargs))
+        )
+        return Example(args, kwargs)
+
+    def sized(self, batch: int) -> Example:
+        """Return the example with ``batch`` samples: the first ones, repeated where there are too few."""
+
+        def resize(tensor: Tensor) -> Tensor:
+            if tensor.dim() == 0 or tensor.shape[0] == 0:
+                return tensor
+            repeats = -(-batch // tensor.shape[0])
+            return tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:batch]
+
+        return self.map(resize)
+
+    def to(self, like: nn.Module) -> Example:
+        """Return the example on the device of a model's parameters."""
+        device = next((parameter.device for parameter in like.parameters()), torch.device("cpu"))
+        return self.map(lambda tensor: tensor.to(device))
+
+    def run(self, model: nn.Module) -> Any:
+        """Call the model."""
+        return model(*self.args, **self.kwargs)
+
+
+class SavedBuffers:
+    """The buffers of a model as they were, to be put back as often as needed."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._saved = [
+            (module, name, buffer, buffer.clone())
+            for module in model.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
+
+    def restore(self) -> None:
+        """Put every buffer back: the same object with the same values."""
+        with torch.no_grad():
+            for module, name, buffer, values in self._saved:
+                buffer.copy_(values)
+                module._buffers[name] = buffer
+
+
+@contextmanager
+def saved_random_state() -> Iterator[None]:
+    """Put the random generators of torch, numpy and Python back on leaving."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+def seed_everything_inside(seed: int) -> None:
+    """Seed all generators; only to be used under :func:`saved_random_state`."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+
+
+@contextmanager
+def set_training(model: nn.Module, training: bool) -> Iterator[None]:
+    """Switch a model to train or eval mode and put the mode of every module back on leaving."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        model.train(training)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention layers take their ordinary path: the fused one hides what it calls."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+def run_eagerly(model: nn.Module) -> AbstractContextManager[object]:
+    """Compiled parts of a model run as plain Python inside; without such parts the compiler is not even loaded."""
+    compiled = any(hasattr(module, "_orig_mod") or module._compiled_call_impl for module in model.modules())
+    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+
+
+@contextmanager
+def untouched(model: nn.Module) -> Iterator[SavedBuffers]:
+    """Run a model freely inside: gradients off, compiled parts eager, everything put back on leaving."""
+    buffers = SavedBuffers(model)
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(saved_random_state())
+        stack.enter_context(_plain_attention())
+        stack.enter_context(run_eagerly(model))
+        stack.enter_context(set_training(model, model.training))
+        try:
+            yield buffers
+        finally:
+            buffers.restore()

@@ -1,0 +1,390 @@
+"""Runs a model under a mode that watches its channels: NaN goes in at one operation and is looked for at the others.
+
+A *family* is one dimension of one tensor, ``(tensor name, dim)``; its indices are the slots that the trace couples.
+Two dimensions are not of a tensor's shape: ``INPUT`` (the channels that a grouped convolution reads) and ``OUTPUT``
+(those that a grouped transposed convolution writes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+Family = tuple[str, int]
+Kind = Literal["consumer", "carrier", "norm", "part", "opaque"]
+INPUT, OUTPUT = -1, -2
+
+_CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
+_TRANSPOSED = {
+    *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
+    *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
+}
+_LINEAR = {F.linear, torch._C._nn.linear}
+_MATMUL = {torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__}
+_ADDMM = {torch.addmm, Tensor.addmm}
+_EMBEDDING = {F.embedding, torch.embedding}
+_PER_CHANNEL = {
+    *(F.batch_norm, torch.batch_norm, F.instance_norm, torch.instance_norm, F.prelu, torch.prelu),
+    *(torch._C._nn.__dict__.get("prelu", F.prelu),),
+}
+ACROSS = {F.layer_norm, torch.layer_norm, F.rms_norm, torch.rms_norm}
+_GROUP_NORM = {F.group_norm, torch.group_norm}
+_PARTS = {
+    *(torch.chunk, Tensor.chunk, torch.split, Tensor.split, torch.functional.split),
+    *(torch.tensor_split, Tensor.tensor_split),
+}
+_VIEWS = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.unflatten, torch.unflatten}
+_ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract", "divide", "rsub"} | {
+    *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
+    *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
+}
+_OPAQUE = {
+    F.multi_head_attention_forward,
+    F.scaled_dot_product_attention,
+    torch._C._nn.scaled_dot_product_attention,
+    *(F.bilinear, torch.bilinear, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
+    *(torch.lstm_cell, torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell),
+}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Which entries of a family were NaN when an operation met them."""
+
+    kind: Kind
+    family: Family
+    pattern: Tensor
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs."""
+
+    weight: str
+    bias: str | None
+    source: Family
+    reads: Family | None
+    output_dim: int
+    input_dim: int
+    outputs: int
+    positions: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one kind of call stores its weight: dimension of outputs and inputs, axis of the channels in the data."""
+
+    output_dim: int
+    input_dim: int
+    axis: int
+    transposed: bool = False
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return every parameter and buffer of a model by name, a tied one once, under its first name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
+    """Return all tensors in nested containers, dataclasses and plain objects.
+
+    >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), "text"]})]
+    [(2,), (3,)]
+    """
+    seen = set() if seen is None else seen
+    if isinstance(value, Tensor):
+        return [value]
+    if id(value) in seen or value is None or isinstance(value, str | bytes | int | float | nn.Module | type):
+        return []
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        inner: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    else:
+        inner = list(getattr(value, "__dict__", {}).values())
+    return [tensor for item in inner for tensor in tensors_in(item, seen)]
+
+
+def along(mask: Tensor, axis: int) -> Tensor:
+    """Return, for every index of an axis, whether any element there is set."""
+    return mask.movedim(axis, 0).flatten(1).any(1) if mask.dim() > 1 else mask
+
+
+def has_nan(tensor: Tensor) -> bool:
+    """Return whether any element is NaN; integer tensors never are."""
+    return tensor.is_floating_point() and bool(tensor.isnan().any())
+
+
+def taint(tensor: Tensor, axis: int, mask: Tensor) -> Tensor:
+    """Return a copy with NaN at the masked indices of an axis."""
+    shape = [1] * tensor.dim()
+    shape[axis] = -1
+    return tensor.masked_fill(mask.to(tensor.device).view(shape), float("nan"))
+
+
+def _clean(tensor: Tensor) -> Tensor:
+    return torch.nan_to_num(tensor, nan=0.0) if tensor.is_floating_point() else tensor
+
+
+class ModulePath:
+    """Knows which module is running, so that an operation without parameters can be named."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {module: name for name, module in model.named_modules()}
+        self._stack: list[str] = []
+        self._handles: list[Any] = []
+
+    @property
+    def current(self) -> str:
+        """Path of the innermost module that runs now."""
+        return next((name for name in reversed(self._stack) if name), "the model's own forward")
+
+    def __enter__(self) -> ModulePath:
+        hooks = torch.nn.modules.module
+        self._handles = [
+            hooks.register_module_forward_pre_hook(self._push),
+            hooks.register_module_forward_hook(self._pop, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _push(self, module: nn.Module, _: object) -> None:
+        self._stack.append(self._names.get(module, ""))
+
+    def _pop(self, *_: object) -> None:
+        if self._stack:
+            self._stack.pop()
+
+
+@dataclass(eq=False)
+class Probe(TorchFunctionMode):
+    """One watched run: records what every named tensor meets and taints the outputs of chosen sources.
+
+    Attributes:
+        names: ``id`` of a parameter or buffer -> its name.
+        path: names the running module.
+        taints: source family -> mask of the output channels that are set to NaN.
+    """
+
+    names: Mapping[int, str]
+    path: ModulePath
+    taints: Mapping[Family, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.observations: list[Observation] = []
+        self.mixings: list[Mixing] = []
+        self.ties: list[tuple[Family, Tensor, Family, Tensor]] = []
+        self.inexact: set[Family] = set()
+        self.loose: set[str] = set()
+        self.opaque: list[str] = []
+        self.sequence: list[str] = []
+        self.used: set[str] = set()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Watch one operation."""
+        return self._dispatch(func, args, kwargs or {})
+
+    def _dispatch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.sequence.append(getattr(func, "__name__", str(func)))
+        layout = _layout(func, args, kwargs)
+        if layout is not None:
+            return self._mix(func, args, kwargs, layout)
+        if func in _EMBEDDING:
+            return self._embed(func, args, kwargs)
+        if func in _OPAQUE:
+            return self._opaque(func, args, kwargs)
+        if func in ACROSS or func in _GROUP_NORM:
+            return self._norm(func, args, kwargs)
+        output = func(*args, **kwargs)
+        if func in _PARTS:
+            self._split(args, kwargs, output)
+        elif func in _VIEWS:
+            self._view(args[0] if args else kwargs["input"], output)
+        self._carry(func, args, kwargs, output)
+        return output
+
+    def name_of(self, value: object) -> str | None:
+        """Return the name of a parameter or buffer, None for any other value."""
+        name = self.names.get(id(value)) if isinstance(value, Tensor) else None
+        if name is not None:
+            self.used.add(name)
+        return name
+
+    def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
+        """Record which entries of a family are NaN now."""
+        self.observations.append(Observation(kind, family, pattern.detach().cpu()))
+
+    def _mix(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Any:
+        data, weight, bias = _operands(func, args, kwargs)
+        name = self.name_of(weight)
+        if name is None:
+            return self._opaque(func, args, kwargs)
+        bias_name = self.name_of(bias)
+        self._note_loose((data,))
+        groups = _groups(func, args, kwargs)
+        reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
+        self.see("consumer", reads, along(data.isnan(), layout.axis))
+        output = func(*_swap(args, kwargs, data, _clean(data)), **kwargs)
+        source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
+        outputs = output.shape[layout.axis]
+        slid_over = data if layout.transposed else output
+        positions = slid_over.numel() // slid_over.shape[layout.axis]
+        if groups > 1:
+            self._tie_groups(name, groups, data.shape[layout.axis], outputs, layout.transposed)
+        self.mixings.append(
+            Mixing(name, bias_name, source, reads, layout.output_dim, layout.input_dim, outputs, positions)
+        )
+        return taint(output, layout.axis, self.taints[source]) if source in self.taints else output
+
+    def _tie_groups(self, name: str, groups: int, inputs: int, outputs: int, transposed: bool) -> None:
+        """Couple the inputs, rows and outputs of every conv group into one unit."""
+        unit_in = torch.arange(inputs) // (inputs // groups)
+        unit_out = torch.arange(outputs) // (outputs // groups)
+        first_in = unit_in * (inputs // groups)
+        first_of_out = unit_out * (inputs // groups)
+        self.ties.append(((name, INPUT), torch.arange(inputs), (name, INPUT), first_in))
+        source = (name, OUTPUT) if transposed else (name, 0)
+        self.ties.append((source, torch.arange(outputs), (name, INPUT), first_of_out))
+        if transposed:
+            self.ties.append(((name, 0), torch.arange(inputs), (name, INPUT), torch.arange(inputs)))
+
+    def _embed(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        output = func(*args, **kwargs)
+        weight = next((value for value in (*args, *kwargs.values()) if self.name_of(value)), None)
+        if weight is None:
+            return output
+        source = (self.names[id(weight)], 1)
+        self.mixings.append(Mixing(source[0], None, source, None, 1, 0, output.shape[-1], 0))
+        return taint(output, -1, self.taints[source]) if source in self.taints else output
+
+    def _opaque(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Treat a call as a wall: what goes in stays whole, what comes out is clean."""
+        family = (f"{self.path.current}#{len(self.opaque)}", 0)
+        self.opaque.append(self.path.current)
+        inputs = [t for t in tensors_in([args, kwargs]) if t.is_floating_point() and not self.name_of(t)]
+        self.see("opaque", family, torch.tensor([any(has_nan(tensor) for tensor in inputs)]))
+        cleaned = torch.utils._pytree.tree_map(
+            lambda v: _clean(v) if any(v is t for t in inputs) else v, (args, kwargs)
+        )
+        output = func(*cleaned[0], **cleaned[1])
+        return torch.utils._pytree.tree_map(lambda v: _clean(v) if isinstance(v, Tensor) else v, output)
+
+    def _norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a norm over channels on clean data and put the taint back: the channels keep their identity."""
+        data = args[0] if args else kwargs["input"]
+        named = [value for value in (*args[1:], *kwargs.values()) if self.name_of(value)]
+        if not named:
+            return func(*args, **kwargs)
+        nan = data.isnan()
+        output = func(*_swap(args, kwargs, data, _clean(data)), **kwargs)
+        for tensor in named:
+            self._see_norm(func, tensor, nan, args, kwargs)
+        return output.masked_fill(nan, float("nan"))
+
+    def _see_norm(
+        self, func: Callable[..., Any], tensor: Tensor, nan: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        name = self.names[id(tensor)]
+        if func in _GROUP_NORM:
+            self.see("norm", (name, 0), along(nan, 1))
+            groups = args[1] if len(args) > 1 else kwargs["num_groups"]
+            index = torch.arange(nan.shape[1])
+            size = nan.shape[1] // groups
+            self.ties.append(((name, 0), index, (name, 0), index // size * size))
+            return
+        for dim in range(tensor.dim()):
+            self.see("norm", (name, dim), along(nan, nan.dim() - tensor.dim() + dim))
+            self.inexact.add((name, dim))
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: tuple[Tensor, ...]) -> None:
+        data = args[0] if args else kwargs.get("tensor", kwargs.get("input"))
+        axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
+        sizes = {part.shape[axis] for part in output}
+        if len(sizes) == 1 and len(output) > 1 and data.is_floating_point():
+            self._tie_parts(data, axis, len(output))
+
+    def _view(self, data: Tensor, output: Tensor) -> None:
+        """An axis that a view factors into two: its equal parts stay equal."""
+        if not data.is_floating_point() or output.dim() != data.dim() + 1:
+            return
+        for axis in range(1, data.dim()):
+            before, after = data.shape[:axis] == output.shape[:axis], data.shape[axis + 1 :] == output.shape[axis + 2 :]
+            parts = output.shape[axis]
+            if before and after and 1 < parts < data.shape[axis]:
+                self._tie_parts(data, axis, parts)
+                return
+
+    def _tie_parts(self, data: Tensor, axis: int, parts: int) -> None:
+        family = (f"part {sum(seen.kind == 'part' for seen in self.observations)}", 0)
+        size = data.shape[axis]
+        self.see("part", family, along(data.isnan(), axis))
+        index = torch.arange(size)
+        self.ties.append((family, index, family, index % (size // parts)))
+
+    def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        """Record what reaches the per-channel parameters of an operation; any other use makes a parameter loose."""
+        values = [value for value in tensors_in([args, kwargs]) if self.name_of(value)]
+        if not values or not tensors_in(output):
+            return
+        aligned = getattr(func, "__name__", "") in _ELEMENTWISE or func in _PER_CHANNEL
+        if not aligned or not isinstance(output, Tensor) or not output.is_floating_point():
+            self._note_loose(values)
+            return
+        for tensor in values:
+            offset = 1 if func in _PER_CHANNEL else output.dim() - tensor.dim()
+            for dim, size in enumerate(tensor.shape):
+                axis = offset + dim
+                if size > 1 and 0 <= axis < output.dim() and output.shape[axis] == size:
+                    self.see("carrier", (self.names[id(tensor)], dim), along(output.isnan(), axis))
+
+    def _note_loose(self, values: Iterable[Tensor]) -> None:
+        self.loose.update(name for value in values if (name := self.name_of(value)))
+
+
+def _layout(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout | None:
+    if func in _LINEAR:
+        return Layout(0, 1, -1)
+    if func in _CONVOLUTIONS or func in _TRANSPOSED:
+        _, weight, _ = _operands(func, args, kwargs)
+        transposed = func in _TRANSPOSED
+        return Layout(int(transposed), int(not transposed), 1 - weight.dim(), transposed)
+    if func in _MATMUL or func in _ADDMM:
+        data, weight, _ = _operands(func, args, kwargs)
+        plain = isinstance(weight, nn.Parameter) and weight.dim() == 2 and not isinstance(data, nn.Parameter)
+        return Layout(1, 0, -1) if plain else None
+    return None
+
+
+def _operands(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Any, Any]:
+    if func in _ADDMM:
+        return args[1], args[2], args[0]
+    weight = args[1] if len(args) > 1 else kwargs.get("weight", kwargs.get("other", kwargs.get("mat2")))
+    bias = None if func in _MATMUL else args[2] if len(args) > 2 else kwargs.get("bias")
+    return args[0] if args else kwargs["input"], weight, bias
+
+
+def _groups(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    if func not in _CONVOLUTIONS and func not in _TRANSPOSED:
+        return 1
+    return int(args[6] if len(args) > 6 else kwargs.get("groups", 1))
+
+
+def _swap(args: tuple[Any, ...], kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tuple[Any, ...]:
+    """Return the arguments with one tensor exchanged; a keyword is exchanged in place."""
+    for key, value in kwargs.items():
+        if value is old:
+            kwargs[key] = new
+    return tuple(new if value is old else value for value in args)
