@@ -1,0 +1,248 @@
+"""Pruning plans: which channels of which group go, as plain data that travels in checkpoints and JSON files.
+
+Shape legend: G groups, K channels of one group.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from physprune_pl.channels import ChannelGroup, LeftWhole
+from physprune_pl.tracing_types import Trace
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TensorCut:
+    """How one parameter or buffer shrinks.
+
+    Attributes:
+        shape: its shape before the cut.
+        keep: for each dimension that shrinks, the indices that stay, ascending.
+    """
+
+    shape: tuple[int, ...]
+    keep: dict[int, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        for dim, kept in self.keep.items():
+            _check_kept(dim, kept, self.shape)
+
+    @property
+    def shape_after(self) -> tuple[int, ...]:
+        """Shape of the tensor after the cut."""
+        return tuple(len(self.keep[dim]) if dim in self.keep else size for dim, size in enumerate(self.shape))
+
+
+def _check_kept(dim: int, kept: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    if not 0 <= dim < len(shape):
+        raise ValueError(f"keep: expected a dimension from 0 to {len(shape) - 1} for shape {shape}, got {dim}")
+    if not kept:
+        raise ValueError(f"keep: at least one index of dimension {dim} of shape {shape} must stay, got none")
+    if any(later <= earlier for earlier, later in itertools.pairwise(kept)):
+        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {kept}")
+    if kept[0] < 0 or kept[-1] >= shape[dim]:
+        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {kept}")
+
+
+@dataclass(frozen=True)
+class GroupCut:
+    """What a plan takes from one group.
+
+    Attributes:
+        name: name of the group.
+        before: number of channels before the cut.
+        after: number of channels that stay, at least 1.
+        exact: whether a channel of strength zero leaves without changing the output.
+        removed: channels that go, ascending.
+    """
+
+    name: str
+    before: int
+    after: int
+    exact: bool
+    removed: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.after < 1 or self.before - self.after != len(set(self.removed)):
+            raise ValueError(
+                f"group {self.name!r}: expected before - after = {len(set(self.removed))} removed channels and at "
+                f"least one left, got before={self.before}, after={self.after}"
+            )
+        if list(self.removed) != sorted(set(self.removed)):
+            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {self.removed}")
+        if self.removed and not 0 <= self.removed[0] <= self.removed[-1] < self.before:
+            raise ValueError(f"group {self.name!r}: expected channels below {self.before}, got {self.removed}")
+
+
+@dataclass(frozen=True)
+class PruningPlan:
+    """Which channels go, and what that does to every tensor.
+
+    Attributes:
+        tensors: path of a parameter or buffer -> how it shrinks; only those that shrink.
+        groups: what is taken from each group, untouched groups included.
+        left_whole: modules that are never cut, and why.
+        macs: multiply-adds of one sample, dense and pruned.
+        params: number of parameters, dense and pruned.
+    """
+
+    tensors: dict[str, TensorCut]
+    groups: tuple[GroupCut, ...]
+    left_whole: tuple[LeftWhole, ...]
+    macs: tuple[int, int]
+    params: tuple[int, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""
+        return {
+            "format": FORMAT,
+            "tensors": {name: _tensor_to_dict(cut) for name, cut in self.tensors.items()},
+            "groups": [{**vars(group), "removed": list(group.removed)} for group in self.groups],
+            "left_whole": [dict(vars(part)) for part in self.left_whole],
+            "macs": list(self.macs),
+            "params": list(self.params),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PruningPlan:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a key is missing or unknown, a value has the wrong type, or the format is not known.
+        """
+        keys = ("format", "tensors", "groups", "left_whole", "macs", "params")
+        _check_keys(data, keys, "plan")
+        if data["format"] != FORMAT:
+            raise ValueError(f"plan: expected format {FORMAT}, got {data['format']!r}")
+        tensors = _typed(data["tensors"], dict, "tensors")
+        return cls(
+            tensors={_typed(name, str, "tensors"): _tensor_from_dict(cut, name) for name, cut in tensors.items()},
+            groups=tuple(_group_from_dict(group) for group in _typed(data["groups"], list, "groups")),
+            left_whole=tuple(_left_from_dict(part) for part in _typed(data["left_whole"], list, "left_whole")),
+            macs=_pair(data["macs"], "macs"),
+            params=_pair(data["params"], "params"),
+        )
+
+    def to_json(self) -> str:
+        """The plan as JSON text."""
+        return json.dumps(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> PruningPlan:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: the text is no JSON, or no plan.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"text: expected the JSON of a plan, got {text[:40]!r} ({error})") from error
+        return cls.from_dict(data)
+
+
+def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], params: tuple[int, int]) -> PruningPlan:
+    """Turn the channels to remove into the indices that each tensor keeps.
+
+    Args:
+        trace: the trace of the network; its ``groups``, ``shapes`` and ``left_whole`` are read.
+        removed: per group a bool tensor [K], true where the channel goes.
+        macs: multiply-adds of one sample, dense and pruned.
+        params: number of parameters, dense and pruned.
+
+    Raises:
+        ValueError: `removed` does not fit the groups, or takes every channel of a group.
+    """
+    if len(removed) != len(trace.groups):
+        raise ValueError(f"removed: expected one tensor for each of {len(trace.groups)} groups, got {len(removed)}")
+    cuts = tuple(_cut_group(group, chosen) for group, chosen in zip(trace.groups, removed, strict=True))
+    gone: dict[tuple[str, int], set[int]] = {}
+    for group, cut in zip(trace.groups, cuts, strict=True):
+        _collect(group, frozenset(cut.removed), gone)
+    tensors: dict[str, TensorCut] = {}
+    for name in dict.fromkeys(name for name, _ in sorted(gone)):
+        shape = tuple(trace.shapes[name])
+        tensors[name] = TensorCut(
+            shape, {dim: _kept(shape[dim], gone[part, dim]) for part, dim in gone if part == name}
+        )
+    return PruningPlan(tensors, cuts, tuple(trace.left_whole), macs, params)
+
+
+def _cut_group(group: ChannelGroup, chosen: Tensor) -> GroupCut:
+    if chosen.shape != (group.size,):
+        raise ValueError(f"removed: group {group.name!r} has {group.size} channels, got shape {tuple(chosen.shape)}")
+    gone = tuple(int(channel) for channel in chosen.bool().nonzero().flatten().tolist())
+    if len(gone) == group.size:
+        raise ValueError(f"removed: every channel of group {group.name!r} would go; at least one must stay")
+    return GroupCut(group.name, group.size, group.size - len(gone), group.exact, gone)
+
+
+def _collect(group: ChannelGroup, channels: frozenset[int], gone: dict[tuple[str, int], set[int]]) -> None:
+    for part in group.slices:
+        indices = {index for index, channel in zip(part.index, part.channel, strict=True) if channel in channels}
+        if indices:
+            gone.setdefault((part.name, part.dim), set()).update(indices)
+
+
+def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
+    return tuple(index for index in range(size) if index not in gone)
+
+
+def _check_keys(data: Any, keys: Sequence[str], what: str) -> None:
+    if not isinstance(data, Mapping) or set(data) != set(keys):
+        got = sorted(data) if isinstance(data, Mapping) else type(data).__name__
+        raise ValueError(f"{what}: expected the keys {sorted(keys)}, got {got}")
+
+
+def _typed(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{what}: expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _integers(value: Any, what: str) -> tuple[int, ...]:
+    return tuple(_typed(number, int, what) for number in _typed(value, list, what))
+
+
+def _pair(value: Any, what: str) -> tuple[int, int]:
+    numbers = _integers(value, what)
+    if len(numbers) != 2:
+        raise ValueError(f"{what}: expected two numbers, dense and pruned, got {value!r}")
+    return numbers[0], numbers[1]
+
+
+def _tensor_to_dict(cut: TensorCut) -> dict[str, Any]:
+    return {"shape": list(cut.shape), "keep": {str(dim): list(kept) for dim, kept in cut.keep.items()}}
+
+
+def _tensor_from_dict(data: Any, name: str) -> TensorCut:
+    _check_keys(data, ("shape", "keep"), f"tensor {name!r}")
+    keep = _typed(data["keep"], dict, f"tensor {name!r}: keep")
+    if not all(isinstance(dim, str) and dim.isdigit() for dim in keep):
+        raise ValueError(f"tensor {name!r}: expected dimensions as the keys of keep, got {sorted(map(str, keep))}")
+    kept = {int(dim): _integers(indices, f"tensor {name!r}: keep") for dim, indices in keep.items()}
+    return TensorCut(_integers(data["shape"], f"tensor {name!r}: shape"), kept)
+
+
+def _group_from_dict(data: Any) -> GroupCut:
+    _check_keys(data, ("name", "before", "after", "exact", "removed"), "group")
+    return GroupCut(
+        name=_typed(data["name"], str, "group: name"),
+        before=_typed(data["before"], int, "group: before"),
+        after=_typed(data["after"], int, "group: after"),
+        exact=_typed(data["exact"], bool, "group: exact"),
+        removed=_integers(data["removed"], "group: removed"),
+    )
+
+
+def _left_from_dict(data: Any) -> LeftWhole:
+    _check_keys(data, ("name", "reason"), "left_whole")
+    return LeftWhole(_typed(data["name"], str, "left_whole: name"), _typed(data["reason"], str, "left_whole: reason"))

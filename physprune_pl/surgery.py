@@ -1,0 +1,216 @@
+"""Cutting: a plan is checked against a network, then applied in place, so that optimizers and hooks stay alive.
+
+A parameter keeps its object and gets smaller data: ``parameter.data = parameter.data.index_select(dim, keep)``.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from physprune_pl.attributes import set_attributes, sizes_of
+from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
+
+__all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "load_pruned", "make_plan"]
+
+Model = TypeVar("Model", bound=nn.Module)
+COMPILED = "_orig_mod."
+
+
+def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -> Model:
+    """Cut the network in place: parameters, buffers, optimizer moments and the sizes that modules remember.
+
+    Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
+    before anything changes. A state of an optimizer that has another shape than its parameter is dropped.
+
+    Args:
+        model: the traced network, compiled or not.
+        plan: the plan made for it.
+        optimizers: optimizers whose moments are cut too.
+
+    Returns:
+        The model that came in.
+
+    Raises:
+        ValueError: the plan does not fit the network; nothing has changed then.
+    """
+    tensors = named_tensors(model)
+    cuts = _match(plan, tensors)
+    shapes = {key: cut.shape_after for key, (_, cut) in cuts.items()}
+    changes = sizes_of(model, shapes)
+    smaller = {key: shrink(tensor.detach(), cut) for key, (tensor, cut) in cuts.items()}
+    moments = [(optimizer, *_cut_state(optimizer, cuts)) for optimizer in optimizers]
+    model.zero_grad(set_to_none=True)
+    for key, (tensor, _) in cuts.items():
+        tensor.data = smaller[key]
+    for optimizer, changed, stale in moments:
+        for parameter, state in changed:
+            optimizer.state[parameter].update(state)
+        for parameter in stale:
+            del optimizer.state[parameter]
+    set_attributes(changes)
+    return model
+
+
+def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Give parameters and buffers new shapes, larger or smaller, before a state dict of those shapes is loaded.
+
+    The new values are uninitialised; parameter objects stay, gradients are dropped.
+
+    Raises:
+        ValueError: a name is not in the model, or a shape has another number of dimensions.
+    """
+    tensors = named_tensors(model)
+    wanted: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
+        tensor = _find(tensors, name)
+        if tensor.dim() != len(shape):
+            raise ValueError(f"shapes: {name!r} has shape {tuple(tensor.shape)}, so {tuple(shape)} cannot be adopted")
+        if tuple(tensor.shape) != tuple(shape):
+            wanted[id(tensor)] = (tensor, tuple(shape))
+    changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()})
+    for tensor, shape in wanted.values():
+        tensor.grad = None
+        tensor.data = _like(tensor.detach().new_empty(shape), tensor)
+    set_attributes(changes)
+
+
+def load_pruned(model: Model, path: str | Path) -> Model:
+    """Load a Lightning checkpoint of a pruned network into a freshly built dense one.
+
+    The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
+    as it is. The model may be the LightningModule or the bare network inside it.
+
+    Raises:
+        ValueError: the file is no such checkpoint, or its plan or weights do not fit the model.
+    """
+    checkpoint = _read(path)
+    weights = {plain(name): value for name, value in checkpoint["state_dict"].items()}
+    saved = _saved_state(checkpoint)
+    prefix = _prefix(weights, model, saved.get("prefix", ""))
+    if saved:
+        apply_plan(model, _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix))
+    names = {plain(name): name for name in model.state_dict()}
+    inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    try:
+        model.load_state_dict({names.get(name, name): value for name, value in inside.items()})
+    except RuntimeError as error:
+        raise ValueError(f"path: the weights in {str(path)!r} do not fit the model: {error}") from error
+    return model
+
+
+def plain(name: str) -> str:
+    """The name of a tensor without the marks that ``torch.compile`` puts in.
+
+    >>> plain("net._orig_mod.conv.weight")
+    'net.conv.weight'
+    """
+    return name.replace(COMPILED, "")
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """All parameters and buffers by plain name; a tied tensor appears under each of its names."""
+    parameters = model.named_parameters(remove_duplicate=False)
+    buffers = model.named_buffers(remove_duplicate=False)
+    return {plain(name): tensor for part in (parameters, buffers) for name, tensor in part}
+
+
+def shrink(tensor: Tensor, cut: TensorCut) -> Tensor:
+    """The part of a tensor that stays, in its memory format."""
+    smaller = tensor
+    for dim, kept in cut.keep.items():
+        smaller = smaller.index_select(dim, torch.tensor(kept, device=tensor.device))
+    return _like(smaller, tensor)
+
+
+def _like(new: Tensor, old: Tensor) -> Tensor:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    last = formats.get(old.dim())
+    if last is not None and old.is_contiguous(memory_format=last) and not old.is_contiguous():
+        return new.contiguous(memory_format=last)
+    return new.contiguous()
+
+
+def _find(tensors: Mapping[str, Tensor], name: str) -> Tensor:
+    if plain(name) not in tensors:
+        raise ValueError(f"{name!r} is no parameter or buffer of the model")
+    return tensors[plain(name)]
+
+
+def _match(plan: PruningPlan, tensors: Mapping[str, Tensor]) -> dict[int, tuple[Tensor, TensorCut]]:
+    cuts: dict[int, tuple[Tensor, TensorCut]] = {}
+    for name, cut in plan.tensors.items():
+        tensor = _find(tensors, name)
+        if tuple(tensor.shape) != cut.shape:
+            raise ValueError(f"plan: {name!r} was planned with shape {cut.shape}, the model has {tuple(tensor.shape)}")
+        if id(tensor) in cuts and cuts[id(tensor)][1] != cut:
+            raise ValueError(f"plan: {name!r} is tied to a tensor that the plan cuts in another way")
+        cuts[id(tensor)] = (tensor, cut)
+    return cuts
+
+
+def _cut_state(
+    optimizer: Optimizer, cuts: Mapping[int, tuple[Tensor, TensorCut]]
+) -> tuple[list[tuple[Tensor, dict[str, Tensor]]], list[Tensor]]:
+    """New moments of the parameters that are cut, and the parameters whose state cannot be cut."""
+    changed, stale = [], []
+    for parameter, state in optimizer.state.items():
+        if id(parameter) not in cuts:
+            continue
+        cut = cuts[id(parameter)][1]
+        moments = {key: value for key, value in state.items() if isinstance(value, Tensor) and value.numel() > 1}
+        partial = {key: _partial(value, cut) for key, value in moments.items()}
+        if any(part is None for part in partial.values()):
+            stale.append(parameter)
+            continue
+        changed.append((parameter, {key: shrink(moments[key], part) for key, part in partial.items() if part}))
+    return changed, stale
+
+
+def _partial(moment: Tensor, cut: TensorCut) -> TensorCut | None:
+    """The cut of a moment whose dimensions are those of the parameter or 1 (factored moments); None otherwise."""
+    sizes = tuple(moment.shape)
+    if len(sizes) != len(cut.shape) or any(size not in (1, full) for size, full in zip(sizes, cut.shape, strict=True)):
+        return None
+    return TensorCut(sizes, {dim: kept for dim, kept in cut.keep.items() if sizes[dim] == cut.shape[dim]})
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"path: {str(path)!r} does not load with weights_only=True: {error}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise ValueError(f"path: expected a Lightning checkpoint with a state_dict, got {str(path)!r}")
+    return checkpoint
+
+
+def _saved_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What the callback saved with a plan; empty in a checkpoint from before the cut."""
+    states = (state for state in checkpoint.get("callbacks", {}).values() if isinstance(state, dict))
+    return next((state for state in states if state.get("plan") is not None and "prefix" in state), {})
+
+
+def _prefix(weights: Mapping[str, Tensor], model: nn.Module, likely: str) -> str:
+    """What comes before the model's own names in the checkpoint, such as ``"net."``; empty for the same module."""
+    names = [plain(name) for name in model.state_dict()]
+    others = {name.removesuffix(names[0]) for name in weights if name.endswith(names[0])} if names else set()
+    for prefix in ("", likely, *sorted(others, key=len)):
+        if all(prefix + name in weights for name in names):
+            return prefix
+    missing = next(name for name in names if name not in weights)
+    raise ValueError(f"model: the checkpoint holds no {missing!r} under any prefix; it starts with {list(weights)[:3]}")
+
+
+def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
+    """A plan in the names of the part of the LightningModule that `prefix` leads to."""
+    whole = {traced + name: cut for name, cut in plan.tensors.items()}
+    inside = {name.removeprefix(prefix): cut for name, cut in whole.items() if name.startswith(prefix)}
+    return replace(plan, tensors=inside)
