@@ -40,9 +40,10 @@ class _Owned:
             self.owners[part.dim] = torch.full((self.tensor.shape[part.dim],), nobody, dtype=torch.long)
         owner, index = self.owners[part.dim], torch.tensor(part.index, dtype=torch.long)
         channel = torch.tensor(part.channel, dtype=torch.long) + offset
-        if ((owner[index] != nobody) & (owner[index] != channel)).any():
-            raise ValueError(f"group {group.name!r}: {part.name} dimension {part.dim} has indices owned twice")
+        before = owner[index]
         owner[index] = channel
+        if ((before != nobody) & (before != channel) | (owner[index] != channel)).any():
+            raise ValueError(f"group {group.name!r}: {part.name} dimension {part.dim} has indices owned twice")
 
     def sums(self, contribution: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield, for each owned dimension, its owners and the contributions summed over all other dimensions."""
