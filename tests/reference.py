@@ -40,7 +40,7 @@ def sign(group, channel, tensors):
         if part.role == "filter" and part.name in tensors:
             for index, owner in zip(part.index, part.channel, strict=True):
                 if owner == channel:
-                    total += float(tensors[part.name].select(part.dim, index).sum())
+                    total += float(tensors[part.name].detach().select(part.dim, index).sum())
     return -1.0 if total < 0 else 1.0
 
 
