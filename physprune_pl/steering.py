@@ -1,0 +1,219 @@
+"""Steering: one coefficient per group, moved so that the channels to be cut arrive at zero strength on time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from physprune_pl.targets import Chooser
+
+Select = Literal["strength", "law"]
+
+ARRIVAL = 0.75
+"""Share of the phase after which the chosen channels should have no strength left."""
+FREEZE = 0.5
+"""Share of the phase after which the set of chosen channels does not change any more."""
+UPDATES = 200
+"""Decisions of the controller in one phase, however many steps it has."""
+RAISE, LOWER = 14.0, -8.0
+"""Largest change of the logarithm of a speed over a whole phase: up while a group is late, down while it is early."""
+SLOWEST, FASTEST = 0.03, 60.0
+"""Bounds of the speed, in starting strengths of the chosen channels per phase."""
+EVEN = 0.5
+"""Share of the pressure that is spread evenly over the chosen channels; the law shapes the rest."""
+ARRIVED = 0.01
+"""A group has arrived when its chosen channels have at most this share of their starting strength."""
+QUIET = 0.05
+"""Below this share of the largest learning rate so far no speed is raised: it would come too late to be undone."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """How far the chosen channels of one group have come: mean strength now over mean strength at the start."""
+
+    group: str
+    chosen: int
+    remaining: float
+
+    @property
+    def arrived(self) -> bool:
+        """Whether cutting them changes next to nothing."""
+        return self.remaining <= ARRIVED
+
+
+class Steering:
+    r"""Chooses the channels that meet the target and presses them to zero by a straight line in time.
+
+    Every group g has a speed v_g; its coefficient is
+
+    .. math:: coefficient_g = v_g \cdot \frac{start_g}{steps \cdot \eta}
+
+    with the mean strength ``start_g`` of its chosen channels when steering began, the number of optimizer steps of the
+    phase and the largest effective learning rate :math:`\eta` (learning rate / (1 - momentum)) so far. Speed 1 would
+    take exactly one phase with plain SGD and no resistance of the task. While the mean strength of the chosen
+    channels is above the line from ``start_g`` to zero at 75 % of the phase the speed rises, below it falls, by
+    bounded factors per *share of the phase*: 300 steps are steered like 30,000.
+
+    Only chosen channels feel the force. Half of a group's pressure is spread evenly over them, half follows the
+    law's positive coefficients, so that a channel that the law leaves free (the pivot, an attracted one) arrives as
+    well. No channel is pressed by more than takes half of its strength in one step, so that it comes to rest at zero
+    instead of swinging around it.
+
+    Args:
+        chooser: finds the set that meets the target.
+        segments: place of each group in the [N] vectors.
+        select: ``"strength"`` cuts the weakest channels; ``"law"`` cuts as many of each group, but those that the law
+            presses most.
+
+    Source: ours; the papers keep one coefficient for all layers, chosen by hand.
+    """
+
+    def __init__(self, chooser: Chooser, segments: Sequence[slice], select: Select = "strength") -> None:
+        self.chooser, self.segments, self.select = chooser, list(segments), select
+        size = self.segments[-1].stop
+        self.chosen = torch.zeros(size, dtype=torch.bool)
+        self.speed = torch.full((len(self.segments),), 1.0 / ARRIVAL, dtype=torch.float64)
+        self.start: Tensor | None = None
+        self.remaining = torch.ones(len(self.segments), dtype=torch.float64)
+        self.began = 0.0
+        self.decided = -math.inf
+        self.last = 0.0
+        self.step_share = 0.0
+        self.peak_rate = 0.0
+        self.rate = 0.0
+
+    def update(self, progress: float, learning_rate: float, strengths: Tensor, law: Tensor) -> None:
+        """Follow one optimizer step; now and then choose the set anew and move the speeds.
+
+        Args:
+            progress: share of the phase that is over, in [0, 1].
+            learning_rate: effective learning rate, learning rate / (1 - momentum).
+            strengths: strength of every channel, shape [N].
+            law: coefficient of every channel, shape [N].
+
+        Raises:
+            TargetError: no set meets the target.
+        """
+        if progress > self.last:
+            self.step_share = progress - self.last
+        self.last, self.rate = progress, learning_rate
+        self.peak_rate = max(self.peak_rate, learning_rate)
+        if progress - self.decided >= 1.0 / UPDATES:
+            self._decide(progress, strengths.detach(), law.detach())
+            self.decided = progress
+
+    def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
+        """Return coefficient_g times the law's shape within the chosen set, 0 elsewhere, shape [N]."""
+        result = torch.zeros_like(strengths)
+        if self.start is None or self.peak_rate == 0.0:
+            return result
+        chosen = self.chosen.to(strengths.device)
+        coefficients = self.coefficients().tolist()
+        for segment, coefficient in zip(self.segments, coefficients, strict=True):
+            result[segment] = coefficient * _shape(law[segment], chosen[segment])
+        limit = strengths / (2.0 * max(self.rate, 1e-12))
+        return torch.minimum(result, limit)
+
+    def coefficients(self) -> Tensor:
+        """Return the coefficient of every group, shape [G]; 0 before the first decision."""
+        if self.start is None or self.peak_rate == 0.0:
+            return torch.zeros(len(self.segments), dtype=torch.float64)
+        return self.speed * self.start * self.step_share / self.peak_rate
+
+    def removed(self) -> list[Tensor]:
+        """Return, group by group, which channels are to be cut, bool [K]."""
+        return [self.chosen[segment] for segment in self.segments]
+
+    def arrivals(self, strengths: Tensor) -> list[Arrival]:
+        """Return how far every group with chosen channels has come, given the strengths [N] of now."""
+        means = self._means(strengths.detach().double().cpu())
+        found = []
+        for group, segment, mean, start in zip(
+            self.chooser.trace.groups, self.segments, means.tolist(), self._starts(), strict=True
+        ):
+            chosen = int(self.chosen[segment].sum())
+            if chosen:
+                found.append(Arrival(group.name, chosen, mean / start if start > 0 else 0.0))
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the whole state as numbers and tensors."""
+        return {
+            "chosen": self.chosen.clone(),
+            "speed": self.speed.clone(),
+            "start": None if self.start is None else self.start.clone(),
+            "remaining": self.remaining.clone(),
+            **{name: getattr(self, name) for name in _NUMBERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self.chosen, self.speed = state["chosen"].clone(), state["speed"].clone()
+        self.start = None if state["start"] is None else state["start"].clone()
+        self.remaining = state["remaining"].clone()
+        for name in _NUMBERS:
+            setattr(self, name, float(state[name]))
+
+    def _starts(self) -> list[float]:
+        return [0.0] * len(self.segments) if self.start is None else self.start.tolist()
+
+    def _decide(self, progress: float, strengths: Tensor, law: Tensor) -> None:
+        strengths, law = strengths.double().cpu(), law.double().cpu()
+        if self.start is None or progress < FREEZE:
+            self.chosen = torch.cat(self._choose(strengths, law))
+        means = self._means(strengths)
+        if self.start is None:
+            self.start, self.began = means, progress
+            return
+        # A group of which nothing was chosen at first takes its start from its first choice.
+        self.start = torch.where(self.start > 0, self.start, means)
+        self.remaining = torch.where(self.start > 0, means / self.start.clamp(min=1e-30), 0.0)
+        self._move(progress - self.decided, self._line(progress))
+
+    def _line(self, progress: float) -> float:
+        """Return the share of the starting strength that should be left."""
+        return max(0.0, 1.0 - (progress - self.began) / max(ARRIVAL - self.began, 1e-6))
+
+    def _move(self, elapsed: float, line: float) -> None:
+        late = self.remaining > max(line, ARRIVED)
+        may_rise = self.rate >= QUIET * self.peak_rate
+        up = math.exp(RAISE * min(elapsed, 0.05)) if may_rise else 1.0
+        down = math.exp(LOWER * min(elapsed, 0.05))
+        self.speed = (self.speed * torch.where(late, up, down)).clamp(SLOWEST, FASTEST)
+
+    def _choose(self, strengths: Tensor, law: Tensor) -> list[Tensor]:
+        parts = [strengths[segment] for segment in self.segments]
+        if self.select == "strength":
+            return self.chooser.choose(parts)
+        return self.chooser.choose(parts, [_by_law(part, law[s]) for part, s in zip(parts, self.segments, strict=True)])
+
+    def _means(self, strengths: Tensor) -> Tensor:
+        """Return the mean strength of the chosen channels of every group, 0 where none is chosen, shape [G]."""
+        chosen = self.chosen.double()
+        sums = torch.stack([(strengths[s] * chosen[s]).sum() for s in self.segments])
+        return sums / torch.stack([chosen[s].sum() for s in self.segments]).clamp(min=1.0)
+
+
+_NUMBERS = ("began", "decided", "last", "step_share", "peak_rate", "rate")
+
+
+def _shape(law: Tensor, chosen: Tensor) -> Tensor:
+    """Return factors of mean 1 over the chosen channels of a group and 0 elsewhere, shape [K]."""
+    push = torch.where(chosen, law.clamp(min=0.0), 0.0)
+    count = chosen.sum().clamp(min=1)
+    mean = push.sum() / count
+    shaped = torch.where(mean > 0, push / mean.clamp(min=1e-30), 1.0)
+    return torch.where(chosen, EVEN + (1.0 - EVEN) * shaped, 0.0)
+
+
+def _by_law(strength: Tensor, law: Tensor) -> Tensor:
+    """Return scores that give the most pressed channel of a group the lowest of its relative strengths."""
+    scores = torch.empty_like(strength)
+    relative = strength / strength.mean().clamp(min=1e-30)
+    scores[torch.argsort(law, descending=True, stable=True)] = relative.sort().values
+    return scores
