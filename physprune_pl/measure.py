@@ -1,0 +1,115 @@
+"""What a model costs: multiply-adds, parameters, bytes and milliseconds, taken from the model itself."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.benchmark import Timer
+from torch.utils.flop_counter import FlopCounterMode
+
+from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+
+
+def count_macs(model: nn.Module, example_input: Any) -> int:
+    """Count the multiply-adds of convolutions, linear layers and attention products for one sample in eval mode.
+
+    This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off;
+    compiled parts run eagerly. The first dimension of every tensor of the input is cut to 1.
+
+    Args:
+        model: any module; modes, buffers and random numbers are as before afterwards.
+        example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
+
+    Returns:
+        Multiply-adds of one sample.
+
+    Example:
+        >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
+        12
+    """
+    sample = Example.of(example_input).to(model).sized(1)
+    counter = FlopCounterMode(display=False)
+    with untouched(model), set_training(model, False), warnings.catch_warnings(), counter:
+        # the counter's hooks run twice on a compiled module, which does not change the sum
+        warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
+        sample.run(model)
+    return counter.get_total_flops() // 2
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count the elements of all parameters; a tensor tied to several names counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def file_bytes(model: nn.Module) -> int:
+    """Size in bytes of the model's state dict, saved by ``torch.save``."""
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    return buffer.tell()
+
+
+def measure_latency(
+    models: Mapping[str, nn.Module],
+    example_input: Any,
+    batch_sizes: Sequence[int] = (1, 32),
+    rounds: int = 11,
+    round_seconds: float = 0.05,
+) -> dict[str, dict[str, float]]:
+    """Measure the forward time of several models side by side.
+
+    Every round times each model in turn, so that a machine that speeds up or slows down meets all of them alike; the
+    figure is the median over the rounds. Models run in eval mode without gradients on the threads torch now uses.
+
+    Args:
+        models: the models by name, such as ``{"dense": ..., "pruned": ...}``.
+        example_input: one input of the models; its first sample is repeated to every batch size.
+        batch_sizes: batch sizes to time.
+        rounds: number of rounds.
+        round_seconds: how long a model is timed in one round, in seconds; at least one call.
+
+    Returns:
+        Milliseconds of one call: ``{"batch_1": {"dense": x, "pruned": y}, ...}``.
+
+    Raises:
+        ValueError: if ``rounds`` or a batch size is below 1.
+    """
+    for name, value in [("rounds", rounds), *(("batch_sizes", size) for size in batch_sizes)]:
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    example = Example.of(example_input)
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(saved_random_state())
+        for model in models.values():
+            stack.enter_context(set_training(model, False))
+        return {f"batch_{size}": _race(models, example.sized(size), rounds, round_seconds) for size in batch_sizes}
+
+
+def _race(models: Mapping[str, nn.Module], batch: Example, rounds: int, round_seconds: float) -> dict[str, float]:
+    """Median milliseconds of one call of each model."""
+    timers = {name: _timer(model, batch.to(model)) for name, model in models.items()}
+    calls = {name: _calls_per_round(timer, round_seconds) for name, timer in timers.items()}
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(rounds):
+        for name, timer in timers.items():
+            times[name].append(timer.timeit(calls[name]).mean * 1e3)
+    return {name: median(values) for name, values in times.items()}
+
+
+def _timer(model: nn.Module, batch: Example) -> Timer:
+    names = {"batch": batch, "model": model}
+    return Timer("batch.run(model)", globals=names, num_threads=torch.get_num_threads())
+
+
+def _calls_per_round(timer: Timer, round_seconds: float) -> int:
+    """Warm the model up and return the number of calls that fill a round."""
+    timer.timeit(2)
+    seconds = timer.timeit(2).mean
+    return max(1, round(round_seconds / max(seconds, 1e-7)))
