@@ -1,0 +1,155 @@
+"""How far each group is cut: ladders of channels in the order they go, and the search for levels that meet a cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physprune_pl.costs import CostModel, Floats, Kind
+
+Ints = NDArray[np.intp]
+
+NODES_PER_RADIUS = 500
+
+
+def rungs(size: int, min_channels: int, round_to: int | None) -> Ints:
+    """Numbers of channels of a group that may be removed, ascending from 0.
+
+    What is kept is everything, or a multiple of ``round_to`` that is at least ``min_channels``.
+
+    Example:
+        >>> rungs(10, 1, 4).tolist()
+        [0, 2, 6]
+    """
+    step = round_to or 1
+    lowest = -(-min_channels // step) * step
+    highest = (size - 1) // step * step
+    kept = [size, *range(highest, lowest - 1, -step)]
+    return size - np.array(kept, dtype=np.intp)
+
+
+class Ladders:
+    """The channels of every group from the lowest score up, removed rung by rung; a level counts the rungs taken.
+
+    Attributes:
+        top: highest level of each group [G].
+        order: channels of each group in the order they go.
+    """
+
+    def __init__(self, model: CostModel, steps: Sequence[Ints], scores: Sequence[Floats]) -> None:
+        self._model = model
+        self._steps = steps
+        self._scores = scores
+        self.order = [np.argsort(score, kind="stable") for score in scores]
+        self.top = np.array([len(step) - 1 for step in steps], dtype=np.intp)
+        tables = [self._indices_gone(group, counts) for group, counts in model.patterns]
+        self._table = np.concatenate([np.zeros(0), *tables])
+        self._first = np.cumsum([0, *(len(table) for table in tables[:-1])])[: len(tables)]
+        self._group = np.array([group for group, _ in model.patterns], dtype=np.intp)
+
+    def cost(self, kind: Kind, levels: Ints) -> Floats:
+        """Cost [...] of levels [..., G]."""
+        return self._model.evaluate(kind, self._table[self._first + levels[..., self._group]])
+
+    def queue(self, groups: Sequence[int]) -> Ints:
+        """Group of every rung, in the order in which rungs go: the lowest mean score of its channels first."""
+        means = [self._rung_scores(group) for group in groups]
+        owner = np.repeat(np.array(groups, dtype=np.intp), [len(mean) for mean in means])
+        return owner[np.argsort(np.concatenate([np.zeros(0), *means]), kind="stable")]
+
+    def masks(self, levels: Ints) -> list[NDArray[np.bool_]]:
+        """Removed channels [K] of every group."""
+        masks = [np.zeros(len(order), dtype=bool) for order in self.order]
+        for mask, order, step, level in zip(masks, self.order, self._steps, levels, strict=True):
+            mask[order[: step[level]]] = True
+        return masks
+
+    def _indices_gone(self, group: int, counts: NDArray[np.int64]) -> Floats:
+        """Indices of one pattern that are gone at each level of its group."""
+        total = np.concatenate([[0], np.cumsum(counts[self.order[group]])])
+        gone: Floats = total[self._steps[group]].astype(float)
+        return gone
+
+    def _rung_scores(self, group: int) -> Floats:
+        step = self._steps[group]
+        if len(step) == 1:
+            return np.zeros(0)
+        going = self._scores[group][self.order[group][: step[-1]]]
+        means: Floats = np.add.reduceat(going, step[:-1]) / np.diff(step)
+        return means
+
+
+class Search:
+    """Levels near a first guess whose cost lies in a band.
+
+    The levels stay within a radius of the guess, which doubles until everything reachable is covered. Within a
+    radius the groups with the largest rungs are settled first; a branch is left when even its cheapest state costs
+    too much or its dearest too little, so the search is complete wherever it does not run out of nodes.
+
+    Attributes:
+        best: levels found, or those closest to ``aim``.
+    """
+
+    def __init__(
+        self, cost: Callable[[Ints], Floats], guess: Ints, top: Ints, band: tuple[float, float], aim: float
+    ) -> None:
+        self._cost, self._guess, self._top = cost, guess, top
+        (self._low, self._high), self._aim = band, aim
+        self.best = guess
+        self._gap = float("inf")
+        self._groups = self._coarse_first()
+
+    def run(self) -> Ints:
+        """Search until the cost fits or nothing is left to try, and return ``best``."""
+        radius, furthest = 1, int(self._top.max(initial=0))
+        while self._groups.size and not self._within(radius) and radius < furthest:
+            radius *= 2
+        return self.best
+
+    def _coarse_first(self) -> Ints:
+        """Groups that can change, those whose first rung saves most first."""
+        movable = np.flatnonzero(self._top)
+        single = np.eye(len(self._top), dtype=np.intp)[movable]
+        return movable[np.argsort(self._cost(single), kind="stable")]
+
+    def _within(self, radius: int) -> bool:
+        self._bottom = np.maximum(self._guess - radius, 0)
+        self._ceiling = np.minimum(self._guess + radius, self._top)
+        self._nodes = 0
+        return self._descend(0, self._guess)
+
+    def _descend(self, depth: int, state: Ints) -> bool:
+        """Try every level of one group, then settle the groups after it; True once a cost fits."""
+        self._nodes += 1
+        states = self._variants(self._groups[depth], state)
+        dearest, cheapest = states.copy(), states.copy()
+        rest = self._groups[depth + 1 :]
+        dearest[:, rest], cheapest[:, rest] = self._bottom[rest], self._ceiling[rest]
+        costs = self._cost(np.stack([states, dearest, cheapest]))
+        fits = self._remember(states, costs[0])
+        if fits or not rest.size:
+            return fits
+        self._remember(dearest, costs[1])
+        self._remember(cheapest, costs[2])
+        open_branches = (costs[1] >= self._low) & (costs[2] <= self._high)
+        return any(
+            self._nodes < NODES_PER_RADIUS and self._descend(depth + 1, branch) for branch in states[open_branches]
+        )
+
+    def _variants(self, group: int, state: Ints) -> Ints:
+        """The state with every level of one group within the radius, nearest to the guess first."""
+        levels = np.arange(self._bottom[group], self._ceiling[group] + 1)
+        levels = levels[np.argsort(np.abs(levels - self._guess[group]), kind="stable")]
+        states = np.tile(state, (len(levels), 1))
+        states[:, group] = levels
+        return states
+
+    def _remember(self, states: Ints, costs: Floats) -> bool:
+        """Keep the state closest to the aim; True if it fits."""
+        gaps = np.abs(costs - self._aim)
+        nearest = int(gaps.argmin())
+        if gaps[nearest] < self._gap:
+            self.best, self._gap = states[nearest], float(gaps[nearest])
+        return bool(self._low <= costs[nearest] <= self._high)

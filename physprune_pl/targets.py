@@ -1,0 +1,219 @@
+"""From a target to the channels that go: the weakest first, over all groups, until the cost is met."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from physprune_pl.channels import ChannelGroup
+from physprune_pl.costs import CostModel, Floats, Kind
+from physprune_pl.ladders import Ints, Ladders, Search, rungs
+from physprune_pl.tracing_types import Trace
+
+TargetKind = Literal["macs", "params", "threshold"]
+
+TOLERANCE = 0.02
+
+
+class TargetError(ValueError):
+    """A target that no set of channels meets.
+
+    Attributes:
+        closest: the closest share that was found to be reachable.
+    """
+
+    def __init__(self, message: str, closest: float) -> None:
+        super().__init__(message)
+        self.closest = closest
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a cut must keep.
+
+    Attributes:
+        kind: ``"macs"`` or ``"params"``: the share of the dense model's figure that stays. ``"threshold"``: in every
+            group what is weaker than this share of its strongest channel goes.
+        share: in (0, 1].
+    """
+
+    kind: TargetKind
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TargetKind):
+            available = f"{list(get_args(TargetKind))} (a latency target is not available yet)"
+            raise ValueError(f"target must be one of {available}, got {self.kind!r}")
+        if isinstance(self.share, bool) or not isinstance(self.share, (int, float)):
+            raise TypeError(f"target {self.kind} must be a number, got {self.share!r}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"target {self.kind} must be a share in (0, 1], got {self.share!r}")
+
+
+def parse_target(target: Mapping[str, float] | Target) -> Target:
+    """Read a target such as ``{"macs": 0.4}``.
+
+    Args:
+        target: exactly one kind with its share, or a ``Target``.
+
+    Raises:
+        TypeError: if it is no mapping or the share is no number.
+        ValueError: if there is not exactly one key, the kind is unknown or the share is outside (0, 1].
+
+    Example:
+        >>> parse_target({"macs": 0.4})
+        Target(kind='macs', share=0.4)
+    """
+    if isinstance(target, Target):
+        return target
+    if not isinstance(target, Mapping):
+        raise TypeError(f"target must be a mapping such as {{'macs': 0.4}}, got {target!r}")
+    if len(target) != 1:
+        raise ValueError(f"target must have exactly one of {list(get_args(TargetKind))}, got {dict(target)!r}")
+    ((kind, share),) = target.items()
+    return Target(cast(TargetKind, kind), share)
+
+
+@dataclass
+class Chooser:
+    """Chooses the channels that a target removes.
+
+    Attributes:
+        trace: the traced model.
+        target: what must be kept; costs are met within 2 % of the asked share.
+        min_channels: what every group keeps at least.
+        round_to: channels kept in a group that is cut are a multiple of this.
+        exact_first: leave inexact groups alone if the target can be met without them. A threshold is a rule for each
+            group by itself and treats them all alike.
+        cost_model: cost of the traced model as a function of the removed channels.
+    """
+
+    trace: Trace
+    target: Target
+    min_channels: int = field(default=1, kw_only=True)
+    round_to: int | None = field(default=None, kw_only=True)
+    exact_first: bool = field(default=True, kw_only=True)
+    cost_model: CostModel = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in (("min_channels", self.min_channels), ("round_to", self.round_to)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        self.cost_model = CostModel(self.trace)
+        self._steps = [rungs(group.size, self.min_channels, self.round_to) for group in self.trace.groups]
+        if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
+            raise ValueError(f"target {self.target.kind}: the traced model has none")
+
+    def choose(self, strengths: Sequence[Tensor], scores: Sequence[Tensor] | None = None) -> list[Tensor]:
+        """Choose what goes: the lowest score first over all groups, until the target is met.
+
+        Args:
+            strengths: strength of every channel, one tensor [K] per group.
+            scores: what the channels are ranked by instead of strength / mean strength of the group, same shapes; a
+                threshold always compares strengths.
+
+        Returns:
+            One boolean tensor [K] per group on the device of the strengths, True where the channel goes.
+
+        Raises:
+            TargetError: if no choice comes within 2 % of the target.
+            ValueError: if shapes do not fit the groups or a value is not finite.
+        """
+        strong = _to_numpy("strengths", strengths, self.trace.groups)
+        if self.target.kind == "threshold":
+            ladders = Ladders(self.cost_model, self._steps, strong)
+            levels = self._under_threshold(ladders, strong)
+        else:
+            ranked = _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
+            ladders = Ladders(self.cost_model, self._steps, ranked)
+            levels = self._meeting_cost(ladders, self.target.kind)
+        return _to_torch(ladders.masks(levels), strengths)
+
+    def _under_threshold(self, ladders: Ladders, strengths: Sequence[Floats]) -> Ints:
+        """Every rung whose channels are all weaker than the share of their group's strongest."""
+        levels = np.zeros_like(ladders.top)
+        for number, (strength, order) in enumerate(zip(strengths, ladders.order, strict=True)):
+            weak = np.searchsorted(strength[order], self.target.share * strength.max())
+            levels[number] = np.searchsorted(self._steps[number], weak, side="right") - 1
+        return levels
+
+    def _meeting_cost(self, ladders: Ladders, kind: Kind) -> Ints:
+        """Levels that meet the target, without inexact groups if that is possible."""
+        dense = getattr(self.cost_model.dense, kind)
+        aim = self.target.share * dense
+        closest = float(dense)
+        for groups in self._turns():
+            levels = self._weakest_first(ladders, kind, aim, groups)
+            cost = float(ladders.cost(kind, levels))
+            if abs(cost - aim) <= TOLERANCE * aim:
+                return levels
+            closest = min(closest, cost, key=lambda figure: abs(figure - aim))
+        raise self._unreachable(closest / dense)
+
+    def _turns(self) -> list[list[int]]:
+        """The sets of groups to try to meet the target with, one after the other."""
+        every = list(range(len(self.trace.groups)))
+        exact = [number for number in every if self.trace.groups[number].exact]
+        return [exact, every] if self.exact_first and 0 < len(exact) < len(every) else [every]
+
+    def _weakest_first(self, ladders: Ladders, kind: Kind, aim: float, groups: Sequence[int]) -> Ints:
+        """Levels of the shortest prefix of the queue that meets the aim, or the closest levels that are found."""
+        queue = ladders.queue(groups)
+
+        def levels(length: int) -> Ints:
+            return np.bincount(queue[:length], minlength=len(ladders.top))
+
+        lengths = range(len(queue) + 1)
+        enough = bisect_left(lengths, -aim, key=lambda length: -float(ladders.cost(kind, levels(length))))
+        guesses = [levels(length) for length in (min(enough, len(queue)), max(enough - 1, 0))]
+        gaps = [abs(float(ladders.cost(kind, guess)) - aim) for guess in guesses]
+        for guess, gap in zip(guesses, gaps, strict=True):
+            if gap <= TOLERANCE * aim:
+                return guess
+        top = np.bincount(groups, weights=ladders.top[groups], minlength=len(ladders.top)).astype(np.intp)
+        band = ((1 - TOLERANCE) * aim, (1 + TOLERANCE) * aim)
+        return Search(lambda states: ladders.cost(kind, states), guesses[int(np.argmin(gaps))], top, band, aim).run()
+
+    def _unreachable(self, closest: float) -> TargetError:
+        limits = f"min_channels={self.min_channels}, round_to={self.round_to}"
+        return TargetError(
+            f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
+            f"reachable share is {closest:.4g} ({len(self.trace.groups)} groups, {limits})",
+            closest,
+        )
+
+
+def _relative(strengths: Sequence[Floats]) -> list[Floats]:
+    """Strength / mean strength of the group; a group without any strength stays 0."""
+    means = [strength.mean() for strength in strengths]
+    return [strength / mean if mean > 0 else strength for strength, mean in zip(strengths, means, strict=True)]
+
+
+def _to_numpy(name: str, values: Sequence[Tensor], groups: Sequence[ChannelGroup]) -> list[Floats]:
+    """Bring one tensor [K] per group to the CPU in a single transfer."""
+    expected = [(group.size,) for group in groups]
+    if [tuple(value.shape) for value in values] != expected:
+        raise ValueError(f"{name} must have shapes {expected}, got {[tuple(value.shape) for value in values]}")
+    if not groups:
+        return []
+    flat = torch.cat([value.detach() for value in values]).cpu().double().numpy()
+    parts = np.split(flat, np.cumsum([group.size for group in groups])[:-1])
+    for part, group in zip(parts, groups, strict=True):
+        if not np.isfinite(part).all():
+            raise ValueError(f"{name} of group {group.name!r} must be finite")
+    return parts
+
+
+def _to_torch(masks: Sequence[NDArray[np.bool_]], like: Sequence[Tensor]) -> list[Tensor]:
+    """Bring masks to the device of the given tensors in a single transfer."""
+    if not masks:
+        return []
+    flat = torch.from_numpy(np.concatenate(masks)).to(like[0].device)
+    return list(torch.split(flat, [len(mask) for mask in masks]))
