@@ -1,0 +1,225 @@
+"""What the callbacks of one fit share: the traced network, its groups, their penalty, and the phase of the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from torch import Tensor, nn
+
+from physprune_pl.callbacks.group_law import GroupLaw
+from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
+from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
+from physprune_pl.channels import ChannelGroup
+from physprune_pl.groups import trace
+from physprune_pl.penalty import Penalty
+from physprune_pl.plan import PruningPlan
+from physprune_pl.steering import Select, Steering
+from physprune_pl.strengths import Strength, resolve_strength
+from physprune_pl.targets import Chooser, Target
+from physprune_pl.tracing_types import Trace
+
+Phase = Literal["sparsify", "finetune"]
+T = TypeVar("T")
+
+
+class PruningSession:
+    """Traces once per fit, for whichever callback comes first; every other one finds the result here.
+
+    Args:
+        module: name of the submodule to prune; None for the LightningModule itself, or its only child with
+            parameters when it defines no ``forward``.
+        example_input: what the network is called with: a tensor, a tuple of positional or a dict of keyword
+            arguments. None: ``example_input_array`` of the LightningModule, else the first training batch.
+        ignore: names or regular expressions of modules left whole.
+        strength: the norm of a channel, a name or an object; None means L2 over the whole group.
+        target: what the cut must keep, when it is known beforehand; needed for steering.
+        round_to: channels kept are a multiple of this.
+        select: the set to cut: the weakest channels, or those that the law presses most.
+
+    Attributes:
+        phase: ``"sparsify"`` until the network is cut, then ``"finetune"``.
+        phase_epochs: epochs of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
+        law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
+        steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
+        coefficients: c of all channels as the law gave them last, shape [N], or None.
+    """
+
+    def __init__(
+        self,
+        module: str | None = None,
+        example_input: ExampleInput | None = None,
+        ignore: Sequence[str] = (),
+        strength: str | Strength | None = None,
+        *,
+        target: Target | None = None,
+        round_to: int | None = None,
+        select: Select = "strength",
+    ) -> None:
+        self.module = module
+        self.given_input = example_input
+        self.ignore = tuple(ignore)
+        self.strength = resolve_strength("l2" if strength is None else strength)
+        self.target = target
+        self.round_to = round_to
+        self.select = select
+        self.law = GroupLaw()
+        self.steered = False
+        self.phase: Phase = "sparsify"
+        self.phase_epochs: int | None = None
+        self.plan: PruningPlan | None = None
+        self.release()
+
+    def release(self) -> None:
+        """Drop every reference into the model; the next fit traces again."""
+        self._model: nn.Module | None = None
+        self._trace: Trace | None = None
+        self._penalty: Penalty | None = None
+        self.example_input: ExampleInput | None = None
+        self.chooser: Chooser | None = None
+        self.steering: Steering | None = None
+        self.groups: tuple[ChannelGroup, ...] = ()
+        self.tensors: dict[str, nn.Parameter] = {}
+        self.coefficients: Tensor | None = None
+        self._trainable: tuple[nn.Parameter, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the network is traced."""
+        return self._penalty is not None
+
+    @property
+    def model(self) -> nn.Module:
+        """The traced network; a RuntimeError before :meth:`prepare`."""
+        return _ready(self._model)
+
+    @property
+    def trace(self) -> Trace:
+        """Its trace, as it was before any cut."""
+        return _ready(self._trace)
+
+    @property
+    def penalty(self) -> Penalty:
+        """The penalty over :attr:`groups`, as they are now."""
+        return _ready(self._penalty)
+
+    def begin(self, trainer: Trainer) -> None:
+        """Start afresh in ``setup`` of a fit, before a checkpoint is restored, and note how long the first phase is.
+
+        Every callback of the fit calls it.
+
+        Raises:
+            NotImplementedError: for strategies that shard parameters.
+        """
+        if isinstance(trainer.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
+            raise NotImplementedError(f"physprune_pl cannot prune under {type(trainer.strategy).__name__}")
+        # A fit that ended in an exception was never torn down.
+        self.release()
+        self.phase, self.plan = "sparsify", None
+        self.phase_epochs = trainer.max_epochs
+
+    def prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> bool:
+        """Trace the network unless that is done; return whether it is.
+
+        Without an example input this waits for a training batch.
+
+        Raises:
+            ValueError: when the network, its input or a group of channels to remove cannot be found.
+        """
+        if self.ready:
+            return True
+        model = resolve_module(pl_module, self.module)
+        example = self.given_input if self.given_input is not None else pl_module.example_input_array
+        if example is None and batch is None:
+            return False
+        example = example_from_batch(batch, model) if example is None else example
+        self.example_input = move_data_to_device(trainer.precision_plugin.convert_input(example), pl_module.device)
+        self._model = model
+        with _plain_forward(trainer):
+            self._trace = trace(model, self.example_input, self.ignore)
+        if not self._trace.groups:
+            raise ValueError(_nothing_to_prune(model, self._trace))
+        self._adopt(self._trace.groups)
+        self._aim()
+        return True
+
+    def _adopt(self, groups: tuple[ChannelGroup, ...]) -> None:
+        self.groups = groups
+        self.tensors = dict(self.model.named_parameters(remove_duplicate=False))
+        self._penalty = Penalty(groups, self.tensors, self.strength)
+        self.coefficients = None
+
+    def _aim(self) -> None:
+        if self.target is not None and self.phase == "sparsify":
+            self.chooser = Chooser(self.trace, self.target, round_to=self.round_to)
+            if self.steered:
+                self.steering = Steering(self.chooser, self.penalty.segments, self.select)
+
+    def finish_sparsify(self, plan: PruningPlan) -> None:
+        """Enter the fine-tuning phase with a network that was cut by ``plan``, now or before a resume.
+
+        The plan speaks of :attr:`model`, not of the LightningModule around it.
+        """
+        self.phase, self.plan = "finetune", plan
+        if self.ready:
+            self._adopt(shrink_groups(self.groups, plan))
+
+    def original_channels(self, group: ChannelGroup) -> tuple[int, ...]:
+        """Return, for each channel of a group as it is now, its index before the cut."""
+        kept = () if self.plan is None else kept_channels(self.plan).get(group.name, ())
+        return kept if len(kept) == group.size else tuple(range(group.size))
+
+    def progress(self, trainer: Trainer) -> float:
+        """Return the share in [0, 1] of the sparsify phase that is over, in training batches.
+
+        It is read from the trainer's own counters, which a checkpoint restores. With ``max_steps`` it is the share of
+        those steps where that is larger; without a known number of batches it moves from epoch to epoch.
+        """
+        shares = [0.0]
+        if self.phase_epochs is not None and self.phase_epochs > 0:
+            inside = max(trainer.fit_loop.batch_idx, 0) / trainer.num_training_batches
+            shares.append((trainer.current_epoch + inside) / self.phase_epochs)
+        if trainer.max_steps > 0:
+            shares.append(trainer.global_step / trainer.max_steps)
+        return min(max(shares), 1.0)
+
+    def note_trainable(self) -> None:
+        """Remember which parameters are trainable, at the start of an epoch."""
+        self._trainable = tuple(parameter for parameter in self.tensors.values() if parameter.requires_grad)
+
+    @contextmanager
+    def trainable(self) -> Iterator[None]:
+        """Undo, for the moment, what ``toggle_optimizer`` does: a parameter that waits its turn is not frozen."""
+        waiting = [parameter for parameter in self._trainable if not parameter.requires_grad]
+        for parameter in waiting:
+            parameter.requires_grad_(True)
+        try:
+            yield
+        finally:
+            for parameter in waiting:
+                parameter.requires_grad_(False)
+
+
+@contextmanager
+def _plain_forward(trainer: Trainer) -> Iterator[None]:
+    """Run the network in its own type, uncompiled and without autocast: probes and checks need exact arithmetic."""
+    device = trainer.strategy.root_device.type
+    eager = torch.compiler.set_stance("force_eager")
+    with eager, trainer.precision_plugin.forward_context(), torch.autocast(device, enabled=False):
+        yield
+
+
+def _ready(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("the network is not traced yet: call prepare() in or after on_train_start")
+    return part
+
+
+def _nothing_to_prune(model: nn.Module, found: Trace) -> str:
+    reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
+    return f"no channel of {type(model).__name__} can be removed; left whole: {'; '.join(reasons) or 'nothing'}"

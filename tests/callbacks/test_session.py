@@ -1,0 +1,243 @@
+"""One trace per fit, of the right module, with the right input, and nothing held on to afterwards."""
+
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule
+from tiny import Module, Net, hand_made_trace, loader, trainer
+from torch import nn
+
+from physprune_pl.callbacks import session as session_module
+from physprune_pl.callbacks.force_regularization import ForceRegularization
+from physprune_pl.callbacks.regroup import shrink_groups
+from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.penalty import Penalty
+from physprune_pl.plan import make_plan
+from physprune_pl.strengths import L2
+from physprune_pl.surgery import apply_plan
+from physprune_pl.targets import Target
+
+
+class WithForward(Module):
+    def forward(self, x):
+        return self.net(x)
+
+
+class TwoNets(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.empty = Net(), Net(), nn.ReLU()
+
+
+# --- which module ----------------------------------------------------------------------------------------------------
+
+
+def test_the_module_is_the_one_with_the_forward():
+    own = WithForward()
+    assert resolve_module(own) is own
+    module = Module()
+    assert resolve_module(module) is module.net
+    assert resolve_module(module, "net.two") is module.net.two
+
+
+def test_a_compiled_child_is_seen_uncompiled():
+    module = Module()
+    net = module.net
+    module.net = torch.compile(net, backend="eager")
+    assert resolve_module(module) is net
+    assert resolve_module(module, "net") is net
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        (TwoNets(), None, r"TwoNets defines no forward and has 2 children with parameters \(left, right\)"),
+        (LightningModule(), None, r"0 children with parameters \(none\)"),
+        (TwoNets(), "middle", r"expected a submodule of TwoNets, such as one of \['left', 'right', 'empty'\]"),
+    ],
+)
+def test_an_unclear_module_is_an_error(module, name, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_module(module, name)
+
+
+# --- which input -----------------------------------------------------------------------------------------------------
+
+X, Y = torch.zeros(2, 4), torch.ones(2)
+
+
+class Named(nn.Module):
+    def forward(self, image, mask=None):
+        return image
+
+
+class Open(nn.Module):
+    def forward(self, **inputs):
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("batch", "model", "expected"),
+    [
+        (X, Net(), X),
+        ((X, Y), Net(), X),
+        ([X, Y], Net(), X),
+        (((X, Y), Y), Net(), (X, Y)),
+        (({"image": X, "weight": Y}, Y), Named(), {"image": X}),
+        ({"image": X, "label": Y}, Named(), {"image": X}),
+        ({"image": X, "label": Y}, Open(), {"image": X, "label": Y}),
+    ],
+)
+def test_the_input_is_found_in_the_batch(batch, model, expected):
+    assert str(example_from_batch(batch, model)) == str(expected)
+
+
+@pytest.mark.parametrize("batch", [{"label": Y}, [], "text", None, (3, X)])
+def test_a_batch_without_input_asks_for_one(batch):
+    with pytest.raises(ValueError, match="give example_input"):
+        example_from_batch(batch, Named())
+
+
+class Watch(Callback):
+    """Keeps a copy of what the session knew when training began and after the first batch."""
+
+    def __init__(self, session):
+        self.session, self.early, self.example = session, None, None
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if self.early is None:
+            self.early = self.session.ready
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.example = self.session.example_input
+
+
+def fit(module, session, **kwargs):
+    force, watch = ForceRegularization("uniform", 0.01, session=session), Watch(session)
+    trainer(force, watch, epochs=1, **kwargs).fit(module, loader(2))
+    return watch
+
+
+def test_the_input_is_the_given_one_else_the_modules_else_a_batch():
+    given = torch.full((3, 4), 2.0)
+    module = Module()
+    watch = fit(module, PruningSession(example_input=given))
+    assert watch.early
+    assert torch.equal(watch.example, given)
+    module.example_input_array = torch.ones(1, 4)
+    watch = fit(module, PruningSession())
+    assert watch.early
+    assert torch.equal(watch.example, torch.ones(1, 4))
+    watch = fit(Module(), PruningSession())
+    assert not watch.early
+    assert torch.equal(watch.example, next(iter(loader(2)))[0])
+
+
+def test_the_input_takes_the_type_of_the_network():
+    watch = fit(Module(), PruningSession(example_input=torch.ones(2, 4)), precision="64-true")
+    assert watch.example.dtype == torch.float64
+
+
+def test_the_network_is_traced_in_its_own_type_without_autocast(monkeypatch):
+    seen = []
+
+    def spy(model, example_input, ignore):
+        seen.append((model(example_input).dtype, torch.get_default_dtype(), ignore))
+        return hand_made_trace(model)
+
+    monkeypatch.setattr(session_module, "trace", spy)
+    fit(Module(), PruningSession(example_input=torch.ones(2, 4), ignore=["a"]), precision="bf16-mixed")
+    fit(Module(), PruningSession(example_input=torch.ones(2, 4)), precision="64-true")
+    assert seen == [(torch.float32, torch.float32, ("a",)), (torch.float64, torch.float64, ())]
+
+
+def test_tracing_leaves_training_as_it_was():
+    def run(*callbacks):
+        torch.manual_seed(2)
+        module = WithForward()
+        trainer(*callbacks).fit(module, loader())
+        return module.state_dict()
+
+    plain, traced = run(), run(ForceRegularization("uniform", 0.0))
+    assert all(torch.equal(plain[key], traced[key]) for key in plain)
+
+
+# --- a fit's life ----------------------------------------------------------------------------------------------------
+
+
+def test_one_trace_serves_all_callbacks_of_a_fit(monkeypatch):
+    calls = []
+    monkeypatch.setattr(session_module, "trace", lambda *args: calls.append(1) or hand_made_trace(*args))
+    session = PruningSession()
+    forces = [ForceRegularization("uniform", 0.01, session=session)]
+    trainer(*forces, Watch(session)).fit(Module(), loader())
+    assert len(calls) == 1
+    assert not session.ready
+    trainer(*forces).fit(Module(), loader())
+    assert len(calls) == 2
+
+
+def test_asking_too_early_says_when_to_ask():
+    session = PruningSession()
+    for name in ("model", "trace", "penalty"):
+        with pytest.raises(RuntimeError, match="not traced yet"):
+            getattr(session, name)
+
+
+def test_a_network_without_groups_names_what_is_left_whole():
+    class Single(Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(4, 2)
+
+    with pytest.raises(ValueError, match="no channel of Linear can be removed; left whole: "):
+        fit(Single(), PruningSession())
+
+
+def test_steering_is_there_only_when_asked_for():
+    session = PruningSession(example_input=torch.zeros(2, 4), target=Target("params", 0.6))
+    module = Module()
+    run = trainer()
+    run.strategy.connect(module)
+    module.trainer = run
+    assert session.prepare(run, module)
+    assert session.chooser is not None
+    assert session.steering is None
+    session.release()
+    session.steered = True
+    session.prepare(run, module)
+    assert session.steering is not None
+
+
+# --- after a cut -----------------------------------------------------------------------------------------------------
+
+
+def cut_net():
+    net = Net()
+    dense = hand_made_trace(net)
+    removed = [torch.tensor([0, 1, 0, 0, 1, 0]).bool(), torch.tensor([1, 0, 0, 0, 1]).bool()]
+    plan = make_plan(dense, removed, (100, 50), (10, 5))
+    pruned = apply_plan(copy.deepcopy(net), plan)
+    return net, dense, plan, pruned
+
+
+def test_shrunk_groups_fit_the_network_that_was_cut():
+    net, dense, plan, pruned = cut_net()
+    groups = shrink_groups(dense.groups, plan)
+    assert [group.size for group in groups] == [4, 3]
+    named = dict(pruned.named_parameters())
+    retraced = Penalty(hand_made_trace(pruned).groups, named, L2()).strengths()
+    torch.testing.assert_close(Penalty(groups, named, L2()).strengths(), retraced)
+
+
+def test_channels_keep_their_original_index():
+    _, dense, plan, _ = cut_net()
+    session = PruningSession()
+    assert session.original_channels(dense.groups[0]) == tuple(range(6))
+    session.finish_sparsify(plan)
+    assert session.phase == "finetune"
+    one, two = shrink_groups(dense.groups, plan)
+    assert session.original_channels(one) == (0, 2, 3, 5)
+    assert session.original_channels(two) == (1, 2, 3)
