@@ -1,0 +1,236 @@
+"""Presses the channels of every group while the network trains, by writing the penalty's gradient into ``.grad``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.optim import LBFGS, Optimizer
+
+from physprune_pl.callbacks.group_law import GroupLaw
+from physprune_pl.callbacks.resolve import ExampleInput
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.distances import Distance, Pivot
+from physprune_pl.forces import Force
+from physprune_pl.schedules import Constant, Schedule, resolve_schedule
+from physprune_pl.strengths import Strength
+
+# Whether the coefficients are finite is read back from the device once in so many steps.
+CHECK_EVERY = 50
+
+
+class ForceRegularization(Callback):
+    r"""Adds the gradient of a force penalty to that of the task, once per optimizer step.
+
+    .. math:: penalty = coefficient \cdot schedule(progress) \cdot \sum_g \sum_{k \in g} c_k s_k
+
+    with the strengths s_k of the channels of every group g and the coefficients c_k of the force law held fixed. The
+    loss is never touched: the gradient is written into ``.grad`` before the first backward of an optimizer step
+    (manual optimization: before the step itself, for the parameters of the optimizer that steps). Gradient
+    accumulation and loss scaling leave it as it is; gradient clipping comes later and clips the sum. With coefficient
+    0, and before the start of a schedule, training is bit for bit what it is without the callback.
+
+    Args:
+        force: name of a force law, a :class:`~physprune_pl.forces.ForceLaw`, or a function of
+            :class:`~physprune_pl.channels.Channels`.
+        coefficient: pressure of the penalty, or ``"auto"``: steered until the target of ``session`` is met, as
+            :func:`~physprune_pl.physics_pruning` sets it up.
+        schedule: factor of the coefficient over the sparsify phase: a name, an object or a function of progress.
+        strength: norm of a channel; None means ``L2(scope="group")``.
+        distance: distance of a channel from the pivot; None means the one that the law is meant for.
+        pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
+        module: name of the submodule to press; see :class:`~physprune_pl.callbacks.session.PruningSession`.
+        example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
+        ignore: names or regular expressions of modules left alone.
+        session: state shared with other callbacks; module, example_input, ignore and strength are then its own.
+
+    Raises:
+        ValueError: for an unknown name, a coefficient that is negative or not finite, ``"auto"`` without a target;
+            at the start of training for a frozen network, LBFGS, no group, or a pivot outside a group; during
+            training when the law returns a number that is not finite.
+
+    Source: the four papers cited in :mod:`physprune_pl.forces`; the injection is ours.
+    """
+
+    def __init__(
+        self,
+        force: str | Force,
+        coefficient: float | Literal["auto"],
+        schedule: str | Schedule | Callable[[float], float] | None = None,
+        strength: str | Strength | None = None,
+        distance: str | Distance | None = None,
+        pivot: Pivot = 0,
+        module: str | None = None,
+        example_input: ExampleInput | None = None,
+        ignore: Sequence[str] = (),
+        session: PruningSession | None = None,
+    ) -> None:
+        super().__init__()
+        self.law = GroupLaw.resolve(force, distance, pivot)
+        self.schedule = resolve_schedule(schedule)
+        self.session = session or PruningSession(module, example_input, ignore, strength)
+        self.coefficient = _checked_coefficient(coefficient, self.session)
+        self.session.law, self.session.steered = self.law, coefficient == "auto"
+        self.steps = 0
+        self._owed = True
+        self._steering_state: dict[str, Any] | None = None
+
+    @property
+    def state_key(self) -> str:
+        """Key of the state in checkpoints: several networks of one module may be pressed, each by its own law."""
+        return self._generate_state_key(module=self.session.module)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Start afresh; a checkpoint is restored later."""
+        if stage == "fit":
+            self.session.begin(trainer)
+            self.steps, self._steering_state = 0, None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check what can be checked before training, and trace if the example input is known."""
+        _check_optimizers(trainer)
+        self._check_length(trainer)
+        if not any(parameter.requires_grad for parameter in pl_module.parameters()):
+            raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: a force has nothing to press")
+        # The trainer has just cleared all gradients, those of an unfinished accumulation window included.
+        self._owed = True
+        self._prepare(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Look again at which parameters are trainable."""
+        self.session.note_trainable()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Trace with the first batch when there was no other example input."""
+        if not self.session.ready:
+            self._prepare(trainer, pl_module, batch)
+
+    def _prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> None:
+        if not self.session.prepare(trainer, pl_module, batch):
+            return
+        self.law.check(self.session.groups)
+        self.session.note_trainable()
+        if self._steering_state is not None and self.session.steering is not None:
+            self.session.steering.load_state_dict(self._steering_state)
+            self._steering_state = None
+
+    def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
+        """Note that a new accumulation window begins: it owes one penalty, whichever batch is the first to pay."""
+        self._owed = True
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Pay the penalty's gradient before the first backward of the window."""
+        if pl_module.automatic_optimization and self._owed:
+            self._owed = False
+            self._press(trainer, pl_module, trainer.optimizers, _loss_scale(trainer, loss.device))
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """In manual optimization, pay for the parameters of the optimizer that steps."""
+        if not pl_module.automatic_optimization:
+            # Gradients are unscaled by now, unless the optimizer does that itself.
+            fused = getattr(optimizer, "_step_supports_amp_scaling", False)
+            scale = _loss_scale(trainer, pl_module.device) if fused else 1.0
+            self._press(trainer, pl_module, [optimizer], scale)
+
+    def _press(
+        self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
+    ) -> None:
+        if self.session.phase != "sparsify" or (factor := self._factor(trainer)) == 0:
+            return
+        with self.session.trainable():
+            strengths = self.session.penalty.strengths()
+            pressure = factor * self._pressure(trainer, strengths)
+            self.session.penalty.add_gradient(pressure, scale, _held(optimizers), strengths=strengths)
+        if _logs_now(trainer, pl_module):
+            pl_module.log("physprune/penalty", (pressure * strengths).sum())
+        self.steps += 1
+
+    def _factor(self, trainer: Trainer) -> float:
+        base = 1.0 if self.coefficient == "auto" else self.coefficient
+        return base * self.schedule(self.session.progress(trainer)) if base else 0.0
+
+    def _pressure(self, trainer: Trainer, strengths: Tensor) -> Tensor:
+        """Return c, or what steering makes of it, shape [N]."""
+        law = self._law(trainer, strengths)
+        self.session.coefficients = law
+        if (steering := self.session.steering) is None:
+            return law
+        steering.update(self.session.progress(trainer), _effective_rate(trainer), strengths, law)
+        return steering.pressure(strengths, law)
+
+    def _law(self, trainer: Trainer, strengths: Tensor) -> Tensor:
+        penalty, groups = self.session.penalty, self.session.groups
+        channels = self.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
+        try:
+            return self.law.coefficients(channels, groups, check=self.steps % CHECK_EVERY == 0)
+        except ValueError as error:
+            raise ValueError(f"{error} (epoch {trainer.current_epoch})") from error
+
+    def _check_length(self, trainer: Trainer) -> None:
+        endless = trainer.max_steps <= 0 and (self.session.phase_epochs or 0) <= 0
+        if endless and (self.coefficient == "auto" or self.schedule != Constant()):
+            raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of steps pressed and the state of steering."""
+        if self.session.steering is not None:
+            self._steering_state = self.session.steering.state_dict()
+        return {"steps": self.steps, "steering": self._steering_state}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore both; steering itself is built later, when the network is traced."""
+        self.steps = state_dict["steps"]
+        self._steering_state = state_dict["steering"]
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Drop every reference into the model; what a later checkpoint needs is kept."""
+        self.state_dict()
+        self.session.release()
+
+
+def _checked_coefficient(coefficient: Any, session: PruningSession) -> float | Literal["auto"]:
+    if coefficient == "auto":
+        if session.target is None:
+            raise ValueError(
+                'coefficient="auto" needs a target to steer to: use physics_pruning(target=...) or a number'
+            )
+        return "auto"
+    if isinstance(coefficient, bool) or not isinstance(coefficient, int | float):
+        raise TypeError(f'coefficient: expected a number or "auto", got {coefficient!r}')
+    if not math.isfinite(coefficient) or coefficient < 0:
+        raise ValueError(f'coefficient: expected a finite number of at least 0, or "auto", got {coefficient!r}')
+    return float(coefficient)
+
+
+def _check_optimizers(trainer: Trainer) -> None:
+    if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+        raise ValueError("LBFGS evaluates the loss many times a step, and the penalty is no part of the loss")
+
+
+def _loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
+    """Return what the gradients are multiplied by at the moment, without reading it back from the device."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None:
+        return 1.0
+    scale: Tensor = scaler.scale(torch.ones((), device=device))
+    return scale
+
+
+def _held(optimizers: Sequence[Optimizer]) -> Collection[int]:
+    return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
+
+
+def _effective_rate(trainer: Trainer) -> float:
+    """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return max(float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups)
+
+
+def _logs_now(trainer: Trainer, pl_module: LightningModule) -> bool:
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    step = trainer.global_step if pl_module.automatic_optimization else trainer.fit_loop.total_batch_idx
+    return every > 0 and (step + 1) % every == 0
