@@ -39,7 +39,8 @@ class ForceRegularization(Callback):
             :class:`~physprune_pl.channels.Channels`.
         coefficient: pressure of the penalty, or ``"auto"``: steered until the target of ``session`` is met, as
             :func:`~physprune_pl.physics_pruning` sets it up.
-        schedule: factor of the coefficient over the sparsify phase: a name, an object or a function of progress.
+        schedule: factor of the coefficient over the sparsify phase: a name, an object or a function of progress. With
+            ``"auto"`` it is a factor of what steering sets.
         strength: norm of a channel; None means ``L2(scope="group")``.
         distance: distance of a channel from the pivot; None means the one that the law is meant for.
         pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
@@ -227,7 +228,8 @@ def _held(optimizers: Sequence[Optimizer]) -> Collection[int]:
 def _effective_rate(trainer: Trainer) -> float:
     """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return max(float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups)
+    rates: list[float] = [float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups]
+    return max(rates)
 
 
 def _logs_now(trainer: Trainer, pl_module: LightningModule) -> bool:

@@ -220,11 +220,11 @@ def cut_net():
     removed = [torch.tensor([0, 1, 0, 0, 1, 0]).bool(), torch.tensor([1, 0, 0, 0, 1]).bool()]
     plan = make_plan(dense, removed, (100, 50), (10, 5))
     pruned = apply_plan(copy.deepcopy(net), plan)
-    return net, dense, plan, pruned
+    return dense, plan, pruned
 
 
 def test_shrunk_groups_fit_the_network_that_was_cut():
-    net, dense, plan, pruned = cut_net()
+    dense, plan, pruned = cut_net()
     groups = shrink_groups(dense.groups, plan)
     assert [group.size for group in groups] == [4, 3]
     named = dict(pruned.named_parameters())
@@ -233,7 +233,7 @@ def test_shrunk_groups_fit_the_network_that_was_cut():
 
 
 def test_channels_keep_their_original_index():
-    _, dense, plan, _ = cut_net()
+    dense, plan, _ = cut_net()
     session = PruningSession()
     assert session.original_channels(dense.groups[0]) == tuple(range(6))
     session.finish_sparsify(plan)
