@@ -1,0 +1,105 @@
+"""From a composed configuration to objects; besides train.py the only module that knows Hydra."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig
+
+from experiments.classifier import Classifier
+from experiments.data import PictureData
+from experiments.evaluation import load_weights
+from physprune_pl import PruneAndFinetune, forces, physics_pruning
+
+# Settings that the files of conf/force/ may hold and a law of one's own need not know.
+LAW_SETTINGS = {
+    setting.name
+    for law in vars(forces).values()
+    if inspect.isclass(law) and issubclass(law, forces.ForceLaw)
+    for setting in fields(law)
+}
+
+
+def build_data(config: DictConfig) -> PictureData:
+    """Return the data module of ``conf/data``."""
+    data: PictureData = instantiate(config.data)
+    return data
+
+
+def build_model(config: DictConfig, data: PictureData) -> Classifier:
+    """Return a fresh dense network of ``conf/model``, or the one in the checkpoint ``weights``."""
+    network = instantiate(config.model, shape=data.shape, classes=data.classes)
+    model = Classifier(network, instantiate(config.optimizer), data.shape, data.classes)
+    return load_weights(model, config.weights) if config.weights else model
+
+
+def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetune | None]:
+    """Return the callbacks of :func:`physprune_pl.physics_pruning` and the one of them that cuts.
+
+    Without a target there is nothing to cut, and no callback.
+    """
+    target = {kind: share for kind, share in config.target.items() if share is not None}
+    if not target:
+        if config.force is not None or config.finetune.epochs:
+            raise ValueError("target=none trains a plain dense network: it needs force=none and finetune=none too")
+        return [], None
+    callbacks = physics_pruning(
+        force=build_force(config.force),
+        coefficient=config.coefficient,
+        target=target,
+        select=config.select,
+        finetune_epochs=config.finetune.epochs,
+        finetune_lr=config.finetune.lr,
+        ignore=tuple(config.ignore),
+        round_to=config.round_to,
+        **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
+        pivot=config.pivot,
+    )
+    return callbacks, callbacks[-1]
+
+
+def build_force(node: DictConfig | None) -> Any:
+    """Return the force law of ``conf/force``, or one's own named by ``force._target_``.
+
+    A law of one's own takes the place of a built-in one, whose settings stay behind where it does not know them.
+    """
+    if node is None:
+        return None
+    law = get_object(node._target_)
+    settings = {str(name): value for name, value in node.items() if name != "_target_"}
+    known = inspect.signature(law).parameters
+    settings = {name: value for name, value in settings.items() if name in known or name not in LAW_SETTINGS}
+    if inspect.isclass(law):
+        return law(**settings)
+    return partial(law, **settings) if settings else law
+
+
+def build_trainer(config: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
+    """Return the trainer of ``conf/trainer`` with its loggers and, besides the given ones, its callbacks."""
+    more = [instantiate(node) for node in config.callbacks.values()]
+    loggers = [instantiate(node) for node in config.logger.values()]
+    trainer: L.Trainer = instantiate(
+        config.trainer, callbacks=[*more, *callbacks], logger=loggers or False, default_root_dir=config.paths.output
+    )
+    return trainer
+
+
+def checkpoint_to_resume(config: DictConfig) -> str | None:
+    """Return the checkpoint that ``ckpt_path`` names, None for a fresh start.
+
+    Raises:
+        FileNotFoundError: when it is not there; a run that was to be resumed must not silently start anew.
+    """
+    if config.ckpt_path is None:
+        return None
+    last = Path(config.paths.output) / "checkpoints" / "last.ckpt"
+    path = last if config.ckpt_path == "last" else Path(config.ckpt_path)
+    if not path.is_file():
+        raise FileNotFoundError(f"ckpt_path={config.ckpt_path}: no file {path}; is hydra.run.dir that of the old run?")
+    return str(path)

@@ -1,0 +1,45 @@
+"""Test accuracy of the networks of one run, all in a single pass over the test data, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from experiments.data import PictureData
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def load_weights(model: Module, path: str | Path) -> Module:
+    """Load a state dict, or the one in a Lightning checkpoint, into a model of the same shape."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(saved.get("state_dict", saved))
+    return model
+
+
+@torch.no_grad()
+def evaluate(networks: Mapping[str, nn.Module], data: PictureData, device: torch.device) -> dict[str, float]:
+    """Return the test accuracy of every network in eval mode; each batch is read once and seen by all of them.
+
+    Args:
+        networks: name -> network that maps pictures [B, C, H, W] to scores [B, classes].
+        data: set up or not; its test split is used.
+        device: where to compute.
+
+    Returns:
+        Name -> share of right answers.
+    """
+    data.setup()
+    right = dict.fromkeys(networks, 0)
+    for network in networks.values():
+        network.to(device).eval()
+    for batch in data.test_dataloader():
+        images, labels = data.prepare(batch)
+        for name, network in networks.items():
+            predicted = network(images.to(device)).argmax(dim=1).cpu()
+            right[name] += int((predicted == labels).sum())
+    return {name: count / len(data.splits["test"]) for name, count in right.items()}

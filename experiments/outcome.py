@@ -1,0 +1,83 @@
+"""From a finished run to its report: the networks of all phases, tested in one pass, their costs and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+
+from experiments.assembly import build_model
+from experiments.classifier import Classifier
+from experiments.data import PictureData
+from experiments.evaluation import evaluate, load_weights
+from physprune_pl import ChannelTracker, PruningPlan, PruningReport, apply_plan
+from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
+from physprune_pl.plots import plot_run, plot_strengths, plot_widths
+from physprune_pl.report import PHASES
+
+
+def networks_of_phases(
+    config: DictConfig, data: PictureData, tuned: Classifier, sparsified: Path, plan: PruningPlan
+) -> dict[str, Classifier]:
+    """Return the networks to test: the dense baseline where there is one, then the run's own after each phase.
+
+    Args:
+        config: of the run; ``baseline`` is the checkpoint of the dense network.
+        data: says the shape of the network's input and output.
+        tuned: the network as the run left it.
+        sparsified: file of the weights before the cut; the network right after it is these, cut by ``plan``.
+        plan: what was cut.
+    """
+    networks = {"dense": load_weights(build_model(config, data), config.baseline)} if config.baseline else {}
+    before = load_weights(build_model(config, data), sparsified)
+    after = load_weights(build_model(config, data), sparsified)
+    apply_plan(after, plan)
+    return {**networks, "after_sparsify": before, "after_cut": after, "after_finetune": tuned}
+
+
+def dense_report(model: Classifier) -> PruningReport:
+    """Return the report of a network that nothing was cut from."""
+    macs, params = count_macs(model.network, model.example_input_array), count_parameters(model.network)
+    return PruningReport({"dense": macs, "pruned": macs}, {"dense": params, "pruned": params}, {"name": "accuracy"}, [])
+
+
+def tested(
+    report: PruningReport, networks: Mapping[str, Classifier], data: PictureData, device: torch.device
+) -> PruningReport:
+    """Add test accuracy of all networks, size of the weights and latency to a report.
+
+    Args:
+        report: of the run.
+        networks: phase -> network, of the phases of a report's ``metric``.
+        data: its test split is read once.
+        device: where to compute and to measure.
+    """
+    scores = evaluate(networks, data, device)
+    dense = networks.get("after_sparsify") or networks["dense"]
+    sizes = {"dense": dense.network, "pruned": networks.get("after_finetune", dense).network}
+    example = torch.zeros(1, *data.shape, device=device)
+    return replace(
+        report,
+        metric={"name": "accuracy", "split": "test", **{phase: scores.get(phase) for phase in PHASES}},
+        file_bytes={name: file_bytes(network) for name, network in sizes.items()},
+        latency_ms=measure_latency(sizes, example),
+    )
+
+
+def draw(report: PruningReport, callbacks: Sequence[L.Callback], metric: Mapping[int, float], folder: Path) -> None:
+    """Write the three pictures of a run; a run that cut nothing has none.
+
+    Args:
+        report: of the run.
+        callbacks: of the run, a :class:`~physprune_pl.ChannelTracker` among them.
+        metric: epoch -> validation metric.
+        folder: of the run.
+    """
+    for tracker in (callback for callback in callbacks if isinstance(callback, ChannelTracker)):
+        plot_strengths(tracker.history(), folder / "strengths.png")
+        plot_widths(report, folder / "widths.png")
+        plot_run(tracker.history(), metric, report, folder / "run.png")

@@ -1,0 +1,59 @@
+"""Keeps what the report needs of a run: the validation metric by epoch, and the network before the cut."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from physprune_pl import PruneAndFinetune
+
+
+class RunRecorder(L.Callback):
+    """Records ``metric`` after every validation, and the weights after every epoch until the network is cut.
+
+    Args:
+        folder: where ``sparsified.pt`` goes.
+        pruner: the callback that cuts; None in a run that cuts nothing.
+        metric: key of the validation metric.
+    """
+
+    def __init__(self, folder: str | Path, pruner: PruneAndFinetune | None, metric: str = "val/acc") -> None:
+        super().__init__()
+        self.path = Path(folder) / "sparsified.pt"
+        self.pruner, self.metric = pruner, metric
+        self.curve: dict[int, float] = {}
+
+    @property
+    def last(self) -> float:
+        """The metric after the last epoch; NaN before the first validation."""
+        return self.curve[max(self.curve)] if self.curve else math.nan
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the weights that the fit starts from: it may cut at once."""
+        self._save(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        """Note the metric of the epoch; a later validation of the same epoch takes its place."""
+        if not trainer.sanity_checking and self.metric in trainer.callback_metrics:
+            self.curve[trainer.current_epoch] = float(trainer.callback_metrics[self.metric])
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the weights, until the cut."""
+        self._save(trainer, pl_module)
+
+    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.pruner is not None and self.pruner.plan is None and trainer.is_global_zero:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(pl_module.state_dict(), self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the curve, so that a resumed run draws the whole of it."""
+        return {"curve": dict(self.curve)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the curve of the run that is resumed."""
+        self.curve = dict(state_dict["curve"])

@@ -1,0 +1,153 @@
+"""Three pictures of a run: strengths over the epochs, widths before and after, metric and compression.
+
+``history`` is what :meth:`physprune_pl.ChannelTracker.history` returns, or the same file read by ``numpy.load``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physprune_pl.report import PHASES, PruningReport
+
+History = Mapping[str, NDArray[Any]]
+
+BEFORE, AFTER, ACCENT = "#c9d3df", "#2f5d8a", "#c2572b"
+
+# Under this share of its group's largest strength a channel counts as gone.
+NEAR_ZERO = 1e-2
+
+
+def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None:
+    """Draw the strength of every channel over the epochs, one panel per group, channels by index from bottom to top.
+
+    Colours are shares of the largest strength that the group ever had; removed channels are blank.
+
+    Args:
+        history: of a tracker, with at least one group.
+        path: file to write, its ending names the format.
+        columns: panels in a row.
+
+    Raises:
+        ModuleNotFoundError: when matplotlib is missing.
+        ValueError: when the history holds no group.
+    """
+    names = _groups(history)
+    if not names:
+        raise ValueError("history: expected series named 'strength/<group>', got none")
+    columns = min(columns, len(names))
+    rows = -(-len(names) // columns)
+    figure = _figure((2.1 * columns + 1, 1.7 * rows + 0.6))
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    for axis, name in zip(axes.flat, names, strict=False):
+        image = _heat_map(axis, history, name)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("channel", fontsize=9)
+    figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01, label="strength / largest of the group")
+    figure.savefig(path, dpi=120)
+
+
+def plot_widths(report: PruningReport, path: str | Path) -> None:
+    """Draw the number of channels of every group before and after the cut.
+
+    Args:
+        report: of the run, with at least one group.
+        path: file to write, its ending names the format.
+
+    Raises:
+        ModuleNotFoundError: when matplotlib is missing.
+        ValueError: when the report holds no group.
+    """
+    if not report.groups:
+        raise ValueError("report: expected at least one group, got none")
+    figure = _figure((7, 0.24 * len(report.groups) + 1.2))
+    axis = figure.subplots()
+    places = range(len(report.groups))
+    axis.barh(places, [group["before"] for group in report.groups], color=BEFORE, label="before")
+    axis.barh(places, [group["after"] for group in report.groups], color=AFTER, height=0.5, label="after")
+    axis.set_yticks(places, [group["name"] for group in report.groups], fontsize=7)
+    axis.invert_yaxis()
+    axis.set_xlabel("channels")
+    axis.set_title(f"MACs {_ratio(report.macs)}, parameters {_ratio(report.params)} fewer", fontsize=10, loc="left")
+    axis.legend(frameon=False, loc="lower right")
+    figure.savefig(path, dpi=120)
+
+
+def plot_run(history: History, metric: Mapping[int, float], report: PruningReport, path: str | Path) -> None:
+    """Draw the validation metric by epoch above, and what is left of the network below.
+
+    Below: the share of MACs, which falls at the cut, and the share of channels whose strength is at least 1 % of the
+    largest of their group, which the force brings down before.
+
+    Args:
+        history: of a tracker.
+        metric: epoch -> validation metric.
+        report: of the run.
+        path: file to write, its ending names the format.
+
+    Raises:
+        ModuleNotFoundError: when matplotlib is missing.
+    """
+    figure = _figure((7, 5))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    upper.plot(list(metric), list(metric.values()), color=AFTER, marker=".")
+    upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
+    upper.set_title(_summary(report), fontsize=9, loc="left")
+    epochs = history["epochs"]
+    cut = history["phases"] == "finetune"
+    share = report.macs["pruned"] / report.macs["dense"]
+    lower.step(epochs, np.where(cut, share, 1.0), where="mid", color=AFTER, label="MACs")
+    lower.plot(epochs, _alive(history), color=ACCENT, label="channels over 1 % of the largest")
+    lower.set(ylim=(0, 1.05), xlabel="epoch", ylabel="share of dense")
+    lower.legend(frameon=False, fontsize=8)
+    if cut.any():
+        for axis in (upper, lower):
+            axis.axvline(float(epochs[cut][0]) - 0.5, color="grey", linestyle=":", linewidth=1)
+    figure.savefig(path, dpi=120)
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    """Make a figure that no window system and no global state of pyplot knows of."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[experiments]'") from error
+    return Figure(figsize=size, layout="constrained")
+
+
+def _groups(history: History) -> list[str]:
+    return [key.removeprefix("strength/") for key in history if key.startswith("strength/")]
+
+
+def _heat_map(axis: Any, history: History, name: str) -> Any:
+    strength = history[f"strength/{name}"]
+    largest = np.nanmax(strength) or 1.0
+    epochs = history["epochs"]
+    extent = (epochs[0] - 0.5, epochs[-1] + 0.5, -0.5, strength.shape[1] - 0.5)
+    axis.set_title(name, fontsize=7)
+    axis.tick_params(labelsize=6)
+    return axis.imshow(strength.T / largest, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1)
+
+
+def _alive(history: History) -> NDArray[np.float64]:
+    """Share of the channels, per epoch, that are over ``NEAR_ZERO``; removed ones count as gone."""
+    tables = [history[f"strength/{name}"] for name in _groups(history)]
+    alive = sum((table > NEAR_ZERO * np.nanmax(table, axis=1, keepdims=True)).sum(axis=1) for table in tables)
+    total: int = sum(table.shape[1] for table in tables)
+    return np.asarray(alive / total, dtype=np.float64)
+
+
+def _ratio(cost: Mapping[str, int]) -> str:
+    return f"{cost['dense'] / cost['pruned']:.2f}x"
+
+
+def _summary(report: PruningReport) -> str:
+    scores = [(text, report.metric.get(key)) for key, text in PHASES.items()]
+    split = report.metric.get("split", "val")
+    return f"{split}: " + ", ".join(f"{text} {value:.4f}" for text, value in scores if value is not None)
