@@ -185,7 +185,7 @@ class Chooser:
         limits = f"min_channels={self.min_channels}, round_to={self.round_to}"
         return TargetError(
             f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
-            f"reachable share is {closest:.4g} ({len(self.trace.groups)} groups, {limits})",
+            f"reachable share is {closest:.4g} (groups: {len(self.trace.groups)}, {limits})",
             closest,
         )
 
