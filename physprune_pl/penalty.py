@@ -165,6 +165,29 @@ class Penalty:
             if only is None or id(part.tensor) in only:
                 _accumulate(part.tensor, self.strength.pull(part.tensor), part.factor(rates))
 
+    @torch.no_grad()
+    def shrink(self, loss: Tensor, only: Collection[int] | None = None, *, strengths: Tensor) -> None:
+        """Take ``loss[k]`` off the strength of every channel k, straight from the weights: w -= pull(w) * rate * loss.
+
+        With the L2 strength a channel without shared elements loses exactly that much. This is the gradient step that
+        an optimizer which rescales gradients (Adam and its kin) would not take.
+
+        Args:
+            loss: strength to lose, shape [N], at most the strength itself.
+            only: ids (``id(parameter)``) of the parameters to touch; None means all.
+            strengths: what :meth:`strengths` returned for these same weights.
+
+        Raises:
+            ValueError: when ``loss`` or ``strengths`` is not of shape [N].
+        """
+        rates = self._checked(loss, "loss").to(strengths) * self.strength.rate(self._checked(strengths, "strengths"))
+        rates = torch.cat([rates, rates.new_zeros(1)])
+        for part in self._trainable():
+            if only is None or id(part.tensor) in only:
+                part.tensor.addcmul_(
+                    self.strength.pull(part.tensor), part.factor(rates).to(part.tensor.dtype), value=-1
+                )
+
     def _trainable(self) -> list[_Owned]:
         return [part for part in self._counted if part.tensor.requires_grad]
 

@@ -20,9 +20,9 @@ FREEZE = 0.5
 """Share of the phase after which the set of chosen channels does not change any more."""
 UPDATES = 200
 """Decisions of the controller in one phase, however many steps it has."""
-RAISE, LOWER = 14.0, -8.0
+RAISE, LOWER = 30.0, -8.0
 """Largest change of the logarithm of a speed over a whole phase: up while a group is late, down while it is early."""
-SLOWEST, FASTEST = 0.03, 60.0
+SLOWEST, FASTEST = 0.5, 100.0
 """Bounds of the speed, in starting strengths of the chosen channels per phase."""
 EVEN = 0.5
 """Share of the pressure that is spread evenly over the chosen channels; the law shapes the rest."""
@@ -107,17 +107,30 @@ class Steering:
             self._decide(progress, strengths.detach(), law.detach())
             self.decided = progress
 
-    def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
-        """Return coefficient_g times the law's shape within the chosen set, 0 elsewhere, shape [N]."""
+    def displacement(self, strengths: Tensor, law: Tensor) -> Tensor:
+        """Return how much strength every channel is to lose in one optimizer step, shape [N].
+
+        That is the group's speed, shaped by the law within the chosen set; 0 elsewhere, at most half of the strength.
+        """
         result = torch.zeros_like(strengths)
-        if self.start is None or self.peak_rate == 0.0:
+        if self.start is None:
             return result
         chosen = self.chosen.to(strengths.device)
-        coefficients = self.coefficients().tolist()
-        for segment, coefficient in zip(self.segments, coefficients, strict=True):
-            result[segment] = coefficient * _shape(law[segment], chosen[segment])
+        per_step = (self.speed * self.start * self.step_share).tolist()
+        for segment, amount in zip(self.segments, per_step, strict=True):
+            result[segment] = amount * _shape(law[segment], chosen[segment])
+        return torch.minimum(result, strengths / 2.0)
+
+    def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
+        """Return the pressure that makes plain SGD move by :meth:`displacement`, shape [N].
+
+        It is taken at the largest learning rate so far, and so falls in effect as the learning rate falls, but never
+        takes more than half of a channel's strength in one step.
+        """
+        if self.peak_rate == 0.0:
+            return torch.zeros_like(strengths)
         limit = strengths / (2.0 * max(self.rate, 1e-12))
-        return torch.minimum(result, limit)
+        return torch.minimum(self.displacement(strengths, law) / self.peak_rate, limit)
 
     def coefficients(self) -> Tensor:
         """Return the coefficient of every group, shape [G]; 0 before the first decision."""
