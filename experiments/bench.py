@@ -1,0 +1,130 @@
+"""Runs arms of an experiment with several seeds, one after the other and resumable, and writes one results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from physprune_pl.report import PruningReport, versions
+
+CONF = str(Path(__file__).parent.parent / "conf")
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the table: a name and the overrides that make it."""
+
+    name: str
+    overrides: tuple[str, ...]
+
+
+def run_arms(
+    arms: Sequence[Arm], seeds: Iterable[int], runs: Path, run: Callable[[Any], tuple[PruningReport, float]]
+) -> Iterator[Result]:
+    """Yield the result of every arm and seed; what has a report under ``runs`` already is not run again.
+
+    Args:
+        arms: the first is the dense baseline, whose checkpoint of the same seed the others are compared with.
+        seeds: random seeds.
+        runs: folder of the runs, ``<arm>/<seed>``.
+        run: what train.py does with a configuration.
+    """
+    for seed in seeds:
+        baseline = runs / arms[0].name / str(seed) / "checkpoints" / "last.ckpt"
+        for arm in arms:
+            folder = runs / arm.name / str(seed)
+            extra = () if arm is arms[0] else (f"baseline={baseline}",)
+            if not (folder / "report.json").exists():
+                run(_compose([*arm.overrides, *extra, f"seed={seed}", f"paths.output={folder}"]))
+            report = PruningReport.from_json((folder / "report.json").read_text())
+            yield _result(arm, seed, report)
+
+
+def _compose(overrides: list[str]) -> Any:
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return compose("train", overrides)
+
+
+def _result(arm: Arm, seed: int, report: PruningReport) -> Result:
+    kept = ("macs", "params", "file_bytes", "latency_ms", "metric", "seconds", "not_arrived", "dead_groups")
+    figures = {name: getattr(report, name) for name in kept}
+    return {"arm": arm.name, "seed": seed, "overrides": list(arm.overrides), **figures}
+
+
+def hardware() -> dict[str, Any]:
+    """Return what the times depend on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def _processor() -> str:
+    """Return the model of the processor, which Linux keeps from Python's platform module."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def save(results: list[Result], command: str, path: Path) -> None:
+    """Write all results with everything that is needed to repeat them."""
+    page = {"command": command, "hardware": hardware(), "versions": versions(), "results": results}
+    path.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return a markdown table, one row per arm: mean ± standard deviation over the seeds.
+
+    Accuracies are test accuracies in per cent; latency is that of the pruned network as a share of the dense one's.
+    """
+    head = ["arm", "seeds", "MACs", "parameters", "dense", "before the cut", "right after", "fine-tuned"]
+    head += ["latency, batch 1", "latency, batch 32", "groups not at zero"]
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    for arm in dict.fromkeys(result["arm"] for result in results):
+        lines.append(f"| {' | '.join(_row(arm, [one for one in results if one['arm'] == arm]))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield from (arm, str(len(runs)))
+    for cost in ("macs", "params"):
+        yield _spread([run[cost]["dense"] / run[cost]["pruned"] for run in runs], "{:.2f}") + "x fewer"
+    for phase in ("dense", "after_sparsify", "after_cut", "after_finetune"):
+        yield _spread([100 * run["metric"][phase] for run in runs if run["metric"][phase] is not None], "{:.2f}")
+    for batch in ("batch_1", "batch_32"):
+        shares = [run["latency_ms"][batch]["pruned"] / run["latency_ms"][batch]["dense"] for run in runs]
+        yield _spread(shares, "{:.2f}")
+    yield _spread([len(run["not_arrived"]) for run in runs], "{:.1f}")
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return "-"
+    middle = form.format(mean(values))
+    return f"{middle} ± {form.format(stdev(values))}" if len(values) > 1 else middle
+
+
+def write_table(readme: Path, text: str) -> None:
+    """Put a table between the markers of a README.
+
+    Raises:
+        ValueError: when the markers are not there.
+    """
+    begin, end = "<!-- table -->\n", "<!-- end of table -->\n"
+    page = readme.read_text(encoding="utf-8")
+    if begin not in page or end not in page:
+        raise ValueError(f"{readme}: expected the lines {begin.strip()!r} and {end.strip()!r}")
+    before, after = page.split(begin)[0], page.split(end)[1]
+    readme.write_text(before + begin + text + end + after, encoding="utf-8")
