@@ -6,4 +6,5 @@ import torch
 
 @pytest.fixture(autouse=True)
 def _repeatable() -> None:
+    torch.set_num_threads(1)
     torch.manual_seed(0)
