@@ -30,10 +30,10 @@ NEAR_ZERO = 1e-2
 class ChannelTracker(Callback):
     """Records every channel of every group, and every filter of every convolution and linear layer, epoch by epoch.
 
-    Per channel: strength, distance from the pivot, coefficient c that the force law gave it last. Per filter: L1 and
-    L2 norm of its own weights. A channel keeps its index after the cut. The loggers get ``physprune/strength`` (mean
-    over all channels), ``physprune/strength/<group>`` and ``physprune/near_zero`` (share of the channels under 1 % of
-    the largest strength of their group).
+    Per channel: strength, and until the cut its distance from the pivot and the coefficient c that the force law gave
+    it last. Per filter: L1 and L2 norm of its own weights. A channel keeps its index after the cut. The loggers get
+    ``physprune/strength`` (mean over all channels), ``physprune/strength/<group>`` and ``physprune/near_zero`` (share
+    of the channels under 1 % of the largest strength of their group).
 
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.PruningSession`.
@@ -107,7 +107,7 @@ class ChannelTracker(Callback):
         Returns:
             ``epochs`` [E] and ``phases`` [E]; per group ``strength/<group>``, ``distance/<group>`` and
             ``coefficient/<group>``, each [E, K]; per layer ``l1/<layer>`` and ``l2/<layer>``, each [E, filters].
-            Columns are the indices before the cut; NaN where a channel was gone, or no force had acted.
+            Columns are the indices before the cut; NaN where a channel was gone, or no force acted.
         """
         names = sorted({name for record in self._records for name in record if name.split("/")[0] in PLACES})
         series = {name: self._stack(name, PLACES[name.split("/")[0]]) for name in names}
@@ -163,13 +163,16 @@ def _session_of(trainer: Trainer, tracker: ChannelTracker) -> PruningSession | N
 def _group_series(session: PruningSession) -> Iterator[tuple[str, Tensor]]:
     penalty = session.penalty
     strengths = penalty.strengths()
-    channels = session.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
-    for group, part, seen in zip(session.groups, penalty.segments, channels, strict=True):
+    for group, part in zip(session.groups, penalty.segments, strict=True):
         yield f"channel/{group.name}", torch.tensor(session.original_channels(group))
-        yield f"strength/{group.name}", seen.strength.float()
-        yield f"distance/{group.name}", seen.distance.float()
+        yield f"strength/{group.name}", strengths[part].float()
         if session.coefficients is not None:
             yield f"coefficient/{group.name}", session.coefficients[part].float()
+    if session.phase == "sparsify":
+        # The cut may have taken the pivot.
+        channels = session.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
+        for group, seen in zip(session.groups, channels, strict=True):
+            yield f"distance/{group.name}", seen.distance.float()
 
 
 def _filter_series(session: PruningSession) -> Iterator[tuple[str, Tensor]]:

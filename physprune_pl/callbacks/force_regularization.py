@@ -111,7 +111,7 @@ class ForceRegularization(Callback):
             self._prepare(trainer, pl_module, batch)
 
     def _prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> None:
-        if not self.session.prepare(trainer, pl_module, batch):
+        if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, batch):
             return
         self.law.check(self.session.groups)
         self.session.note_trainable()
@@ -172,7 +172,7 @@ class ForceRegularization(Callback):
             raise ValueError(f"{error} (epoch {trainer.current_epoch})") from error
 
     def _check_length(self, trainer: Trainer) -> None:
-        endless = trainer.max_steps <= 0 and (self.session.phase_epochs or 0) <= 0
+        endless = trainer.max_steps < 0 and self.session.phase_epochs in (None, -1)
         if endless and (self.coefficient == "auto" or self.schedule != Constant()):
             raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
 
