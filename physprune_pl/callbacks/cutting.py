@@ -1,0 +1,141 @@
+"""The moment of the cut inside a fit: what is removed, the surgery itself, and the checks after it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.isolation import Example, SavedBuffers, saved_random_state, set_training
+from physprune_pl.plan import PruningPlan
+from physprune_pl.planning import plan_removal
+from physprune_pl.steering import Steering
+from physprune_pl.surgery import apply_plan
+from physprune_pl.targets import Chooser
+
+# A group whose strongest channel is below this share of the strongest of all does nothing.
+DEAD = 1e-6
+
+
+def choose(session: PruningSession, chooser: Chooser, steering: Steering | None) -> list[Tensor]:
+    """Channels to remove, bool [K] per group: the set that steering pressed, else what the target asks of strengths."""
+    if steering is not None and bool(steering.chosen.any()):
+        return steering.removed()
+    strengths = session.penalty.strengths()
+    return chooser.choose([strengths[segment] for segment in session.penalty.segments])
+
+
+def not_arrived(session: PruningSession, steering: Steering | None) -> list[str]:
+    """Names of the groups that steering could not bring to zero."""
+    if steering is None or not bool(steering.chosen.any()):
+        return []
+    return [one.group for one in steering.arrivals(session.penalty.strengths()) if not one.arrived]
+
+
+def dead_groups(session: PruningSession) -> list[str]:
+    """Names of the groups of which no channel does anything any more: the whole branch could go by hand."""
+    strengths = session.penalty.strengths()
+    peaks = torch.stack([strengths[segment].max() for segment in session.penalty.segments])
+    dead = (peaks <= DEAD * peaks.max()).tolist()
+    return [group.name for group, gone in zip(session.groups, dead, strict=True) if gone]
+
+
+def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Sequence[Tensor]) -> PruningPlan:
+    """Cut the network of the session on all ranks alike, and check it.
+
+    Raises:
+        RuntimeError: the cut network has other parameters than planned, or does not run.
+    """
+    agreed = trainer.strategy.broadcast([mask.cpu() for mask in removed])
+    plan = plan_removal(chooser, agreed)
+    before = count(session.model)
+    with _unwrapped(trainer):
+        apply_plan(session.model, plan, trainer.optimizers)
+    fell, planned = before - count(session.model), plan.params[0] - plan.params[1]
+    if fell != planned:
+        raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")
+    with trainer.precision_plugin.forward_context():
+        check_runs(session.model, session.example_input)
+    return plan
+
+
+def count(model: nn.Module) -> int:
+    """Number of parameters, tied ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_runs(model: nn.Module, example_input: Any) -> None:
+    """Run the network forward and backward on the example input; buffers, modes and generators are put back.
+
+    Raises:
+        RuntimeError: it does not run.
+    """
+    buffers = SavedBuffers(model)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    try:
+        with saved_random_state(), set_training(model, True), torch.enable_grad():
+            _freeze_statistics(model)
+            outputs = torch.utils._pytree.tree_leaves(Example.of(example_input).run(model))
+            totals = [one.sum() for one in outputs if isinstance(one, Tensor) and one.requires_grad]
+            if totals and parameters:
+                torch.autograd.grad(totals, parameters, allow_unused=True)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise RuntimeError(f"the cut network does not run on the example input: {error}") from error
+    finally:
+        buffers.restore()
+
+
+def _freeze_statistics(model: nn.Module) -> None:
+    """One sample has no variance: norms over the batch take their running statistics."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.training = False
+
+
+@contextmanager
+def _unwrapped(trainer: Trainer) -> Iterator[None]:
+    """Take a distributed wrapper off and put a new one on: the old one keeps autograd nodes of the old shapes."""
+    strategy: Any = trainer.strategy
+    wrapped = strategy.model is not strategy.lightning_module and hasattr(strategy, "configure_ddp")
+    if wrapped:
+        strategy.model = strategy.lightning_module
+    gc.collect()
+    yield
+    if wrapped:
+        strategy.configure_ddp()
+
+
+def first_batch(trainer: Trainer) -> Any:
+    """A training batch on the device, drawn without moving any random generator of the fit.
+
+    Raises:
+        ValueError: the batches come from several loaders.
+    """
+    loaders: Any = trainer.fit_loop._combined_loader
+    if len(loaders.flattened) != 1:
+        raise ValueError("example_input: expected one with several training dataloaders, got None")
+    with saved_random_state():
+        return trainer.strategy.batch_to_device(next(iter(loaders.flattened[0])))
+
+
+def path_of(pl_module: LightningModule, model: nn.Module) -> str:
+    """What comes before the names of the network in the LightningModule, such as ``"net."``."""
+    found = next(name for name, module in pl_module.named_modules() if getattr(module, "_orig_mod", module) is model)
+    return f"{found}." if found else ""
+
+
+def summary(plan: PruningPlan, late: Sequence[str], dead: Sequence[str]) -> str:
+    """What the cut did, in one line for the console."""
+    macs, params = (f"{pruned / dense:.1%}" for dense, pruned in (plan.macs, plan.params))
+    text = f"PruneAndFinetune: {macs} of the MACs and {params} of the parameters are left."
+    if late:
+        text += f" Not at zero before the cut: {', '.join(late)}."
+    if dead:
+        text += f" Every channel of {', '.join(dead)} is dead: consider removing the branch."
+    return text

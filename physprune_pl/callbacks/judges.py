@@ -1,0 +1,125 @@
+"""Callbacks that judge a network by its metrics: what they watch, how they forget, and validation unseen by them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor
+
+from physprune_pl.isolation import saved_random_state
+
+Mode = Literal["min", "max"]
+Metrics = dict[str, float]
+Watched = tuple[str, Mode] | tuple[None, None]
+
+_CONNECTOR = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics", "_first_loop_iter", "_current_fx")
+_LOOP = ("batch_progress", "_seen_batches_per_dataloader", "_has_run", "_restarting", "_restart_stage")
+
+
+def is_a(callback: Callback, *names: str) -> bool:
+    """Whether a callback is of a class of that name; both packages that Lightning comes in define these classes.
+
+    >>> from lightning.pytorch.callbacks import ModelCheckpoint
+    >>> is_a(ModelCheckpoint(), "Checkpoint")
+    True
+    """
+    return any(base.__name__ in names for base in type(callback).__mro__)
+
+
+def find_monitor(trainer: Trainer) -> Watched:
+    """What the first ModelCheckpoint with a monitor watches, else the first EarlyStopping, else nothing."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    for kind in ("ModelCheckpoint", "EarlyStopping"):
+        for callback in callbacks:
+            if is_a(callback, kind) and callback.monitor is not None:
+                return callback.monitor, callback.mode
+    return None, None
+
+
+def forget_scores(trainer: Trainer) -> None:
+    """Let ModelCheckpoint and EarlyStopping start anew: no score of the dense network judges the cut one."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
+        if is_a(callback, "ModelCheckpoint"):
+            callback.best_k_models = {}
+            callback.best_model_path = callback.kth_best_model_path = ""
+            callback.best_model_score = callback.current_score = None
+            callback.kth_value = _worst(callback.mode)
+        elif is_a(callback, "EarlyStopping"):
+            callback.wait_count = callback.stopped_epoch = 0
+            callback.best_score = _worst(callback.mode)
+            callback.stopping_reason = type(callback.stopping_reason)(0)
+            callback.stopping_reason_message = None
+
+
+def _worst(mode: str) -> Tensor:
+    return torch.tensor(math.inf if mode == "min" else -math.inf)
+
+
+def fresh_metrics(trainer: Trainer) -> Metrics:
+    """What the loop that runs now has logged as a number, without leftovers of other loops."""
+    return _numbers(trainer._logger_connector.metrics["callback"])
+
+
+def _numbers(metrics: dict[str, Any]) -> Metrics:
+    return {
+        name: float(value) for name, value in metrics.items() if not isinstance(value, Tensor) or value.numel() == 1
+    }
+
+
+def validate_quietly(trainer: Any, but: Callback) -> Metrics:
+    """Run one whole validation inside a fit that leaves no trace: no judge, logger or progress bar sees it.
+
+    Args:
+        trainer: a trainer between two training epochs, or after the last.
+        but: a callback that is not to be called either.
+
+    Returns:
+        The metrics that were logged; empty without validation.
+    """
+    if not trainer.enable_validation:
+        return {}
+    connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop.val_loop
+    stage, seen = trainer.state.stage, getattr(trainer, "_last_val_time", None)
+    with _quiet(trainer, but), _restored(connector, _CONNECTOR), _restored(loop, _LOOP), saved_random_state():
+        connector.reset_metrics()
+        loop._restarting = False
+        trainer.validating = True
+        try:
+            loop.run()
+        finally:
+            trainer.state.stage = stage
+        found = _numbers(connector._callback_metrics)
+    if seen is not None:
+        trainer._last_val_time = seen
+    return found
+
+
+@contextmanager
+def _quiet(trainer: Any, but: Callback) -> Iterator[None]:
+    callbacks, loggers = trainer.callbacks, trainer.loggers
+    judges = ("EarlyStopping", "Checkpoint", "ProgressBar")
+    trainer.callbacks = [callback for callback in callbacks if callback is not but and not is_a(callback, *judges)]
+    trainer.loggers = [DummyLogger() for _ in loggers]
+    try:
+        yield
+    finally:
+        trainer.callbacks, trainer.loggers = callbacks, loggers
+
+
+@contextmanager
+def _restored(owner: Any, names: tuple[str, ...]) -> Iterator[None]:
+    kept = {name: copy.copy(getattr(owner, name)) for name in names if hasattr(owner, name)}
+    kept |= {name: copy.deepcopy(value) for name, value in kept.items() if name == "batch_progress"}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(owner, name, value)

@@ -1,0 +1,318 @@
+"""Cuts the network in the middle of one fit and goes on training what is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from physprune_pl.callbacks import cutting
+from physprune_pl.callbacks.judges import (
+    Mode,
+    Watched,
+    find_monitor,
+    forget_scores,
+    fresh_metrics,
+    validate_quietly,
+)
+from physprune_pl.callbacks.preview import preview
+from physprune_pl.callbacks.rebuild import rebuild_optimizers
+from physprune_pl.callbacks.record import Record
+from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
+from physprune_pl.callbacks.resolve import ExampleInput
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.shapes import Shapes, adopt_on_load, check_adopted
+from physprune_pl.plan import PruningPlan
+from physprune_pl.report import PruningReport
+from physprune_pl.steering import Steering
+from physprune_pl.targets import Chooser, Target, parse_target
+
+
+class PruneAndFinetune(Callback):
+    """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
+
+    Phases: *sparsify* is the ``max_epochs`` of the trainer (0 prunes a trained network at once), ended earlier by an
+    EarlyStopping; then the channels that steering pressed, or the weakest, are cut so that the target is met; then
+    come ``finetune_epochs`` epochs of *finetune*, with optimizers configured anew. The last checkpoint of the sparsify
+    phase is dense. ModelCheckpoint and EarlyStopping start anew after the cut; the best dense file stays on disk.
+
+    Args:
+        target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.parse_target`.
+        finetune_epochs: epochs added after the cut; with 0 the cut is the last thing that happens in the fit.
+        finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
+        monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: that of
+            the first ModelCheckpoint, else EarlyStopping, else the last weights are kept.
+        mode: ``"min"`` or ``"max"``, goes with ``monitor``.
+        round_to: channels kept are a multiple of this.
+        session: state shared with other callbacks.
+        steering: what pressed the channels; None: that of the session, if it has one.
+
+    Attributes:
+        plan: what was cut, None before.
+        report: the :class:`~physprune_pl.report.PruningReport`, None before the end of the fit.
+
+    Raises:
+        ValueError: for an argument outside its range; at the start of a fit for a target that cannot be met, a frozen
+            network, LBFGS, limits other than ``max_epochs``, or callbacks that keep copies of the dense weights.
+    """
+
+    def __init__(
+        self,
+        target: Mapping[str, float] | Target,
+        finetune_epochs: int = 20,
+        finetune_lr: float | None = None,
+        monitor: str | None = None,
+        mode: Mode | None = None,
+        round_to: int | None = None,
+        session: PruningSession | None = None,
+        steering: Steering | None = None,
+    ) -> None:
+        super().__init__()
+        self.target = parse_target(target)
+        check_arguments(finetune_epochs, finetune_lr, monitor, mode)
+        self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
+        self.monitor, self.mode = monitor, mode
+        self.session = session or PruningSession(target=self.target, round_to=round_to)
+        if self.session.target not in (None, self.target):
+            raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
+        self.round_to, self.steering = round_to, steering
+        self.report: PruningReport | None = None
+        self.record = Record()
+        self._adopted: Shapes = {}
+        self._hook: RemovableHandle | None = None
+        self._fitting = False
+        self._name = monitor
+        self._chooser: Chooser | None = None
+        self._limits: tuple[int, int | None] = (0, None)
+
+    @property
+    def state_key(self) -> str:
+        """Key of the state in checkpoints."""
+        return self._generate_state_key(module=self.session.module)
+
+    @property
+    def plan(self) -> PruningPlan | None:
+        """What was cut, None before."""
+        return self.record.plan
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The figures of the report so far; empty before the cut."""
+        return self.record.facts(self._name)
+
+    def preview(self, model: nn.Module, example_input: ExampleInput | None = None) -> str:
+        """Say, before an expensive fit, what it would do: groups, whether the target is in reach, phases.
+
+        Raises:
+            ValueError: there is no example input, or nothing can be pruned.
+        """
+        return preview(model, self.session, self.target, self.finetune_epochs, self.round_to, example_input)
+
+    # Start of a fit, and resuming
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
+        self._drop_hook()
+        self._adopted.clear()
+        self._hook = adopt_on_load(pl_module, self._adopted)
+        self._fitting = stage == "fit"
+        if not self._fitting:
+            return
+        check_trainer(trainer, self.finetune_epochs)
+        self.record, self._chooser = Record(), None
+        self.session.begin(trainer)
+        loop = trainer.fit_loop
+        self._limits = (int(loop.max_epochs or 0), loop.min_epochs)
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            # Its limit of steps would end the fit before the cut; the batches of an epoch are limited anyway.
+            loop.epoch_loop.max_steps = -1
+        loop.max_epochs = self._limits[0] or self._added(trainer)
+
+    def _added(self, trainer: Trainer) -> int:
+        return min(self.finetune_epochs, 1) if trainer.fast_dev_run else self.finetune_epochs  # type: ignore[attr-defined]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+        """Check that a plan explains every shape that the network took from the checkpoint."""
+        state = checkpoint["callbacks"].get(self.state_key) or {}
+        stored = PruningPlan.from_dict(state["plan"]) if state.get("plan") else None
+        check_adopted(self._adopted, state.get("prefix") or self.record.prefix, stored, self.plan)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the plan (key ``plan``), the phase, metrics, best weights and times."""
+        if self._fitting:
+            self.record.tick()
+        return self.record.to_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore them, when training goes on; testing an older checkpoint does not undo the record."""
+        if self._fitting:
+            self.record = Record.from_dict(state_dict)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
+        record, epochs = self.record, self._limits[0]
+        self.session.phase_epochs = epochs
+        if record.end is not None and (record.plan is not None or epochs <= record.end):
+            trainer.fit_loop.max_epochs = record.end + self._added(trainer)
+        if record.plan is not None:
+            self.session.finish_sparsify(record.plan)
+            if self.finetune_epochs:
+                rebuild_optimizers(trainer, self._added(trainer), self.finetune_lr)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse what cannot work before an expensive fit, and see whether the target can be met."""
+        self._name, self.record.since = self._watched(trainer)[0], time.monotonic()
+        if self.record.phase == "finetune":
+            return
+        check_trainable(trainer, pl_module)
+        self._hold_on(trainer, trainer.current_epoch)
+        self._aim(trainer, pl_module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Trace with the first batch when there was no other example input."""
+        if self.record.phase == "sparsify" and self._chooser is None:
+            self._aim(trainer, pl_module, batch)
+
+    def _aim(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> Chooser | None:
+        """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
+        if self._chooser is None and self.session.prepare(trainer, pl_module, batch):
+            self.record.seconds.setdefault("trace", self.session.trace.seconds)
+            chooser = self.session.chooser or Chooser(self.session.trace, self.target, round_to=self.round_to)
+            cutting.choose(self.session, chooser, None)
+            self._chooser = chooser
+        return self._chooser
+
+    # The end of the sparsify phase, and the cut
+
+    def _hold_on(self, trainer: Trainer, processed: int) -> None:
+        """Keep the loop from stopping early for one more epoch: its start is where the cut happens."""
+        if self.finetune_epochs:
+            trainer.fit_loop.min_epochs = processed + 1
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
+        if self.record.phase == "finetune":
+            self._note(trainer, pl_module)
+            return
+        processed = trainer.current_epoch + 1
+        self._hold_on(trainer, processed)
+        if processed >= self._limits[0] and self.finetune_epochs:
+            self.record.end = processed
+            self.record.removed = self._choose(self._chooser_of(trainer, pl_module))
+            trainer.fit_loop.max_epochs = processed + self._added(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Cut when the sparsify phase is over."""
+        self._check_monitor(trainer)
+        if self.record.phase == "sparsify" and (trainer.current_epoch >= self._limits[0] or self._stopped(trainer)):
+            self._cut(trainer, pl_module)
+            self._begin_finetuning(trainer)
+
+    def _stopped(self, trainer: Trainer) -> bool:
+        enough = trainer.current_epoch >= (self._limits[1] or 0) and trainer.global_step >= (trainer.min_steps or 0)
+        return bool(trainer.should_stop and enough)
+
+    def _chooser_of(self, trainer: Trainer, pl_module: LightningModule) -> Chooser:
+        chooser = self._aim(trainer, pl_module) or self._aim(trainer, pl_module, cutting.first_batch(trainer))
+        if chooser is None:
+            raise RuntimeError("the network could not be traced with the first training batch")
+        return chooser
+
+    def _choose(self, chooser: Chooser) -> list[Tensor]:
+        steering = self.steering or self.session.steering
+        self.record.not_arrived = cutting.not_arrived(self.session, steering)
+        return [mask.cpu() for mask in cutting.choose(self.session, chooser, steering)]
+
+    def _cut(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        record = self.record
+        record.tick()
+        if "after_sparsify" not in record.metrics:
+            record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
+        if not self._limits[0]:
+            record.metrics["dense"] = record.metrics["after_sparsify"]
+        chooser = self._chooser_of(trainer, pl_module)
+        removed = record.removed or self._choose(chooser)
+        record.dead_groups = cutting.dead_groups(self.session)
+        record.prefix = cutting.path_of(pl_module, self.session.model)
+        record.plan = cutting.cut(trainer, self.session, chooser, removed)
+        record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None
+        self.session.finish_sparsify(record.plan)
+        record.metrics["after_cut"] = validate_quietly(trainer, but=self)
+        record.tick("cut")
+        rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
+
+    def _begin_finetuning(self, trainer: Trainer) -> None:
+        forget_scores(trainer)
+        trainer.should_stop = False
+        trainer.fit_loop.min_epochs = self._limits[1]
+        trainer.fit_loop.max_epochs = trainer.current_epoch + self._added(trainer)
+        rebuild_optimizers(trainer, self._added(trainer), self.finetune_lr)
+
+    # Metrics, best weights, the end of the fit
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
+        if self._fitting and not trainer.sanity_checking:
+            self._note(trainer, pl_module)
+
+    def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        record, metrics = self.record, fresh_metrics(trainer)
+        if trainer.validating:
+            record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
+        if record.phase == "finetune":
+            record.judge(pl_module, metrics, *self._watched(trainer))
+
+    def _watched(self, trainer: Trainer) -> Watched:
+        if self.monitor is not None and self.mode is not None:
+            return self.monitor, self.mode
+        return find_monitor(trainer)
+
+    def _check_monitor(self, trainer: Trainer) -> None:
+        known = trainer.callback_metrics
+        if self.monitor is not None and "after_sparsify" in self.record.metrics and self.monitor not in known:
+            raise ValueError(f"monitor: expected one of the logged metrics {sorted(known)}, got {self.monitor!r}")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Without fine-tuning cut now; with it, put the best weights back."""
+        if self.record.phase == "sparsify" and not self.finetune_epochs:
+            self._cut(trainer, pl_module)
+        self._restore_best(pl_module)
+        self.record.tick()
+
+    def _restore_best(self, pl_module: LightningModule) -> None:
+        best = self.record.best
+        if best is not None and best.weights is not None:
+            best.put_back(pl_module)
+            self.record.metrics["after_finetune"] = best.metrics
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Write the report."""
+        self._restore_best(pl_module)
+        if self.plan is not None:
+            facts = self.facts
+            self.report = PruningReport(**{name: facts[name] for name in facts if name != "dead_groups"})
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Leave trainer and network as a fit finds them."""
+        self._leave(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Leave trainer and network as a fit finds them; drop every reference into the model."""
+        self._leave(trainer)
+        self.session.release()
+
+    def _leave(self, trainer: Trainer) -> None:
+        self._drop_hook()
+        if self._fitting:
+            trainer.fit_loop.max_epochs, trainer.fit_loop.min_epochs = self._limits
+        self._fitting, self._chooser = False, None
+
+    def _drop_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None

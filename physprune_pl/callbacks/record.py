@@ -1,0 +1,122 @@
+"""What a fit with a cut in the middle has done so far: what its checkpoints carry and its report is made of."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from physprune_pl.callbacks.judges import Metrics, Mode
+from physprune_pl.plan import PruningPlan
+
+Phase = Literal["sparsify", "finetune"]
+Moment = Literal["dense", "after_sparsify", "after_cut", "after_finetune"]
+
+
+@dataclass
+class Best:
+    """The best weights of the fine-tuning phase, on the CPU; none once they are back in the network."""
+
+    score: float
+    metrics: Metrics
+    weights: dict[str, Tensor] | None
+
+    def put_back(self, model: nn.Module) -> None:
+        """Write the weights into the network, once."""
+        tensors = model.state_dict()
+        with torch.no_grad():
+            for name, value in (self.weights or {}).items():
+                tensors[name].copy_(value)
+        self.weights = None
+
+
+@dataclass
+class Record:
+    """State of one fit.
+
+    Attributes:
+        phase: ``"sparsify"`` until the cut, then ``"finetune"``.
+        end: number of epochs after which the sparsify phase ended; None as long as it runs.
+        removed: channels to remove, bool [K] per group, between the end of the phase and the cut.
+        plan: what was cut.
+        prefix: what comes before the plan's names in the LightningModule.
+        metrics: what the last validation of each moment logged.
+        best: best weights of fine-tuning.
+        seconds: wall time of the trace, of the phases and of the cut.
+        not_arrived: groups that steering could not bring to zero before the cut.
+        dead_groups: groups without a living channel at the cut.
+    """
+
+    phase: Phase = "sparsify"
+    end: int | None = None
+    removed: list[Tensor] | None = None
+    plan: PruningPlan | None = None
+    prefix: str = ""
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    best: Best | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    not_arrived: list[str] = field(default_factory=list)
+    dead_groups: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.since = time.monotonic()
+
+    def tick(self, name: str | None = None) -> None:
+        """Add the time since the last call to a phase, the current one if none is named."""
+        now, name = time.monotonic(), name or self.phase
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.since
+        self.since = now
+
+    def judge(self, model: nn.Module, metrics: Metrics, monitor: str | None, mode: Mode | None) -> None:
+        """Keep a copy of the weights if the monitor is among the metrics and no fine-tuned ones were better."""
+        if monitor not in metrics:
+            return
+        score = metrics[str(monitor)]
+        best = self.best.score if self.best else -math.inf if mode == "max" else math.inf
+        if score > best if mode == "max" else score < best:
+            state = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+            copies = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
+            self.best = Best(score, metrics, copies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data and tensors, fit for ``torch.load(weights_only=True)``."""
+        state = {part.name: getattr(self, part.name) for part in fields(self)}
+        state["plan"] = self.plan.to_dict() if self.plan else None
+        state["best"] = dict(vars(self.best)) if self.best else None
+        return {**state, "metrics": dict(self.metrics), "seconds": dict(self.seconds)}
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Record:
+        """Read what `to_dict` wrote."""
+        plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
+        best = Best(**state["best"]) if state["best"] else None
+        return cls(**{**state, "plan": plan, "best": best})
+
+    def facts(self, monitor: str | None) -> dict[str, Any]:
+        """The figures of the report; empty before the cut.
+
+        Args:
+            monitor: name of the metric; None: the first in the alphabet that validation logged.
+        """
+        if self.plan is None:
+            return {}
+        name = monitor or min((name for found in self.metrics.values() for name in found), default=None)
+        moments = ("dense", "after_sparsify", "after_cut", "after_finetune")
+        values = {moment: self.metrics.get(moment, {}).get(str(name)) for moment in moments}
+        return {
+            "macs": dict(zip(("dense", "pruned"), self.plan.macs, strict=True)),
+            "params": dict(zip(("dense", "pruned"), self.plan.params, strict=True)),
+            "metric": {"name": name, "split": "val", **values},
+            "groups": [
+                {"name": cut.name, "before": cut.before, "after": cut.after, "exact": cut.exact}
+                for cut in self.plan.groups
+            ],
+            "left_whole": [{"name": part.name, "reason": part.reason} for part in self.plan.left_whole],
+            "seconds": dict(self.seconds),
+            "not_arrived": list(self.not_arrived),
+            "dead_groups": list(self.dead_groups),
+        }

@@ -1,0 +1,59 @@
+"""What a fit with a cut in the middle refuses, before anything expensive happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch.optim import LBFGS
+
+from physprune_pl.callbacks.judges import is_a
+
+# Callbacks that keep a dense copy of the weights for later.
+COPIES = ("WeightAveraging", "StochasticWeightAveraging")
+
+
+def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: Any) -> None:
+    """Check the arguments of the callback.
+
+    Raises:
+        ValueError: one is outside its range.
+    """
+    if isinstance(finetune_epochs, bool) or not isinstance(finetune_epochs, int) or finetune_epochs < 0:
+        raise ValueError(f"finetune_epochs: expected a whole number of at least 0, got {finetune_epochs!r}")
+    if finetune_lr is not None and not (isinstance(finetune_lr, int | float) and 0 < finetune_lr < float("inf")):
+        raise ValueError(f"finetune_lr: expected a positive number or None, got {finetune_lr!r}")
+    if (monitor is None) != (mode is None) or mode not in (None, "min", "max"):
+        raise ValueError(f"mode: expected 'min' or 'max' together with a monitor, got {mode!r} with {monitor!r}")
+
+
+def check_trainer(trainer: Any, finetune_epochs: int) -> None:
+    """Check that a trainer counts epochs and keeps no dense copies.
+
+    Raises:
+        ValueError: it is otherwise, or there is nothing to train.
+    """
+    if trainer.max_steps != -1 and not trainer.fast_dev_run:
+        raise ValueError(
+            f"max_steps: phases are counted in epochs, expected Trainer(max_epochs=...), got {trainer.max_steps}"
+        )
+    if trainer.max_epochs == -1 or (trainer.max_epochs == 0 and not finetune_epochs):
+        raise ValueError(
+            f"max_epochs: expected a number of epochs to train, got {trainer.max_epochs} with "
+            f"finetune_epochs={finetune_epochs}; to prune without any training use plan_pruning and apply_plan"
+        )
+    for callback in trainer.callbacks:
+        if is_a(callback, *COPIES):
+            raise ValueError(f"callbacks: {type(callback).__name__} keeps dense copies of the weights across the cut")
+
+
+def check_trainable(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Refuse optimizers and networks that cannot be cut.
+
+    Raises:
+        ValueError: the optimizer is LBFGS, or no parameter is trainable.
+    """
+    if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+        raise ValueError("optimizer: LBFGS is not supported, its state cannot be cut")
+    if not any(parameter.requires_grad for parameter in pl_module.parameters()):
+        raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: nothing can be pruned")
