@@ -1,0 +1,1 @@
+"""Which structures and traps the tracer cuts right, and which it leaves whole."""

@@ -1,0 +1,26 @@
+"""Small networks that a tracer is judged by, one for every structure and trap."""
+
+from experiments.structures.nets import (
+    computed,
+    coupled,
+    fooled,
+    hidden,
+    indexing,
+    parameters,
+    shared,
+    stateful,
+)
+from experiments.structures.nets.case import CASES, Case
+
+__all__ = [
+    "CASES",
+    "Case",
+    "computed",
+    "coupled",
+    "fooled",
+    "hidden",
+    "indexing",
+    "parameters",
+    "shared",
+    "stateful",
+]

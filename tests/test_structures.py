@@ -1,0 +1,55 @@
+"""The tracer against networks and an oracle that know nothing of it; see experiments/structures."""
+
+import pytest
+import torch
+
+from experiments.structures.judge import judge, judge_network
+from experiments.structures.nets import CASES
+from experiments.structures.networks import NETWORKS
+from experiments.structures.oracle import errors
+from physprune_pl.channels import ChannelGroup, Slice
+from physprune_pl.groups import trace
+
+FAST = ("resnet56", "unet")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_small_network_is_cut_right_or_left_whole_by_name(name):
+    assert judge(CASES[name]).problems == []
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
+def test_network_cut_at_random_and_to_a_target_equals_the_masked_one(name):
+    verdict = judge_network(name)
+    assert verdict.problems == []
+    assert verdict.groups[0] > 0
+
+
+def _chain(consumer_index=(0, 1, 2, 3), exact=True):
+    """A chain of two linear layers and a trace of it written by hand."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 2))
+    order = (0, 1, 2, 3)
+    slices = (
+        Slice("0.weight", 0, order, order, "filter"),
+        Slice("0.bias", 0, order, order, "carrier"),
+        Slice("2.weight", 1, consumer_index, order, "consumer"),
+    )
+    traced = trace(model, torch.randn(2, 3))
+    return model, type(traced)(**{**vars(traced), "groups": (ChannelGroup("0", 4, slices, exact),)})
+
+
+@pytest.mark.parametrize(
+    ("consumer_index", "exact", "wrong"),
+    [
+        ((0, 1, 2, 3), False, set()),
+        ((0, 1, 2, 3), True, {"eval, producing", "train, producing"}),
+        ((1, 2, 3, 0), False, {"eval", "train"}),
+    ],
+)
+def test_oracle_finds_wrong_groups(consumer_index, exact, wrong):
+    model, traced = _chain(consumer_index, exact)
+    removed = [torch.tensor([True, False, False, True])]
+    found = errors(model, traced, torch.randn(2, 3), removed, torch.float64)
+    assert {name for name, error in found.items() if error > 1e-10} == wrong
