@@ -1,0 +1,31 @@
+"""Structured pruning for Lightning: force laws from physics press whole channels to zero, and surgery removes them."""
+
+from importlib.metadata import version
+
+from physprune_pl.callbacks import ChannelTracker, ForceRegularization, PruneAndFinetune, physics_pruning
+from physprune_pl.channels import ChannelGroup, Channels
+from physprune_pl.forces import ForceLaw
+from physprune_pl.groups import trace_groups
+from physprune_pl.plan import PruningPlan
+from physprune_pl.planning import plan_pruning
+from physprune_pl.report import PruningReport
+from physprune_pl.surgery import apply_plan, load_pruned
+
+__version__ = version("physprune_pl")
+
+__all__ = [
+    "ChannelGroup",
+    "ChannelTracker",
+    "Channels",
+    "ForceLaw",
+    "ForceRegularization",
+    "PruneAndFinetune",
+    "PruningPlan",
+    "PruningReport",
+    "__version__",
+    "apply_plan",
+    "load_pruned",
+    "physics_pruning",
+    "plan_pruning",
+    "trace_groups",
+]

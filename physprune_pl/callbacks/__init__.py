@@ -1,0 +1,8 @@
+"""The callbacks that press, watch and cut during a fit."""
+
+from physprune_pl.callbacks.channel_tracker import ChannelTracker
+from physprune_pl.callbacks.factory import physics_pruning
+from physprune_pl.callbacks.force_regularization import ForceRegularization
+from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+
+__all__ = ["ChannelTracker", "ForceRegularization", "PruneAndFinetune", "physics_pruning"]

@@ -1,0 +1,89 @@
+"""The callbacks of a whole run, press, watch, cut and fine-tune, from one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from lightning.pytorch import Callback
+
+from physprune_pl.callbacks.channel_tracker import ChannelTracker
+from physprune_pl.callbacks.force_regularization import ForceRegularization
+from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+from physprune_pl.callbacks.resolve import ExampleInput
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.distances import Distance, Pivot
+from physprune_pl.forces import Force
+from physprune_pl.schedules import Schedule
+from physprune_pl.steering import Select
+from physprune_pl.strengths import Strength
+from physprune_pl.targets import Target, parse_target
+
+
+def physics_pruning(
+    force: str | Force | None = "exponential",
+    coefficient: float | Literal["auto"] = "auto",
+    *,
+    target: Mapping[str, float] | Target,
+    select: Select = "strength",
+    finetune_epochs: int = 20,
+    finetune_lr: float | None = None,
+    monitor: str | None = None,
+    mode: Literal["min", "max"] | None = None,
+    example_input: ExampleInput | None = None,
+    ignore: Sequence[str] = (),
+    round_to: int | None = None,
+    schedule: str | Schedule | Callable[[float], float] | None = None,
+    strength: str | Strength | None = None,
+    distance: str | Distance | None = None,
+    pivot: Pivot = 0,
+    module: str | None = None,
+) -> list[Callback]:
+    """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
+
+    The fit trains ``max_epochs`` epochs under the force, removes channels until ``target`` is met, and fine-tunes
+    ``finetune_epochs`` more epochs; the last callback holds the ``report``.
+
+    Args:
+        force: name of a force law, a law or a function of channels; None presses nothing and only cuts.
+        coefficient: ``"auto"``: steered until the target is met; or a number.
+        target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, or ``{"threshold": 1e-3}``: cut what is under
+            that share of its group's largest strength.
+        select: the set to cut: ``"strength"``, the weakest channels, or ``"law"``, those that the law presses most.
+        finetune_epochs: epochs after the cut, in the same fit.
+        finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
+        monitor: metric that chooses the weights to keep; None: that of the first ModelCheckpoint or EarlyStopping,
+            else the last weights are kept.
+        mode: ``"min"`` or ``"max"``, with ``monitor``.
+        example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
+        ignore: names or regular expressions of modules left whole.
+        round_to: channels kept are a multiple of this.
+        schedule: factor of the coefficient over the sparsify phase, see :class:`ForceRegularization`.
+        strength: norm of a channel; None means ``L2(scope="group")``.
+        distance: distance of a channel from the pivot; None means the one that the law is meant for.
+        pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
+        module: name of the submodule to prune, where it is not the whole network.
+
+    Returns:
+        :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`, :class:`PruneAndFinetune`.
+
+    Raises:
+        ValueError: for an argument outside its range, an unknown name included.
+        TypeError: for an argument of another kind.
+
+    >>> [type(callback).__name__ for callback in physics_pruning("gravity", target={"macs": 0.4})]
+    ['ForceRegularization', 'ChannelTracker', 'PruneAndFinetune']
+    """
+    if select not in get_args(Select):
+        raise ValueError(f"select: expected one of {list(get_args(Select))}, got {select!r}")
+    if force is None and select == "law":
+        raise ValueError('select: "law" needs a force law to select by, got force=None')
+    aim = parse_target(target)
+    session = PruningSession(module, example_input, ignore, strength, target=aim, round_to=round_to, select=select)
+    callbacks: list[Callback] = []
+    if force is not None:
+        callbacks.append(
+            ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
+        )
+    cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session)
+    return [*callbacks, ChannelTracker(session=session), cut]

@@ -1,0 +1,132 @@
+"""physics_pruning: three callbacks, one session, one fit from dense to fine-tuned."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import Module, loader, trainer
+
+from physprune_pl.callbacks.channel_tracker import ChannelTracker
+from physprune_pl.callbacks.factory import physics_pruning
+from physprune_pl.callbacks.force_regularization import ForceRegularization
+from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+from physprune_pl.distances import RankDistance
+from physprune_pl.forces import Gravity
+from physprune_pl.schedules import Linear
+from physprune_pl.strengths import L1
+
+
+def test_force_tracker_and_cut_share_one_session():
+    callbacks = physics_pruning("gravity", 0.1, target={"params": 0.5})
+    assert [type(one) for one in callbacks] == [ForceRegularization, ChannelTracker, PruneAndFinetune]
+    assert len({id(one.session) for one in callbacks}) == 1
+
+
+def test_without_a_force_nothing_is_pressed():
+    callbacks = physics_pruning(None, target={"params": 0.5})
+    assert [type(one) for one in callbacks] == [ChannelTracker, PruneAndFinetune]
+
+
+def test_every_argument_arrives():
+    example = torch.zeros(1, 4)
+    force, _, cut = physics_pruning(
+        Gravity(),
+        0.1,
+        target={"macs": 0.4},
+        select="law",
+        finetune_epochs=3,
+        finetune_lr=0.01,
+        monitor="loss",
+        mode="max",
+        example_input=example,
+        ignore=["head"],
+        round_to=8,
+        schedule="linear",
+        strength="l1",
+        distance="rank",
+        pivot="middle",
+        module="net",
+    )
+    assert (force.law.force, force.law.distance, force.law.pivot) == (Gravity(), RankDistance(), "middle")
+    assert (force.coefficient, force.schedule) == (0.1, Linear())
+    session = force.session
+    assert (session.module, session.ignore, session.strength, session.round_to) == ("net", ("head",), L1(), 8)
+    assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
+    assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")
+
+
+def test_the_documented_defaults():
+    defaults = {name: one.default for name, one in inspect.signature(physics_pruning).parameters.items()}
+    expected = {"force": "exponential", "coefficient": "auto", "select": "strength", "finetune_epochs": 20}
+    assert {name: defaults[name] for name in expected} == expected
+    unset = ("finetune_lr", "monitor", "mode", "example_input", "round_to")
+    assert [defaults[name] for name in unset] == [None] * len(unset)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"force": "magnetism"}, "force: expected one of"),
+        ({"coefficient": -1.0}, "coefficient: expected a finite number"),
+        ({"target": {"macs": 1.5}}, "target macs"),
+        ({"target": {"macs": 0.5, "params": 0.5}}, "exactly one"),
+        ({"select": "random"}, r"select: expected one of \['strength', 'law'\], got 'random'"),
+        ({"force": None, "select": "law"}, 'select: "law" needs a force law'),
+        ({"schedule": "square"}, "schedule: expected one of"),
+        ({"strength": "l3"}, "strength: expected one of"),
+        ({"distance": "far"}, "distance: expected one of"),
+    ],
+)
+def test_bad_input_is_named_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        physics_pruning(**{"target": {"macs": 0.5}} | options)
+
+
+@pytest.mark.parametrize(
+    ("force", "coefficient", "select"),
+    [
+        ("exponential", "auto", "strength"),
+        ("gravity", "auto", "law"),
+        ("uniform", 0.05, "strength"),
+        (None, 0, "strength"),
+    ],
+)
+def test_one_fit_presses_cuts_and_finetunes(tmp_path, force, coefficient, select):
+    callbacks = physics_pruning(force, coefficient, target={"params": 0.6}, select=select, finetune_epochs=2)
+    module = Module()
+    trainer(*callbacks, epochs=4, default_root_dir=tmp_path).fit(module, loader(10))
+    report = callbacks[-1].report
+    assert report.params["pruned"] / report.params["dense"] == pytest.approx(0.6, abs=0.02)
+    assert report.params["pruned"] == sum(parameter.numel() for parameter in module.parameters())
+    history = callbacks[-2].history()
+    assert history["phases"].tolist() == ["sparsify"] * 4 + ["finetune"] * 2
+    widths = {group["name"]: group["after"] for group in report.groups}
+    alive = {name: int((~torch.tensor(history[f"strength/{name}"][-1]).isnan()).sum()) for name in widths}
+    assert alive == widths
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_a_resumed_fit_ends_as_the_uninterrupted_one(tmp_path, epoch):
+    def run(ckpt_path=None):
+        torch.manual_seed(5)
+        callbacks = physics_pruning("exponential", target={"params": 0.6}, finetune_epochs=2)
+        keep = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=True)
+        module = Module(optimizer=torch.optim.AdamW, lr=0.02)
+        options = {"default_root_dir": tmp_path, "enable_checkpointing": True}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*exists and is not empty")
+            trainer(*callbacks, keep, epochs=4, **options).fit(
+                module, loader(5), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None
+            )
+        return module.state_dict(), callbacks[1].history(), callbacks[0].state_dict()
+
+    weights, history, state = run()
+    again_weights, again_history, again_state = run(tmp_path / f"epoch={epoch}.ckpt")
+    torch.testing.assert_close(again_weights, weights, rtol=0, atol=0)
+    assert again_state["steps"] == state["steps"] == 20
+    assert again_history.keys() == history.keys()
+    for name, series in history.items():
+        np.testing.assert_array_equal(again_history[name], series, err_msg=name)
