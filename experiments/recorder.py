@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class RunRecorder(L.Callback):
         self.path = Path(folder) / "sparsified.pt"
         self.pruner, self.metric = pruner, metric
         self.curve: dict[int, float] = {}
+        self._resumed: Path | None = None
 
     @property
     def last(self) -> float:
@@ -33,8 +35,16 @@ class RunRecorder(L.Callback):
         return self.curve[max(self.curve)] if self.curve else math.nan
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the weights that the fit starts from: it may cut at once."""
+        """Save the weights that the fit starts from: it may cut at once. After the cut take those of the old run.
+
+        Raises:
+            FileNotFoundError: when a run is resumed after its cut and the weights before it are gone.
+        """
         self._save(trainer, pl_module)
+        if self.pruner is not None and not self.path.exists():
+            if self._resumed is None or not self._resumed.exists():
+                raise FileNotFoundError(f"a run resumed after its cut needs the weights before it: {self._resumed}")
+            shutil.copy(self._resumed, self.path)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Note the metric of the epoch; a later validation of the same epoch takes its place."""
@@ -51,9 +61,9 @@ class RunRecorder(L.Callback):
             torch.save(pl_module.state_dict(), self.path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the curve, so that a resumed run draws the whole of it."""
-        return {"curve": dict(self.curve)}
+        """Return the curve, so that a resumed run draws the whole of it, and where the weights are."""
+        return {"curve": dict(self.curve), "path": str(self.path.absolute())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the curve of the run that is resumed."""
-        self.curve = dict(state_dict["curve"])
+        """Take up the curve and the weights of the run that is resumed."""
+        self.curve, self._resumed = dict(state_dict["curve"]), Path(state_dict["path"])

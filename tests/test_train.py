@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,34 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from experiments import outcome
 from experiments.assembly import build_force, build_pruning, checkpoint_to_resume
 from physprune_pl import Channels
 from physprune_pl.forces import FORCES, ForceLaw
+from physprune_pl.measure import measure_latency
+from physprune_pl.report import PruningReport
 from train import run
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
 
-# Lightning's advice about the tiny runs of these tests.
+# Lightning's advice about tiny runs, and about resuming in another folder.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*does not have many workers", "ignore:The number of training batches", "ignore:.*exists and is not empty"
+    "ignore:.*does not have many workers", "ignore:The number of training batches", "ignore:The dirpath has changed"
 )
 
-TINY = ("trainer.max_epochs=1", "finetune.epochs=1", "data.batch_size=400", "model=lenet5", "trainer=cpu")
+SMALL = ("trainer.max_epochs=1", "data.batch_size=400", "model=lenet5", "trainer=cpu")
 QUIET = ("+trainer.enable_progress_bar=false", "logger=none")
+TINY = (*SMALL, "finetune.epochs=1")
+DENSE = (*SMALL, *QUIET, "force=none", "target=none", "finetune=none")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_latency() -> Iterator[None]:
+    """One short round: these tests look at what is there, not at how fast it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "measure_latency", partial(measure_latency, rounds=1, round_seconds=1e-3))
+        yield
 
 
 def choices(group: str) -> list[str]:
@@ -138,8 +152,21 @@ def test_every_experiment_runs(experiment: str, tmp_path: Path) -> None:
     assert report.metric["split"] == "test"
 
 
+FOUR_EPOCHS = (*TINY, *QUIET, "trainer.max_epochs=2", "finetune.epochs=2", "+callbacks.checkpoint.save_top_k=-1")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoints of all epochs of a run that was not interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    config = composed(*FOUR_EPOCHS, f"paths.output={folder}")
+    config.callbacks.checkpoint.filename = "{epoch}"
+    run(config)
+    return folder / "checkpoints"
+
+
 def test_a_run_leaves_report_pictures_and_checkpoints(tmp_path: Path) -> None:
-    dense, _ = run(composed(*TINY, *QUIET, "force=none", "target=none", "finetune=none", f"paths.output={tmp_path}/0"))
+    dense, _ = run(composed(*DENSE, f"paths.output={tmp_path}/0"))
     baseline = f"baseline={tmp_path}/0/checkpoints/last.ckpt"
     report, score = run(composed(*TINY, *QUIET, "seed=3", baseline, f"paths.output={tmp_path}/1"))
     assert dense.metric["dense"] == report.metric["dense"]
@@ -154,18 +181,27 @@ def test_a_run_leaves_report_pictures_and_checkpoints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "1" / "report.json").read_text())["macs"] == report.macs
 
 
-def test_a_finished_sparsify_phase_can_be_resumed(tmp_path: Path) -> None:
-    settings = (*TINY, *QUIET, "trainer.max_epochs=2", "finetune.epochs=2", "callbacks.checkpoint.save_top_k=-1")
-    whole, score = run(composed(*settings, f"paths.output={tmp_path}/whole"))
-    middle = sorted((tmp_path / "whole" / "checkpoints").glob("best*.ckpt"))[1]
-    resumed, again = run(composed(*settings, f"paths.output={tmp_path}/resumed", f"ckpt_path={middle}"))
-    assert resumed.groups == whole.groups
-    assert resumed.metric == whole.metric
-    assert score == again
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_a_run_can_be_resumed_in_any_phase(epoch: int, whole: Path, tmp_path: Path) -> None:
+    report, score = run(composed(*FOUR_EPOCHS, f"paths.output={tmp_path}", f"ckpt_path='{whole}/epoch={epoch}.ckpt'"))
+    expected = PruningReport.from_json((whole.parent / "report.json").read_text())
+    assert report.groups == expected.groups
+    assert report.metric == expected.metric
+    assert 0 <= score <= 1
+
+
+def test_resuming_after_the_cut_needs_the_weights_before_it(whole: Path, tmp_path: Path) -> None:
+    moved = whole.parent / "sparsified.pt"
+    moved.rename(whole.parent / "away.pt")
+    try:
+        with pytest.raises(FileNotFoundError, match=r"sparsified\.pt"):
+            run(composed(*FOUR_EPOCHS, f"paths.output={tmp_path}", f"ckpt_path='{whole}/epoch=2.ckpt'"))
+    finally:
+        (whole.parent / "away.pt").rename(moved)
 
 
 def test_a_trained_network_is_cut_without_a_sparsify_phase(tmp_path: Path) -> None:
-    run(composed(*TINY, *QUIET, "force=none", "target=none", "finetune=none", f"paths.output={tmp_path}/0"))
+    run(composed(*DENSE, f"paths.output={tmp_path}/0"))
     weights = f"weights={tmp_path}/0/checkpoints/last.ckpt"
     report, _ = run(
         composed(*TINY, *QUIET, "trainer.max_epochs=0", "force=none", weights, f"paths.output={tmp_path}/1")
