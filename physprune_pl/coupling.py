@@ -3,54 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from physprune_pl.channels import ChannelGroup, LeftWhole, Role, Slice
+from physprune_pl.components import Indices, SlotSpace, connected
 from physprune_pl.evidence import Evidence
 from physprune_pl.probing import Family
-
-Indices = npt.NDArray[np.int64]
-
-
-def connected(size: int, one: Indices, other: Indices) -> Indices:
-    """Return for every node the smallest node it is connected with, directly or not.
-
-    >>> connected(5, np.array([0, 3]), np.array([1, 4])).tolist()
-    [0, 0, 2, 3, 3]
-    """
-    label = np.arange(size, dtype=np.int64)
-    while True:
-        lowest = np.minimum(label[one], label[other])
-        before = label.copy()
-        # Roots are lowered too, so that a whole component follows at once.
-        for ends in (one, other):
-            np.minimum.at(label, before[ends], lowest)
-            np.minimum.at(label, ends, lowest)
-        label = label[label]
-        if np.array_equal(label, before):
-            return label
-
-
-@dataclass
-class SlotSpace:
-    """Numbers all slots of all families consecutively."""
-
-    families: list[Family]
-    offsets: dict[Family, int]
-    size: int
-
-    @classmethod
-    def of(cls, sizes: Mapping[Family, int]) -> SlotSpace:
-        """Lay out families one after the other."""
-        offsets, size = {}, 0
-        for family, length in sizes.items():
-            offsets[family] = size
-            size += length
-        return cls(list(sizes), offsets, size)
 
 
 def find_groups(
@@ -64,30 +23,19 @@ class _Coupling:
     def __init__(self, evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> None:
         self.evidence, self.known, self.buffers = evidence, parameters | buffers, buffers
         self.space = SlotSpace.of(evidence.sizes)
-        self.root = self._components()
+        self.root = self.space.components(evidence.links)
         self.reasons = self._reasons()
         self.reading = {int(r) for family in evidence.readers for r in self._roots(family)}
         self.producing = {int(r) for family in evidence.sources for r in self._roots(family)}
         self.members = self._members()
 
-    def _slots(self, family: Family, index: object = None) -> Indices:
-        offset, size = self.space.offsets[family], self.evidence.sizes[family]
-        return offset + (np.arange(size, dtype=np.int64) if index is None else np.asarray(index, dtype=np.int64))
-
     def _roots(self, family: Family) -> Indices:
-        return self.root[self._slots(family)]
-
-    def _components(self) -> Indices:
-        empty = [np.zeros(0, dtype=np.int64)]
-        links = [(self._slots(a, i), self._slots(b, j)) for a, i, b, j in self.evidence.links]
-        one = np.concatenate([pair[0] for pair in links] or empty)
-        other = np.concatenate([pair[1] for pair in links] or empty)
-        return connected(self.space.size, one, other)
+        return self.root[self.space.slots(family)]
 
     def _reasons(self) -> dict[int, str]:
         reasons: dict[int, str] = {}
         for family, index, reason in self.evidence.blocked:
-            for root in self.root[self._slots(family, index)]:
+            for root in self.root[self.space.slots(family, index)]:
                 reasons.setdefault(int(root), reason)
         return reasons
 
@@ -95,7 +43,7 @@ class _Coupling:
         """Root of every removable channel -> the slots it consists of."""
         wanted = (self.reading & self.producing) - set(self.reasons)
         members: dict[int, dict[Family, list[int]]] = {}
-        for family in self.space.families:
+        for family in self.space.offsets:
             if family[1] < 0 or family[0] not in self.known:
                 continue
             for index, root in enumerate(self._roots(family).tolist()):

@@ -10,9 +10,10 @@ from dataclasses import replace
 from torch import nn
 
 from physprune_pl.channels import ChannelGroup
+from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
-from physprune_pl.evidence import Evidence, collect
-from physprune_pl.isolation import Example, untouched
+from physprune_pl.evidence import Evidence
+from physprune_pl.isolation import Example, WholeExample, untouched
 from physprune_pl.measure import count_macs
 from physprune_pl.probing import Mixing, named_tensors
 from physprune_pl.tracing_types import MixingCall, Trace
@@ -47,14 +48,14 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     model = getattr(model, "_orig_mod", model)
     example = Example.of(example_input).to(model)
     ignored = _ignored(model, ignore)
-    with untouched(model) as buffers:
+    with untouched(model) as saved:
         example = _runnable(model, example)
-        buffers.restore()
-        evidence, notes = collect(model, example, buffers)
+        saved.restore()
+        evidence, notes = collect(model, example, saved)
         for family in evidence.sources:
             if family[0].rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user")
-        found = _assemble(model, evidence, notes, _macs(model, example))
+        found = _assemble(model, evidence, notes, count_macs(model, example))
         verified = Verifier(model, example, found).verify()
     return replace(verified, seconds=time.perf_counter() - start)
 
@@ -82,25 +83,29 @@ def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
     return list(trace(model, example_input).groups)
 
 
-def _macs(model: nn.Module, example: Example) -> int:
-    return count_macs(model, dict(example.kwargs) if example.kwargs else example.args)
-
-
 def _call(mixing: Mixing) -> MixingCall:
     return MixingCall(mixing.weight, mixing.output_dim, mixing.input_dim, mixing.positions)
 
 
 def _runnable(model: nn.Module, example: Example) -> Example:
-    """Return the example cut to one sample where the model accepts that, else as it is."""
+    """Return the example; one whose batch must stay as it is if the model does not run on a single sample."""
     model.eval()
     try:
         example.sized(1).run(model)
-    except Exception as first:  # any error of the user's model ends here, with its own text
-        raise ValueError(
-            f"example_input: the model does not run on it ({type(first).__name__}: {first}); expected inputs as the "
-            "model's forward takes them, the batch first"
-        ) from first
+    except Exception:  # whatever one sample alone breaks, the example as given decides
+        return _whole(model, example)
     return example
+
+
+def _whole(model: nn.Module, example: Example) -> Example:
+    try:
+        example.run(model)
+    except Exception as error:  # any error of the user's model ends here, with its own text
+        raise ValueError(
+            f"example_input: the model does not run on it ({type(error).__name__}: {error}); expected inputs as the "
+            "model's forward takes them, the batch first"
+        ) from error
+    return WholeExample(example.args, example.kwargs)
 
 
 def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:

@@ -71,30 +71,48 @@ class Example:
         """Call the model."""
         return model(*self.args, **self.kwargs)
 
+    def copy(self) -> Example:
+        """Return the example with copied tensors, for a model that may change its input in place."""
+        return self.map(torch.Tensor.clone)
 
-class SavedBuffers:
-    """The buffers of a model as they were, to be put back as often as needed."""
+
+class WholeExample(Example):
+    """An example whose batch cannot be changed, because the model accepts no other."""
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Example:
+        """Return the example with every tensor changed; its batch stays as it is."""
+        changed = super().map(change)
+        return WholeExample(changed.args, changed.kwargs)
+
+    def sized(self, batch: int) -> Example:  # noqa: ARG002 - the batch is what it is
+        """Return the example itself."""
+        return self
+
+
+class SavedTensors:
+    """Buffers and plain tensor attributes of a model as they were, to be put back as often as needed."""
 
     def __init__(self, model: nn.Module) -> None:
         self._saved = [
-            (module, name, buffer, buffer.clone())
+            (place, name, tensor, tensor.detach().clone())
             for module in model.modules()
-            for name, buffer in module._buffers.items()
-            if buffer is not None
+            for place in (module._buffers, vars(module))
+            for name, tensor in place.items()
+            if isinstance(tensor, Tensor)
         ]
 
     def restore(self) -> None:
-        """Put every buffer back: the same object with the same values."""
+        """Put every tensor back: the same object with the same values."""
         with torch.no_grad():
-            for module, name, buffer, values in self._saved:
-                buffer.copy_(values)
-                module._buffers[name] = buffer
+            for place, name, tensor, values in self._saved:
+                tensor.copy_(values)
+                place[name] = tensor
 
 
 @contextmanager
 def saved_random_state() -> Iterator[None]:
     """Put the random generators of torch, numpy and Python back on leaving."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    devices = list(range(torch.cuda.device_count()))
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=devices):
@@ -141,9 +159,9 @@ def run_eagerly(model: nn.Module) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[SavedBuffers]:
+def untouched(model: nn.Module) -> Iterator[SavedTensors]:
     """Run a model freely inside: gradients off, compiled parts eager, everything put back on leaving."""
-    buffers = SavedBuffers(model)
+    saved = SavedTensors(model)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(saved_random_state())
@@ -151,6 +169,6 @@ def untouched(model: nn.Module) -> Iterator[SavedBuffers]:
         stack.enter_context(run_eagerly(model))
         stack.enter_context(set_training(model, model.training))
         try:
-            yield buffers
+            yield saved
         finally:
-            buffers.restore()
+            saved.restore()

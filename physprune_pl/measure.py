@@ -7,14 +7,16 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+
+if TYPE_CHECKING:
+    from torch.utils.benchmark import Timer
 
 
 def count_macs(model: nn.Module, example_input: Any) -> int:
@@ -30,6 +32,9 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
     Returns:
         Multiply-adds of one sample.
 
+    Raises:
+        ValueError: the model does not run under the counter; one that differentiates in its forward does not.
+
     Example:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
         12
@@ -39,7 +44,10 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
     with untouched(model), set_training(model, False), warnings.catch_warnings(), counter:
         # the counter's hooks run twice on a compiled module, which does not change the sum
         warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
-        sample.run(model)
+        try:
+            sample.run(model)
+        except RuntimeError as error:
+            raise ValueError(f"model: its multiply-adds cannot be counted ({error})") from error
     return counter.get_total_flops() // 2
 
 
@@ -104,6 +112,9 @@ def _race(models: Mapping[str, nn.Module], batch: Example, rounds: int, round_se
 
 
 def _timer(model: nn.Module, batch: Example) -> Timer:
+    # Imported here because it loads the toolchain for extensions, which may warn where there is half of one.
+    from torch.utils.benchmark import Timer
+
     names = {"batch": batch, "model": model}
     return Timer("batch.run(model)", globals=names, num_threads=torch.get_num_threads())
 

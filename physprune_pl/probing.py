@@ -12,45 +12,30 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from physprune_pl.operations import (
+    ACROSS,
+    ELEMENTWISE,
+    EMBEDDING,
+    GROUP_NORM,
+    NATIVE,
+    OPAQUE,
+    PARTS,
+    PER_CHANNEL,
+    VIEWS,
+    Layout,
+    conv_groups,
+    layout_of,
+    operands,
+    swapped,
+)
 
 Family = tuple[str, int]
 Kind = Literal["consumer", "carrier", "norm", "part", "opaque"]
 INPUT, OUTPUT = -1, -2
-
-_CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
-_TRANSPOSED = {
-    *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
-    *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
-}
-_LINEAR = {F.linear, torch._C._nn.linear}
-_MATMUL = {torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__}
-_ADDMM = {torch.addmm, Tensor.addmm}
-_EMBEDDING = {F.embedding, torch.embedding}
-_PER_CHANNEL = {
-    *(F.batch_norm, torch.batch_norm, F.instance_norm, torch.instance_norm, F.prelu, torch.prelu),
-    *(torch._C._nn.__dict__.get("prelu", F.prelu),),
-}
-ACROSS = {F.layer_norm, torch.layer_norm, F.rms_norm, torch.rms_norm}
-_GROUP_NORM = {F.group_norm, torch.group_norm}
-_PARTS = {
-    *(torch.chunk, Tensor.chunk, torch.split, Tensor.split, torch.functional.split),
-    *(torch.tensor_split, Tensor.tensor_split),
-}
-_VIEWS = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.unflatten, torch.unflatten}
-_ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract", "divide", "rsub"} | {
-    *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
-    *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
-}
-_OPAQUE = {
-    F.multi_head_attention_forward,
-    F.scaled_dot_product_attention,
-    torch._C._nn.scaled_dot_product_attention,
-    *(F.bilinear, torch.bilinear, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
-    *(torch.lstm_cell, torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell),
-}
 
 
 @dataclass(frozen=True)
@@ -74,16 +59,6 @@ class Mixing:
     input_dim: int
     outputs: int
     positions: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one kind of call stores its weight: dimension of outputs and inputs, axis of the channels in the data."""
-
-    output_dim: int
-    input_dim: int
-    axis: int
-    transposed: bool = False
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -199,19 +174,19 @@ class Probe(TorchFunctionMode):
 
     def _dispatch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.sequence.append(getattr(func, "__name__", str(func)))
-        layout = _layout(func, args, kwargs)
+        layout = layout_of(func, args, kwargs)
         if layout is not None:
             return self._mix(func, args, kwargs, layout)
-        if func in _EMBEDDING:
+        if func in EMBEDDING:
             return self._embed(func, args, kwargs)
-        if func in _OPAQUE:
-            return self._opaque(func, args, kwargs)
-        if func in ACROSS or func in _GROUP_NORM:
+        if func in OPAQUE:
+            return self.opaque_call(func, args, kwargs)
+        if func in ACROSS or func in GROUP_NORM:
             return self._norm(func, args, kwargs)
         output = func(*args, **kwargs)
-        if func in _PARTS:
+        if func in PARTS:
             self._split(args, kwargs, output)
-        elif func in _VIEWS:
+        elif func in VIEWS:
             self._view(args[0] if args else kwargs["input"], output)
         self._carry(func, args, kwargs, output)
         return output
@@ -225,19 +200,20 @@ class Probe(TorchFunctionMode):
 
     def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which entries of a family are NaN now."""
+        self.sequence.append(f"{kind} {family}")
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
 
     def _mix(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Any:
-        data, weight, bias = _operands(func, args, kwargs)
+        data, weight, bias = operands(func, args, kwargs)
         name = self.name_of(weight)
         if name is None:
-            return self._opaque(func, args, kwargs)
+            return self.opaque_call(func, args, kwargs)
         bias_name = self.name_of(bias)
         self._note_loose((data,))
-        groups = _groups(func, args, kwargs)
+        groups = conv_groups(func, args, kwargs)
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
         self.see("consumer", reads, along(data.isnan(), layout.axis))
-        output = func(*_swap(args, kwargs, data, _clean(data)), **kwargs)
+        output = func(*swapped(args, kwargs, data, _clean(data)), **kwargs)
         source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
@@ -270,7 +246,7 @@ class Probe(TorchFunctionMode):
         self.mixings.append(Mixing(source[0], None, source, None, 1, 0, output.shape[-1], 0))
         return taint(output, -1, self.taints[source]) if source in self.taints else output
 
-    def _opaque(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def opaque_call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Treat a call as a wall: what goes in stays whole, what comes out is clean."""
         family = (f"{self.path.current}#{len(self.opaque)}", 0)
         self.opaque.append(self.path.current)
@@ -289,7 +265,7 @@ class Probe(TorchFunctionMode):
         if not named:
             return func(*args, **kwargs)
         nan = data.isnan()
-        output = func(*_swap(args, kwargs, data, _clean(data)), **kwargs)
+        output = func(*swapped(args, kwargs, data, _clean(data)), **kwargs)
         for tensor in named:
             self._see_norm(func, tensor, nan, args, kwargs)
         return output.masked_fill(nan, float("nan"))
@@ -298,7 +274,7 @@ class Probe(TorchFunctionMode):
         self, func: Callable[..., Any], tensor: Tensor, nan: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         name = self.names[id(tensor)]
-        if func in _GROUP_NORM:
+        if func in GROUP_NORM:
             self.see("norm", (name, 0), along(nan, 1))
             groups = args[1] if len(args) > 1 else kwargs["num_groups"]
             index = torch.arange(nan.shape[1])
@@ -309,11 +285,15 @@ class Probe(TorchFunctionMode):
             self.see("norm", (name, dim), along(nan, nan.dim() - tensor.dim() + dim))
             self.inexact.add((name, dim))
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: tuple[Tensor, ...]) -> None:
-        data = args[0] if args else kwargs.get("tensor", kwargs.get("input"))
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | tuple[Tensor, ...]) -> None:
+        data: Tensor = args[0] if args else kwargs["tensor" if "tensor" in kwargs else "input"]
+        if not data.is_floating_point():
+            return
+        if isinstance(output, Tensor):  # a gated linear unit: its halves are multiplied
+            self._tie_parts(data, kwargs.get("dim", args[1] if len(args) > 1 else -1), 2)
+            return
         axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
-        sizes = {part.shape[axis] for part in output}
-        if len(sizes) == 1 and len(output) > 1 and data.is_floating_point():
+        if len({part.shape[axis] for part in output}) == 1 and len(output) > 1:
             self._tie_parts(data, axis, len(output))
 
     def _view(self, data: Tensor, output: Tensor) -> None:
@@ -339,12 +319,12 @@ class Probe(TorchFunctionMode):
         values = [value for value in tensors_in([args, kwargs]) if self.name_of(value)]
         if not values or not tensors_in(output):
             return
-        aligned = getattr(func, "__name__", "") in _ELEMENTWISE or func in _PER_CHANNEL
+        aligned = getattr(func, "__name__", "") in ELEMENTWISE or func in PER_CHANNEL
         if not aligned or not isinstance(output, Tensor) or not output.is_floating_point():
             self._note_loose(values)
             return
         for tensor in values:
-            offset = 1 if func in _PER_CHANNEL else output.dim() - tensor.dim()
+            offset = 1 if func in PER_CHANNEL else output.dim() - tensor.dim()
             for dim, size in enumerate(tensor.shape):
                 axis = offset + dim
                 if size > 1 and 0 <= axis < output.dim() and output.shape[axis] == size:
@@ -354,37 +334,18 @@ class Probe(TorchFunctionMode):
         self.loose.update(name for value in values if (name := self.name_of(value)))
 
 
-def _layout(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout | None:
-    if func in _LINEAR:
-        return Layout(0, 1, -1)
-    if func in _CONVOLUTIONS or func in _TRANSPOSED:
-        _, weight, _ = _operands(func, args, kwargs)
-        transposed = func in _TRANSPOSED
-        return Layout(int(transposed), int(not transposed), 1 - weight.dim(), transposed)
-    if func in _MATMUL or func in _ADDMM:
-        data, weight, _ = _operands(func, args, kwargs)
-        plain = isinstance(weight, nn.Parameter) and weight.dim() == 2 and not isinstance(data, nn.Parameter)
-        return Layout(1, 0, -1) if plain else None
-    return None
+class ForeignOperations(TorchDispatchMode):
+    """Keeps NaN away from operations of other libraries: native code may use values as addresses."""
 
+    def __init__(self, probe: Probe) -> None:
+        super().__init__()
+        self.probe = probe
 
-def _operands(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Any, Any]:
-    if func in _ADDMM:
-        return args[1], args[2], args[0]
-    weight = args[1] if len(args) > 1 else kwargs.get("weight", kwargs.get("other", kwargs.get("mat2")))
-    bias = None if func in _MATMUL else args[2] if len(args) > 2 else kwargs.get("bias")
-    return args[0] if args else kwargs["input"], weight, bias
-
-
-def _groups(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    if func not in _CONVOLUTIONS and func not in _TRANSPOSED:
-        return 1
-    return int(args[6] if len(args) > 6 else kwargs.get("groups", 1))
-
-
-def _swap(args: tuple[Any, ...], kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tuple[Any, ...]:
-    """Return the arguments with one tensor exchanged; a keyword is exchanged in place."""
-    for key, value in kwargs.items():
-        if value is old:
-            kwargs[key] = new
-    return tuple(new if value is old else value for value in args)
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call an operation, a foreign one on clean data only."""
+        if func.namespace in NATIVE:
+            return func(*args, **(kwargs or {}))
+        with torch._C.DisableTorchFunction():
+            return self.probe.opaque_call(func, args, kwargs or {})

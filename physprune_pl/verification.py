@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,8 +20,9 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, seed_everything_inside, set_training
+from physprune_pl.operations import ACROSS
 from physprune_pl.plan import make_plan
-from physprune_pl.probing import ACROSS, named_tensors, tensors_in
+from physprune_pl.probing import named_tensors, tensors_in
 from physprune_pl.surgery import apply_plan
 from physprune_pl.tracing_types import Trace
 
@@ -110,7 +112,7 @@ class Verifier:
         trace: what is known so far; the weights of its calls are drawn to keep the size of activations.
     """
 
-    subsets = ("half", "one", "all but one")
+    subsets = ("with the first", "with the last", "any", "all but one")
 
     def __init__(self, model: nn.Module, example: Example, trace: Trace) -> None:
         seed_everything_inside(7)
@@ -127,7 +129,9 @@ class Verifier:
         names = {group.name for group in exact}
         kept = tuple(replace(group, exact=group.name in names) for group in groups if group in structural)
         reason = "a cut changes more than the removed channels (found by comparing with the masked network)"
-        lost = tuple(LeftWhole(group.name, reason) for group in groups if group not in structural)
+        lost = tuple(
+            LeftWhole(name, reason) for group in groups if group not in structural for name in _producers(group)
+        )
         return replace(self.trace, groups=kept, left_whole=(*self.trace.left_whole, *lost))
 
     def _earn(
@@ -175,7 +179,7 @@ class Verifier:
     def _outputs(self, model: nn.Module, training: bool, norms: Mapping[tuple[int, int], Tensor]) -> list[Tensor]:
         seed_everything_inside(11)
         with set_training(model, training), _Comparable(), _KeptNorms(norms):
-            return tensors_in(self.example.run(model))
+            return tensors_in(self.example.copy().run(model))
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
         if got.shape != wanted.shape:
@@ -187,12 +191,34 @@ class Verifier:
         return math.isfinite(error) and error <= self.tolerance
 
 
+def _producers(group: ChannelGroup) -> list[str]:
+    """Return the modules that make a group's channels."""
+    filters = [part.name.rpartition(".")[0] or part.name for part in group.slices if part.role == "filter"]
+    return list(dict.fromkeys([group.name.partition("#")[0], *filters]))
+
+
 def _choose(group: ChannelGroup, kind: str) -> Tensor:
-    generator = torch.Generator().manual_seed(sum(map(ord, group.name)) + group.size)
-    order = torch.randperm(group.size, generator=generator)
-    count = {"half": group.size // 2, "one": 1, "all but one": group.size - 1}[kind]
-    removed = torch.zeros(group.size, dtype=torch.bool)
-    removed[order[:count]] = True
+    """Choose channels at random: a share between a quarter and three quarters that differs from group to group.
+
+    What rolls or slices shows at the ends: the first channel goes in one subset and stays in another, so does the last.
+    """
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{group.name} {kind}".encode()))
+    share = 0.25 + 0.5 * float(torch.rand((), generator=generator))
+    removed = torch.rand(group.size, generator=generator) < share
+    if kind == "all but one":
+        removed[:] = True
+        removed[int(torch.randint(group.size, (), generator=generator))] = False
+    elif kind != "any":
+        removed[0], removed[-1] = kind == "with the first", kind == "with the last"
+    return _leaving_something(group, removed)
+
+
+def _leaving_something(group: ChannelGroup, removed: Tensor) -> Tensor:
+    """Give back one channel of every slice that would lose all of its channels."""
+    for part in group.slices:
+        owners = torch.tensor(part.channel)
+        if bool(removed[owners].all()):
+            removed[owners[0]] = False
     return removed
 
 
@@ -232,7 +258,7 @@ def _redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> tu
 def _runs(model: nn.Module, example: Example) -> bool:
     with set_training(model, False):
         try:
-            example.run(model)
+            example.copy().run(model)
         except Exception:  # a model that insists on another precision is checked in its own
             return False
     return True

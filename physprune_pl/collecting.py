@@ -1,0 +1,229 @@
+"""Collects by probing which slots of a model's tensors carry the same channel.
+
+Every producer is tainted by the bits of its channel index, all at once (*which* channel reaches a slot), then each one
+whole (*whose* channel it is). What stays ambiguous is asked again, one source at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from physprune_pl.components import SlotSpace
+from physprune_pl.evidence import Evidence
+from physprune_pl.isolation import Example, SavedTensors
+from physprune_pl.probing import Family, ModulePath, Observation
+from physprune_pl.runs import Run, Runner, bits_of, decode
+
+Codes = list[tuple[Tensor, Tensor]]
+"""For every observation: the index that reached each slot, and whether it is certain."""
+
+_FLOW = "its control flow depends on values"
+
+
+class Collector:
+    """Gathers the evidence of one mode (eval or train) of a model."""
+
+    def __init__(self, runner: Runner, evidence: Evidence) -> None:
+        self.runner, self.evidence = runner, evidence
+        self.clean = runner.run()
+        self._register()
+
+    def _register(self) -> None:
+        probe, evidence = self.clean.probe, self.evidence
+        for seen in self.clean.seen:
+            evidence.sizes[seen.family] = len(seen.pattern)
+            if seen.kind == "consumer":
+                evidence.readers.add(seen.family)
+        for mixing in probe.mixings:
+            evidence.sizes[mixing.source] = mixing.outputs
+            evidence.sources[mixing.source] = None
+            if mixing.bias is not None:
+                everything = torch.arange(mixing.outputs)
+                evidence.sizes[mixing.bias, 0] = mixing.outputs
+                evidence.link(mixing.source, everything, (mixing.bias, 0), everything)
+        for one, one_index, other, other_index in probe.ties:
+            evidence.sizes.setdefault(one, len(one_index))
+            evidence.link(one, one_index, other, other_index)
+        evidence.inexact |= probe.inexact
+        evidence.used |= probe.used
+        evidence.opaque.update(dict.fromkeys(probe.opaque))
+
+    def collect(self) -> None:
+        """Probe every source."""
+        sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
+        together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
+        for source in sources:
+            self._attribute(source, together)
+        self._block_inputs()
+        for name in sorted(self.clean.probe.loose | self._untouched_carriers()):
+            self._collect_loose(name)
+
+    def _same(self, run: Run) -> bool:
+        return run.probe.sequence == self.clean.probe.sequence
+
+    def _coded(self, codes: Mapping[Family, Tensor]) -> Codes | None:
+        """Taint sources by the bits of their channels' codes; None where a run took another way through the model."""
+        width = max((len(bits_of(int(code.max()) + 1)) for code in codes.values()), default=0)
+        runs = []
+        for place in range(width):
+            masks = {source: ((code >> place // 2) & 1) == 1 - place % 2 for source, code in codes.items()}
+            attempt = self._attempt(partial(self.runner.run, masks))
+            if attempt is None:
+                return None
+            runs.append(attempt)
+        return [decode([r.seen[i].pattern for r in runs]) for i in range(len(self.clean.seen))] if runs else None
+
+    def _attempt(self, run: Callable[[], Run]) -> Run | None:
+        """Run; None if the model raised or took another way because of a NaN."""
+        try:
+            result = run()
+        except Exception:  # a model may refuse NaN in any way it likes; the caller keeps the source whole and says so
+            self.runner.saved.restore()
+            return None
+        return result if self._same(result) else None
+
+    def _attribute(self, source: Family, together: Codes | None) -> None:
+        """Find out where the channels of one source go."""
+        size = self.evidence.sizes[source]
+        alone = self._attempt(lambda: self.runner.run({source: torch.ones(size, dtype=torch.bool)}))
+        codes = together
+        if alone is not None and (codes is None or self._unsure(alone, codes, size)):
+            codes = self._coded({source: torch.arange(size)})
+        if alone is None or codes is None:
+            self.evidence.block(source, _FLOW)
+            return
+        if alone.returned:
+            self.evidence.block(source, "the model returns its channels")
+        if self._unsure(alone, codes, size):
+            codes = self._coded_by_unit(source, alone, codes)
+        for seen, code in zip(alone.seen, codes, strict=True):
+            self._link(source, seen, *code)
+
+    def _unsure(self, alone: Run, codes: Codes, size: int) -> bool:
+        """Return whether a slot was reached by more than one index."""
+        pairs = zip(alone.seen, codes, strict=True)
+        return any(seen.kind != "opaque" and bool((seen.pattern & ~_sure(code, size)).any()) for seen, code in pairs)
+
+    def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
+        """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
+
+        The answer for a slot is the first channel of the unit that reaches it.
+        """
+        size = self.evidence.sizes[source]
+        for seen, code in zip(alone.seen, codes, strict=True):
+            if seen.kind == "part":
+                self._link(source, seen, *code)
+        space = SlotSpace.of(self.evidence.sizes)
+        roots = space.components(self.evidence.links)[space.slots(source)]
+        _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
+        by_unit = self._coded({source: torch.from_numpy(unit).long()}) if len(first) < size else None
+        if by_unit is None:
+            return codes
+        members = torch.from_numpy(first).long()
+        answers = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
+        return [
+            code if bool(_sure(code, size)[seen.pattern].all()) else answer
+            for seen, code, answer in zip(alone.seen, codes, answers, strict=True)
+        ]
+
+    def _link(self, source: Family, seen: Observation, index: Tensor, certain: Tensor) -> None:
+        hit = seen.pattern
+        if not hit.any():
+            return
+        if seen.kind == "opaque":
+            self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is left whole")
+            return
+        sure = hit & _sure((index, certain), self.evidence.sizes[source])
+        slots = sure.nonzero().flatten()
+        if seen.kind == "consumer" and bool((hit & ~sure).any()):
+            place = seen.family[0].rpartition(".")[0]
+            self.evidence.block(source, f"several of its channels reach one input of {place}")
+            self.evidence.block(seen.family, "fed by a mixture of channels", (hit & ~sure).nonzero().flatten())
+        if seen.kind == "consumer" or bool(sure[hit].all()):
+            self.evidence.link(source, index[slots], seen.family, slots)
+
+    def _block_inputs(self) -> None:
+        run = self._attempt(self.runner.run_tainted_input)
+        if run is None:
+            return
+        for seen in run.seen:
+            if seen.kind in ("consumer", "carrier", "norm") and seen.pattern.any():
+                self.evidence.block(seen.family, "fed by the model's input", seen.pattern.nonzero().flatten())
+
+    def _untouched_carriers(self) -> set[str]:
+        """Return per-channel tensors that no tainted channel came past: their own taint shows where they belong."""
+        linked = {family for one, _, other, _ in self.evidence.links for family in (one, other)}
+        return {seen.family[0] for seen in self.clean.seen if seen.kind == "carrier" and seen.family not in linked}
+
+    def _collect_loose(self, name: str) -> None:
+        tensor = self.runner.tensors[name]
+        if not tensor.is_floating_point():
+            return
+        reached = self._attempt(lambda: self.runner.run_tainted_tensor((name, 0), _everything(tensor)))
+        if reached is None or not any(seen.pattern.any() for seen in reached.seen):
+            return
+        for dim in [dim for dim, size in enumerate(tensor.shape) if size > 1]:
+            self._collect_loose_dim((name, dim), tensor.shape[dim])
+
+    def _collect_loose_dim(self, family: Family, size: int) -> None:
+        """Link a parameter that is used by its own index; a dimension that does not hold channels is ignored."""
+        runs = [self._attempt(partial(self.runner.run_tainted_tensor, family, mask)) for mask in bits_of(size)]
+        if any(run is None for run in runs):
+            return
+        done = [run for run in runs if run is not None]
+        places = [i for i, seen in enumerate(self.clean.seen) if seen.kind in ("consumer", "carrier", "norm")]
+        found = []
+        for i in places:
+            patterns = [run.seen[i].pattern for run in done]
+            hit = torch.stack(patterns).any(0)
+            index, certain = decode(patterns)
+            if bool((hit & ~certain).any()):
+                if self.clean.seen[i].kind == "consumer":
+                    return
+                continue
+            found.append((self.clean.seen[i].family, hit.nonzero().flatten(), index))
+        self.evidence.sizes[family] = size
+        for other, slots, index in found:
+            self.evidence.link(family, index[slots], other, slots)
+        if any(run.returned for run in done):
+            self.evidence.block(family, "the model returns its channels")
+
+
+def _sure(code: tuple[Tensor, Tensor], size: int) -> Tensor:
+    index, certain = code
+    return certain & (index < size)
+
+
+def _everything(tensor: Tensor) -> Tensor:
+    return torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
+
+
+def collect(model: nn.Module, example: Example, saved: SavedTensors) -> tuple[Evidence, tuple[str, ...]]:
+    """Probe a model in eval mode and, where it runs differently there, in train mode.
+
+    Returns the evidence and notes for the user.
+    """
+    evidence, notes = Evidence(), []
+    with ModulePath(model) as path:
+        model.eval()
+        first = Collector(Runner(model, example.sized(1), path, saved), evidence)
+        first.collect()
+        evidence.mixings = first.clean.probe.mixings
+        model.train()
+        try:
+            second = Collector(Runner(model, example.sized(2), path, saved), evidence)
+        except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
+            notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
+            return evidence, tuple(notes)
+        if _calls(second.clean) != _calls(first.clean):
+            second.collect()
+    return evidence, tuple(notes)
+
+
+def _calls(run: Run) -> list[tuple[str, Family, int]]:
+    return [(seen.kind, seen.family, len(seen.pattern)) for seen in run.seen]
