@@ -9,6 +9,8 @@ from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
 from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.groups import trace
+from physprune_pl.planning import plan_pruning
+from physprune_pl.surgery import apply_plan
 
 FAST = ("resnet56", "unet")
 
@@ -25,6 +27,23 @@ def test_network_cut_at_random_and_to_a_target_equals_the_masked_one(name):
     verdict = judge_network(name)
     assert verdict.problems == []
     assert verdict.groups[0] > 0
+
+
+def test_planning_leaves_no_convolution_in_front_of_a_concat_empty():
+    case = CASES["ConcatThenAdd"]
+    model, example = case.build(), case.example()
+    with torch.no_grad():
+        for parameter in (
+            *model.right.parameters(),
+            model.full.weight[6:],
+            model.full.bias[6:],
+            model.head.weight[:, 6:],
+        ):
+            parameter.zero_()
+    plan = plan_pruning(model, example, {"macs": 6 / 16})
+    apply_plan(model, plan)
+    assert min(model.left.out_channels, model.right.out_channels) >= 1
+    assert model(example).shape == (4, 5)
 
 
 def _chain(consumer_index=(0, 1, 2, 3), exact=True):

@@ -96,4 +96,4 @@ def _same(one: Any, two: Any) -> bool:
         return isinstance(one, Tensor) and torch.equal(one, two)
     if isinstance(two, dict):
         return all(_same(one[key], two[key]) for key in two)
-    return all(map(_same, one, two))
+    return all(map(_same, one, two)) if isinstance(two, list | tuple) else bool(one == two)

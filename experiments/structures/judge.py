@@ -12,7 +12,7 @@ from torch import nn
 from experiments.structures.accounts import Snapshot, filter_modules, is_named, malformed, unaccounted
 from experiments.structures.nets import Case
 from experiments.structures.networks import make
-from experiments.structures.oracle import draw_removed, errors
+from experiments.structures.oracle import complement, draw_removed, errors, visible_gain
 from physprune_pl.groups import trace
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
@@ -106,11 +106,24 @@ def judge_trace(
         return verdict
     for seed, share in enumerate(shares):
         _try(verdict, model, traced, example, draw_removed(traced, share, seed), f"{share:.0%} of all groups")
-    for place, group in enumerate(groups if pieces and len(groups) > 1 else ()):
-        removed = [torch.zeros(each.size, dtype=torch.bool) for each in groups]
-        removed[place] = draw_removed(replace(traced, groups=(group,)), 0.5, place)[0]
-        _try(verdict, model, traced, example, removed, f"half of {group.name} alone", ("float64",))
+    for place in range(len(groups) if pieces else 0):
+        _try_alone(verdict, model, traced, example, place)
     return verdict
+
+
+def _try_alone(verdict: Verdict, model: nn.Module, traced: Trace, example: Any, place: int) -> None:
+    """Cut half of one group, then the other half."""
+    alone = replace(traced, groups=(traced.groups[place],))
+    half = draw_removed(alone, 0.5, place)
+    for which, gone in (("half", half), ("other half", complement(alone, half))):
+        removed = [torch.zeros(group.size, dtype=torch.bool) for group in traced.groups]
+        removed[place] = gone[0]
+        what = f"{which} of {traced.groups[place].name} alone"
+        gain = visible_gain(model, traced, example, removed)
+        if gain is None:
+            verdict.problems.append(f"{what}: no output changes, so nothing is judged")
+        else:
+            _try(verdict, model, traced, example, removed, what, ("float64",), gain)
 
 
 def _try(
@@ -121,10 +134,11 @@ def _try(
     removed: Sequence[torch.Tensor],
     what: str,
     dtypes: Sequence[str] = tuple(DTYPES),
+    gain: float = 1.0,
 ) -> None:
     for name in dtypes:
         try:
-            found = errors(model, traced, example, removed, DTYPES[name])
+            found = errors(model, traced, example, removed, DTYPES[name], gain)
         except Exception as error:  # a cut network may fail in any way; each is a finding
             verdict.problems.append(f"{what}, {name}: {type(error).__name__}: {error}")
             continue

@@ -35,8 +35,16 @@ def draw_removed(trace: Trace, share: float, seed: int) -> list[Tensor]:
     """
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(group.size, generator=generator) for group in trace.groups]
-    removed = [order < min(max(1, int(share * len(order))), len(order) - 1) for order in orders]
-    for name, dim in {(part.name, part.dim) for group in trace.groups for part in group.slices}:
+    return _spare(trace, [order < min(max(1, int(share * len(order))), len(order) - 1) for order in orders])
+
+
+def complement(trace: Trace, removed: Removed) -> list[Tensor]:
+    """The other channels, so that each one is once cut and once kept; as many tensors survive as in `draw_removed`."""
+    return _spare(trace, [~gone for gone in removed])
+
+
+def _spare(trace: Trace, removed: list[Tensor]) -> list[Tensor]:
+    for name, dim in {(part.name, part.dim): None for group in trace.groups for part in group.slices}:
         _spare_one(trace, removed, name, dim)
     return removed
 
@@ -53,8 +61,11 @@ def _spare_one(trace: Trace, removed: Sequence[Tensor], name: str, dim: int) -> 
         gone[part.channel[0]] = False
 
 
-def redraw(model: nn.Module, seed: int) -> None:
-    """Draw all parameters and running statistics anew, in place, at a size that keeps deep networks finite."""
+def redraw(model: nn.Module, seed: int, gain: float = 1.0) -> None:
+    """Draw all parameters and statistics anew, in place, at a size that keeps deep networks finite.
+
+    Statistics are ``running_mean``, ``running_var`` and buffers with one value everywhere, which are about to change.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(tensor: Tensor) -> Tensor:
@@ -64,12 +75,16 @@ def redraw(model: nn.Module, seed: int) -> None:
         for parameter in model.parameters():
             noise = torch.randn(parameter.shape, generator=generator).to(parameter)
             fan_in = parameter.numel() / parameter.shape[0] if parameter.dim() > 1 else 0.0
-            parameter.copy_(noise * (2.0 / fan_in) ** 0.5 if fan_in else uniform(parameter) * noise.sign())
+            parameter.copy_(noise * gain * (2.0 / fan_in) ** 0.5 if fan_in else uniform(parameter) * noise.sign())
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
                 buffer.copy_(torch.randn(buffer.shape, generator=generator).to(buffer))
-            elif name.endswith("running_var"):
+            elif name.endswith("running_var") or _is_level(buffer):
                 buffer.copy_(uniform(buffer))
+
+
+def _is_level(buffer: Tensor) -> bool:
+    return buffer.is_floating_point() and buffer.numel() > 1 and bool((buffer == buffer.flatten()[0]).all())
 
 
 def masked(model: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *, producing_only: bool) -> nn.Module:
@@ -97,7 +112,7 @@ def cut(model: nn.Module, trace: Trace, removed: Removed) -> nn.Module:
 
 
 def errors(
-    model: nn.Module, trace: Trace, example: Any, removed: Removed, dtype: torch.dtype, seed: int = 0
+    model: nn.Module, trace: Trace, example: Any, removed: Removed, dtype: torch.dtype, gain: float = 1.0
 ) -> dict[str, float]:
     """Relative error of the cut copy on redrawn weights, by mode and reference.
 
@@ -108,7 +123,7 @@ def errors(
         Exception: whatever the cut copy raises in its forward pass.
     """
     model, example = copy.deepcopy(model).to(dtype), _converted(example, dtype)
-    redraw(model, seed)
+    redraw(model, 0, gain)
     kinds = {"": False, ", producing": True} if any(group.exact for group in trace.groups) else {"": False}
     found = {}
     for mode in ("eval", "train"):
@@ -119,6 +134,22 @@ def errors(
                 expected = _run(dense, example, mode)
             found[mode + kind] = _distance(got, expected)
     return found
+
+
+def visible_gain(model: nn.Module, trace: Trace, example: Any, removed: Removed) -> float | None:
+    """The smallest size of weights at which the removed channels matter to some output, None if there is none.
+
+    A network with thresholds can be silent at weights of ordinary size, and nothing is judged by comparing zeros.
+    """
+    example = _converted(example, torch.float64)
+    for gain in (1.0, 10.0, 100.0, 1000.0):
+        dense = copy.deepcopy(model).to(torch.float64)
+        redraw(dense, 0, gain)
+        without = masked(dense, trace.groups, removed, producing_only=False)
+        pairs = ((_run(without, example, mode), _run(dense, example, mode)) for mode in ("eval", "train"))
+        if any(_distance(one, two) > 1e-6 for one, two in pairs):
+            return gain
+    return None
 
 
 class Quiet(TorchFunctionMode):
@@ -223,9 +254,9 @@ def _indices(part: Slice, gone: Tensor) -> Tensor:
 def _converted(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, dict):
         return {name: _converted(part, dtype) for name, part in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_converted(part, dtype) for part in value)
-    return value.to(dtype) if value.is_floating_point() else value
+    if isinstance(value, list | tuple):
+        return type(value)(_converted(part, dtype) for part in value)
+    return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def _run(model: nn.Module, example: Any, mode: str) -> list[Any]:

@@ -43,7 +43,7 @@ A random half of the channels of all groups, and a cut to half of the multiply-a
 
 ## Small networks, one for every structure and trap
 
-Three random shares of all groups, and half of every group alone.
+Three random shares of all groups, and one half and the other of every group alone.
 
 {cases}
 """
