@@ -49,7 +49,8 @@ def physics_pruning(
         coefficient: ``"auto"``: steered until the target is met; or a number.
         target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, or ``{"threshold": 1e-3}``: cut what is under
             that share of its group's largest strength.
-        select: the set to cut: ``"strength"``, the weakest channels, or ``"law"``, those that the law presses most.
+        select: the set to cut: ``"strength"``, the weakest channels, or ``"law"``, those that the law presses most
+            (with ``"auto"`` only).
         finetune_epochs: epochs after the cut, in the same fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
         monitor: metric that chooses the weights to keep; None: that of the first ModelCheckpoint or EarlyStopping,
@@ -76,8 +77,9 @@ def physics_pruning(
     """
     if select not in get_args(Select):
         raise ValueError(f"select: expected one of {list(get_args(Select))}, got {select!r}")
-    if force is None and select == "law":
-        raise ValueError('select: "law" needs a force law to select by, got force=None')
+    if select == "law" and (force is None or coefficient != "auto"):
+        # Only steering chooses by the law; a cut after a fixed pressure ranks strengths.
+        raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')
     aim = parse_target(target)
     session = PruningSession(module, example_input, ignore, strength, target=aim, round_to=round_to, select=select)
     callbacks: list[Callback] = []

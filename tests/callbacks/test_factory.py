@@ -34,7 +34,7 @@ def test_every_argument_arrives():
     example = torch.zeros(1, 4)
     force, _, cut = physics_pruning(
         Gravity(),
-        0.1,
+        "auto",
         target={"macs": 0.4},
         select="law",
         finetune_epochs=3,
@@ -51,7 +51,7 @@ def test_every_argument_arrives():
         module="net",
     )
     assert (force.law.force, force.law.distance, force.law.pivot) == (Gravity(), RankDistance(), "middle")
-    assert (force.coefficient, force.schedule) == (0.1, Linear())
+    assert (force.coefficient, force.schedule) == ("auto", Linear())
     session = force.session
     assert (session.module, session.ignore, session.strength, session.round_to) == ("net", ("head",), L1(), 8)
     assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
@@ -74,7 +74,8 @@ def test_the_documented_defaults():
         ({"target": {"macs": 1.5}}, "target macs"),
         ({"target": {"macs": 0.5, "params": 0.5}}, "exactly one"),
         ({"select": "random"}, r"select: expected one of \['strength', 'law'\], got 'random'"),
-        ({"force": None, "select": "law"}, 'select: "law" needs a force law'),
+        ({"force": None, "select": "law"}, 'select: "law" needs a force'),
+        ({"coefficient": 0.1, "select": "law"}, 'select: "law" needs a force and coefficient="auto"'),
         ({"schedule": "square"}, "schedule: expected one of"),
         ({"strength": "l3"}, "strength: expected one of"),
         ({"distance": "far"}, "distance: expected one of"),
