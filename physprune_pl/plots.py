@@ -73,9 +73,10 @@ def plot_widths(report: PruningReport, path: str | Path) -> None:
     axis.barh(places, [group["after"] for group in report.groups], color=AFTER, height=0.5, label="after")
     axis.set_yticks(places, [group["name"] for group in report.groups], fontsize=7)
     axis.invert_yaxis()
+    axis.margins(y=0.01)
     axis.set_xlabel("channels")
     axis.set_title(f"MACs {_ratio(report.macs)}, parameters {_ratio(report.params)} fewer", fontsize=10, loc="left")
-    axis.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside lower right", ncols=2)
     figure.savefig(path, dpi=120)
 
 
