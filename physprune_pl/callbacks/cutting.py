@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.isolation import Example, SavedBuffers, saved_random_state, set_training
+from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_removal
 from physprune_pl.steering import Steering
@@ -76,10 +76,9 @@ def check_runs(model: nn.Module, example_input: Any) -> None:
     Raises:
         RuntimeError: it does not run.
     """
-    buffers = SavedBuffers(model)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
-        with saved_random_state(), set_training(model, True), torch.enable_grad():
+        with untouched(model), set_training(model, True), torch.enable_grad():
             _freeze_statistics(model)
             outputs = torch.utils._pytree.tree_leaves(Example.of(example_input).run(model))
             totals = [one.sum() for one in outputs if isinstance(one, Tensor) and one.requires_grad]
@@ -87,8 +86,6 @@ def check_runs(model: nn.Module, example_input: Any) -> None:
                 torch.autograd.grad(totals, parameters, allow_unused=True)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise RuntimeError(f"the cut network does not run on the example input: {error}") from error
-    finally:
-        buffers.restore()
 
 
 def _freeze_statistics(model: nn.Module) -> None:

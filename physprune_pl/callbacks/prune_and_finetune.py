@@ -9,7 +9,6 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.judges import (
@@ -20,13 +19,14 @@ from physprune_pl.callbacks.judges import (
     fresh_metrics,
     validate_quietly,
 )
+from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
 from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.callbacks.shapes import Shapes, adopt_on_load, check_adopted
+from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
 from physprune_pl.steering import Steering
@@ -82,13 +82,12 @@ class PruneAndFinetune(Callback):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.round_to, self.steering = round_to, steering
         self.report: PruningReport | None = None
-        self.record = Record()
-        self._adopted: Shapes = {}
-        self._hook: RemovableHandle | None = None
-        self._fitting = False
+        self.record = self._cut_by = Record()
+        self._any_width = AnyWidth()
+        self._fitting = self._validated = False
         self._name = monitor
         self._chooser: Chooser | None = None
-        self._limits: tuple[int, int | None] = (0, None)
+        self._limits: Limits
 
     @property
     def state_key(self) -> str:
@@ -117,30 +116,21 @@ class PruneAndFinetune(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
-        self._drop_hook()
-        self._adopted.clear()
-        self._hook = adopt_on_load(pl_module, self._adopted)
-        self._fitting = stage == "fit"
-        if not self._fitting:
+        self._any_width.attach(pl_module)
+        self._fitting = self._validated = False
+        if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
         self.record, self._chooser = Record(), None
         self.session.begin(trainer)
-        loop = trainer.fit_loop
-        self._limits = (int(loop.max_epochs or 0), loop.min_epochs)
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            # Its limit of steps would end the fit before the cut; the batches of an epoch are limited anyway.
-            loop.epoch_loop.max_steps = -1
-        loop.max_epochs = self._limits[0] or self._added(trainer)
-
-    def _added(self, trainer: Trainer) -> int:
-        return min(self.finetune_epochs, 1) if trainer.fast_dev_run else self.finetune_epochs  # type: ignore[attr-defined]
+        self._limits = Limits(trainer, self.finetune_epochs)
+        self._fitting = True
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Check that a plan explains every shape that the network took from the checkpoint."""
         state = checkpoint["callbacks"].get(self.state_key) or {}
         stored = PruningPlan.from_dict(state["plan"]) if state.get("plan") else None
-        check_adopted(self._adopted, state.get("prefix") or self.record.prefix, stored, self.plan)
+        self._any_width.check(state.get("prefix") or self._cut_by.prefix, stored, self._cut_by.plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the plan (key ``plan``), the phase, metrics, best weights and times."""
@@ -155,22 +145,23 @@ class PruneAndFinetune(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
-        record, epochs = self.record, self._limits[0]
-        self.session.phase_epochs = epochs
-        if record.end is not None and (record.plan is not None or epochs <= record.end):
-            trainer.fit_loop.max_epochs = record.end + self._added(trainer)
+        record, limits = self.record, self._limits
+        self._name = self._watched(trainer)[0]
+        self.session.phase_epochs = limits.epochs
+        if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
+            limits.extend(trainer, record.end)
         if record.plan is not None:
             self.session.finish_sparsify(record.plan)
-            if self.finetune_epochs:
-                rebuild_optimizers(trainer, self._added(trainer), self.finetune_lr)
+            if limits.added:
+                rebuild_optimizers(trainer, limits.added, self.finetune_lr)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot work before an expensive fit, and see whether the target can be met."""
-        self._name, self.record.since = self._watched(trainer)[0], time.monotonic()
+        self.record.since = time.monotonic()
         if self.record.phase == "finetune":
             return
         check_trainable(trainer, pl_module)
-        self._hold_on(trainer, trainer.current_epoch)
+        self._limits.hold_on(trainer, trainer.current_epoch)
         self._aim(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
@@ -189,33 +180,27 @@ class PruneAndFinetune(Callback):
 
     # The end of the sparsify phase, and the cut
 
-    def _hold_on(self, trainer: Trainer, processed: int) -> None:
-        """Keep the loop from stopping early for one more epoch: its start is where the cut happens."""
-        if self.finetune_epochs:
-            trainer.fit_loop.min_epochs = processed + 1
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
         if self.record.phase == "finetune":
             self._note(trainer, pl_module)
             return
         processed = trainer.current_epoch + 1
-        self._hold_on(trainer, processed)
-        if processed >= self._limits[0] and self.finetune_epochs:
+        self._limits.hold_on(trainer, processed)
+        if processed >= self._limits.epochs and self._limits.added:
             self.record.end = processed
             self.record.removed = self._choose(self._chooser_of(trainer, pl_module))
-            trainer.fit_loop.max_epochs = processed + self._added(trainer)
+            self._limits.extend(trainer, processed)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut when the sparsify phase is over."""
         self._check_monitor(trainer)
-        if self.record.phase == "sparsify" and (trainer.current_epoch >= self._limits[0] or self._stopped(trainer)):
+        if self.record.phase == "sparsify" and self._limits.over(trainer):
             self._cut(trainer, pl_module)
-            self._begin_finetuning(trainer)
-
-    def _stopped(self, trainer: Trainer) -> bool:
-        enough = trainer.current_epoch >= (self._limits[1] or 0) and trainer.global_step >= (trainer.min_steps or 0)
-        return bool(trainer.should_stop and enough)
+            forget_scores(trainer)
+            self._limits.let_go(trainer)
+            self._limits.extend(trainer, trainer.current_epoch)
+            rebuild_optimizers(trainer, self._limits.added, self.finetune_lr)
 
     def _chooser_of(self, trainer: Trainer, pl_module: LightningModule) -> Chooser:
         chooser = self._aim(trainer, pl_module) or self._aim(trainer, pl_module, cutting.first_batch(trainer))
@@ -228,12 +213,12 @@ class PruneAndFinetune(Callback):
         self.record.not_arrived = cutting.not_arrived(self.session, steering)
         return [mask.cpu() for mask in cutting.choose(self.session, chooser, steering)]
 
-    def _cut(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _cut(self, trainer: Trainer, pl_module: LightningModule, validates: bool = True) -> None:
         record = self.record
         record.tick()
-        if "after_sparsify" not in record.metrics:
+        if validates and "after_sparsify" not in record.metrics:
             record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
-        if not self._limits[0]:
+        if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._chooser_of(trainer, pl_module)
         removed = record.removed or self._choose(chooser)
@@ -241,17 +226,12 @@ class PruneAndFinetune(Callback):
         record.prefix = cutting.path_of(pl_module, self.session.model)
         record.plan = cutting.cut(trainer, self.session, chooser, removed)
         record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None
+        self._cut_by = record
         self.session.finish_sparsify(record.plan)
-        record.metrics["after_cut"] = validate_quietly(trainer, but=self)
+        if validates:
+            record.metrics["after_cut"] = validate_quietly(trainer, but=self)
         record.tick("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
-
-    def _begin_finetuning(self, trainer: Trainer) -> None:
-        forget_scores(trainer)
-        trainer.should_stop = False
-        trainer.fit_loop.min_epochs = self._limits[1]
-        trainer.fit_loop.max_epochs = trainer.current_epoch + self._added(trainer)
-        rebuild_optimizers(trainer, self._added(trainer), self.finetune_lr)
 
     # Metrics, best weights, the end of the fit
 
@@ -263,6 +243,7 @@ class PruneAndFinetune(Callback):
     def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
         record, metrics = self.record, fresh_metrics(trainer)
         if trainer.validating:
+            self._validated = True
             record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
         if record.phase == "finetune":
             record.judge(pl_module, metrics, *self._watched(trainer))
@@ -274,12 +255,12 @@ class PruneAndFinetune(Callback):
 
     def _check_monitor(self, trainer: Trainer) -> None:
         known = trainer.callback_metrics
-        if self.monitor is not None and "after_sparsify" in self.record.metrics and self.monitor not in known:
+        if self._validated and self.monitor is not None and self.monitor not in known:
             raise ValueError(f"monitor: expected one of the logged metrics {sorted(known)}, got {self.monitor!r}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Without fine-tuning cut now; with it, put the best weights back."""
-        if self.record.phase == "sparsify" and not self.finetune_epochs:
+        if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
         self._restore_best(pl_module)
         self.record.tick()
@@ -290,8 +271,10 @@ class PruneAndFinetune(Callback):
             best.put_back(pl_module)
             self.record.metrics["after_finetune"] = best.metrics
 
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Write the report."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
+        if self.record.phase == "sparsify" and not self._limits.added:
+            self._cut(trainer, pl_module, validates=False)
         self._restore_best(pl_module)
         if self.plan is not None:
             facts = self.facts
@@ -307,12 +290,7 @@ class PruneAndFinetune(Callback):
         self.session.release()
 
     def _leave(self, trainer: Trainer) -> None:
-        self._drop_hook()
+        self._any_width.detach()
         if self._fitting:
-            trainer.fit_loop.max_epochs, trainer.fit_loop.min_epochs = self._limits
+            self._limits.restore(trainer)
         self._fitting, self._chooser = False, None
-
-    def _drop_hook(self) -> None:
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None

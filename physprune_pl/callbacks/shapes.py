@@ -15,11 +15,39 @@ from physprune_pl.surgery import adopt_shapes, named_tensors, plain
 Shapes = dict[str, tuple[int, ...]]
 
 
-def adopt_on_load(module: nn.Module, adopted: Shapes) -> RemovableHandle:
-    """From now on give the module the shapes of any state dict it loads; what changes is noted in `adopted`."""
-    register: Any = module.register_load_state_dict_pre_hook
-    handle: RemovableHandle = register(partial(_adopt, adopted))
-    return handle
+class AnyWidth:
+    """Lets a module load state dicts of other widths, as long as it is attached."""
+
+    def __init__(self) -> None:
+        self._adopted: Shapes = {}
+        self._handle: RemovableHandle | None = None
+
+    def attach(self, module: nn.Module) -> None:
+        """From now on give the module the shapes of any state dict before it is loaded."""
+        self.detach()
+        self._adopted.clear()
+        register: Any = module.register_load_state_dict_pre_hook
+        self._handle = register(partial(_adopt, self._adopted))
+
+    def detach(self) -> None:
+        """Leave the module alone again."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def check(self, prefix: str, stored: PruningPlan | None, own: PruningPlan | None) -> None:
+        """Accept only shapes that a plan explains: those after the checkpoint's cut, or those before our own.
+
+        Raises:
+            ValueError: a shape was adopted for another reason.
+        """
+        for name, shape in self._adopted.items():
+            after = stored.tensors.get(name.removeprefix(prefix)) if stored is not None else None
+            before = own.tensors.get(name.removeprefix(prefix)) if stored is None and own is not None else None
+            if shape not in (after and after.shape_after, before and before.shape):
+                raise ValueError(
+                    f"checkpoint: {name!r} has shape {shape} there, and no pruning plan in it explains that"
+                )
 
 
 def _adopt(adopted: Shapes, module: nn.Module, state_dict: Mapping[str, Any], *_: Any) -> None:
@@ -32,16 +60,3 @@ def _adopt(adopted: Shapes, module: nn.Module, state_dict: Mapping[str, Any], *_
 
 def _differs(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
     return tensor is not None and tensor.dim() == len(shape) and tuple(tensor.shape) != shape
-
-
-def check_adopted(adopted: Shapes, prefix: str, stored: PruningPlan | None, own: PruningPlan | None) -> None:
-    """Accept only shapes that a plan explains: the cut ones of the checkpoint, or the dense ones from before our cut.
-
-    Raises:
-        ValueError: a shape of the checkpoint has another reason.
-    """
-    for name, shape in adopted.items():
-        after = stored.tensors.get(name.removeprefix(prefix)) if stored is not None else None
-        before = own.tensors.get(name.removeprefix(prefix)) if stored is None and own is not None else None
-        if shape not in (after and after.shape_after, before and before.shape):
-            raise ValueError(f"checkpoint: {name!r} has shape {shape} there, and no pruning plan in it explains that")
