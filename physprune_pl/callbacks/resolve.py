@@ -51,15 +51,16 @@ def _only(pl_module: LightningModule) -> nn.Module:
 def example_from_batch(batch: Any, model: nn.Module) -> ExampleInput:
     """Return the part of a training batch that the network is called with.
 
-    A tensor is taken as it is, of a tuple or list the first element (a nested one holds positional arguments), of a
-    mapping the entries that ``forward`` names.
+    A tensor is taken as it is, of a tuple or list the first element (a nested one holds positional arguments) or as
+    many as ``forward`` cannot do without, of a mapping the entries that ``forward`` names.
 
     Raises:
         ValueError: when no such part is found; the message asks for ``example_input``.
     """
     first = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if isinstance(first, Tensor):
-        return first
+        needed = _required(model)
+        return tuple(batch[:needed]) if first is not batch and 1 < needed <= len(batch) else first
     if isinstance(first, Mapping) and (accepted := _accepted(first, model)):
         return accepted
     if isinstance(first, list | tuple) and first and first is not batch:
@@ -68,6 +69,13 @@ def example_from_batch(batch: Any, model: nn.Module) -> ExampleInput:
         f"example_input: expected to find the network's input in the first training batch, got {type(batch).__name__}; "
         "give example_input (a tensor, a tuple of positional or a dict of keyword arguments)"
     )
+
+
+def _required(model: nn.Module) -> int:
+    """Return the number of positional arguments of ``forward`` without a default."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(model.forward).parameters.values()
+    return sum(parameter.kind in kinds and parameter.default is parameter.empty for parameter in parameters)
 
 
 def _accepted(batch: Mapping[Any, Any], model: nn.Module) -> dict[str, Any]:
