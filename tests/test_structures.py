@@ -12,7 +12,7 @@ from physprune_pl.groups import trace
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery import apply_plan
 
-FAST = ("resnet56", "unet")
+FAST = ("resnet20", "unet")
 
 
 @pytest.mark.parametrize("name", CASES)

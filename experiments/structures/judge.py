@@ -54,7 +54,12 @@ def judge(case: Case) -> Verdict:
     model, example = case.build(), case.example()
     model.get_submodule(case.cut[0] if case.cut else "").eval()
     before = Snapshot(model, example)
-    traced = trace(model, example)
+    try:
+        traced = trace(model, example)
+    except ValueError as error:
+        if not case.refusal or case.refusal not in str(error):
+            raise
+        return Verdict(case.name, (0, 0, 0), ("refused: " + case.refusal,), {}, 0.0, before.changes(model, example))
     verdict = judge_trace(case.name, model, example, traced)
     verdict.problems += before.changes(model, example)
     filters = filter_modules(traced.groups)
@@ -105,7 +110,8 @@ def judge_trace(
     if not groups:
         return verdict
     for seed, share in enumerate(shares):
-        _try(verdict, model, traced, example, draw_removed(traced, share, seed), f"{share:.0%} of all groups")
+        dtypes = ("float64",) if seed else tuple(DTYPES)
+        _try(verdict, model, traced, example, draw_removed(traced, share, seed), f"{share:.0%} of all groups", dtypes)
     for place in range(len(groups) if pieces else 0):
         _try_alone(verdict, model, traced, example, place)
     return verdict
@@ -115,11 +121,12 @@ def _try_alone(verdict: Verdict, model: nn.Module, traced: Trace, example: Any, 
     """Cut half of one group, then the other half."""
     alone = replace(traced, groups=(traced.groups[place],))
     half = draw_removed(alone, 0.5, place)
+    gain: float | None = None
     for which, gone in (("half", half), ("other half", complement(alone, half))):
         removed = [torch.zeros(group.size, dtype=torch.bool) for group in traced.groups]
         removed[place] = gone[0]
         what = f"{which} of {traced.groups[place].name} alone"
-        gain = visible_gain(model, traced, example, removed)
+        gain = gain or visible_gain(model, traced, example, removed)
         if gain is None:
             verdict.problems.append(f"{what}: no output changes, so nothing is judged")
         else:

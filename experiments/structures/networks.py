@@ -9,7 +9,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from experiments.models import resnet56
+from experiments.models import resnet20, resnet56
 from experiments.structures.nets.case import unit
 
 
@@ -47,6 +47,7 @@ def _torchvision(name: str) -> Callable[[], nn.Module]:
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "resnet20": lambda: resnet20((3, 16, 16), 10),
     "resnet56": lambda: resnet56((3, 16, 16), 10),
     "unet": UNet,
     **{
@@ -57,7 +58,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
         )
     },
 }
-PIXELS = {"resnet56": 16, "unet": 16}
+PIXELS = {"resnet20": 16, "resnet56": 16, "unet": 16}
 
 
 def make(name: str) -> tuple[nn.Module, Tensor]:

@@ -37,13 +37,13 @@ difference relative to the largest output, over all cuts and both modes (limits:
 ## Full-size networks
 
 A random half of the channels of all groups, and a cut to half of the multiply-adds by `plan_pruning`; pictures of
-16 x 16 (ResNet-56, U-Net) or 32 x 32 pixels.
+16 x 16 (ResNet-20 and 56, U-Net) or 32 x 32 pixels.
 
 {networks}
 
 ## Small networks, one for every structure and trap
 
-Three random shares of all groups, and one half and the other of every group alone.
+Three random shares of all groups (float32 for the first), and one half and the other of every group alone.
 
 {cases}
 """

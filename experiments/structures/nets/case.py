@@ -27,6 +27,7 @@ class Case:
         whole: modules whose output channels must be left whole, each of them named with a reason.
         either: modules that must be one or the other: cut right, or left whole and named. Modules with convolutions
             and linear layers need not be listed.
+        refusal: words of the ``ValueError`` by which the tracer may refuse the network instead.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case:
     cut: tuple[str, ...]
     whole: tuple[str, ...]
     either: tuple[str, ...] = ()
+    refusal: str = ""
 
     @property
     def expected(self) -> str:
@@ -68,12 +70,13 @@ def case(
     cut: tuple[str, ...] = (),
     whole: tuple[str, ...] = (),
     either: tuple[str, ...] = (),
+    refusal: str = "",
     example: Callable[[], Any] = images,
 ) -> Callable[[Built], Built]:
     """Class decorator that adds a network to ``CASES``; the note is its docstring."""
 
     def register(build: Built) -> Built:
-        CASES[build.__name__] = Case(build.__name__, str(build.__doc__), build, example, cut, whole, either)
+        CASES[build.__name__] = Case(build.__name__, str(build.__doc__), build, example, cut, whole, either, refusal)
         return build
 
     return register
