@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy as np
 
 from physprune_pl.channels import ChannelGroup, LeftWhole, Role, Slice
 from physprune_pl.components import Indices, SlotSpace, connected
 from physprune_pl.evidence import Evidence
-from physprune_pl.probing import Family
+from physprune_pl.probing import OUTPUT, Family
 
 
 def find_groups(
@@ -49,7 +50,14 @@ class _Coupling:
             for index, root in enumerate(self._roots(family).tolist()):
                 if root in wanted:
                     members.setdefault(root, {}).setdefault(family, []).append(index)
-        return members
+        return {root: slots for root, slots in members.items() if not self._would_empty(root, slots)}
+
+    def _would_empty(self, root: int, slots: Mapping[Family, list[int]]) -> bool:
+        """Keep a channel that is all there is of some dimension."""
+        emptied = [family for family, indices in slots.items() if len(indices) == self.evidence.sizes[family]]
+        if emptied:
+            self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels"
+        return bool(emptied)
 
     def result(self) -> tuple[list[ChannelGroup], list[LeftWhole]]:
         groups = [self._group(roots) for roots in self._clusters() if self._plural(roots)]
@@ -91,7 +99,7 @@ class _Coupling:
     def _role(self, family: Family) -> Role:
         if family[0] in self.buffers:
             return "buffer"
-        if family in self.evidence.sources:
+        if family in self.evidence.sources or (family[0], OUTPUT) in self.evidence.sources:
             return "filter"
         return "consumer" if family in self.evidence.readers else "carrier"
 

@@ -44,6 +44,12 @@ class Example:
             f"got {type(example_input).__name__}"
         )
 
+    @property
+    def batch(self) -> int:
+        """Number of samples: the length of the first tensor that has one, else 1."""
+        tensors = [value for value in torch.utils._pytree.tree_leaves((self.args, dict(self.kwargs)))]
+        return next((len(value) for value in tensors if isinstance(value, Tensor) and value.dim()), 1)
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Example:
         """Return the example with every tensor changed."""
         args, kwargs = torch.utils._pytree.tree_map(

@@ -334,11 +334,11 @@ class Probe(TorchFunctionMode):
         self.loose.update(name for value in values if (name := self.name_of(value)))
 
 
-class ForeignOperations(TorchDispatchMode):
+class ForeignOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps NaN away from operations of other libraries: native code may use values as addresses."""
 
     def __init__(self, probe: Probe) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.probe = probe
 
     def __torch_dispatch__(

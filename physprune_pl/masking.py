@@ -1,0 +1,190 @@
+"""Copies of a network that a cut can be compared with: drawn anew, masked instead of cut, free of chance."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from physprune_pl.channels import ChannelGroup
+from physprune_pl.isolation import Example, set_training
+from physprune_pl.operations import ACROSS, Layout, conv_groups, layout_of, operands
+from physprune_pl.probing import has_nan, named_tensors, tensors_in
+
+_DROPOUTS = {
+    *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
+    *(torch.dropout, torch.feature_dropout, torch.alpha_dropout, torch.feature_alpha_dropout),
+}
+_NOISE = {torch.rand_like, torch.randn_like, torch.bernoulli, Tensor.bernoulli}
+Removal = Mapping[str, Tensor]
+
+
+class Comparable(TorchFunctionMode):
+    """Makes runs of networks of different widths comparable: no dropout, and noise that is the same everywhere.
+
+    It also collects what every mixing call puts out: an output that is rounded, clipped or saturated hides errors.
+
+    Args:
+        keep: ``id`` of a weight and dimension -> channels of its output to collect, all where there is no entry.
+    """
+
+    def __init__(self, keep: Mapping[tuple[int, int], Tensor]) -> None:
+        super().__init__()
+        self.keep = keep
+        self.collected: list[Tensor] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if func in _NOISE:
+            return torch.full_like(args[0] if args else kwargs["input"], 0.5)
+        output = func(*args, **kwargs)
+        layout = layout_of(func, args, kwargs)
+        if layout is not None:
+            self._collect(layout, operands(func, args, kwargs)[1], output, conv_groups(func, args, kwargs))
+        return output
+
+    def _collect(self, layout: Layout, weight: Tensor, output: Tensor, groups: int) -> None:
+        if layout.transposed and groups > 1:  # its output channels are no dimension of its weight
+            return
+        keep = self.keep.get((id(weight), layout.output_dim))
+        self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
+
+
+class KeptNorms(TorchFunctionMode):
+    """Lets norms over channels see the kept channels only, as they will after the cut."""
+
+    def __init__(self, removed: Mapping[tuple[int, int], Tensor]) -> None:
+        super().__init__()
+        self.removed = removed
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        weight = self._weight(func, args, kwargs)
+        if weight is None:
+            return func(*args, **kwargs)
+        data = args[0] if args else kwargs["input"]
+        for dim in range(weight.dim()):
+            mask = self.removed.get((id(weight), dim))
+            if mask is not None:
+                return self._without(func, data, dim, mask, (args[1:], kwargs), weight)
+        return func(*args, **kwargs)
+
+    def _weight(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+        if func not in ACROSS:
+            return None
+        return next((v for v in (*args[1:], *kwargs.values()) if isinstance(v, Tensor) and v.dim() > 0), None)
+
+    def _without(
+        self,
+        func: Callable[..., Any],
+        data: Tensor,
+        dim: int,
+        mask: Tensor,
+        rest: tuple[tuple[Any, ...], dict[str, Any]],
+        weight: Tensor,
+    ) -> Tensor:
+        """Compute the norm over the kept entries of one dimension and put the result where they were."""
+        keep = (~mask).nonzero().flatten()
+        axis = data.dim() - weight.dim() + dim
+
+        def narrow(value: Any) -> Any:
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                return value.index_select(dim, keep)
+            shape = list(weight.shape)
+            if isinstance(value, list | tuple) and list(value) == shape:
+                return [len(keep) if place == dim else size for place, size in enumerate(shape)]
+            return value
+
+        args = [narrow(value) for value in rest[0]]
+        kwargs = {key: narrow(value) for key, value in rest[1].items() if key != "input"}
+        short = func(data.index_select(axis, keep), *args, **kwargs)
+        return torch.zeros_like(data).index_copy(axis, keep, short)
+
+
+def zero_removed(
+    model: nn.Module, groups: Sequence[ChannelGroup], removal: Removal, everything: bool
+) -> dict[tuple[int, int], Tensor]:
+    """Zero the slices of removed channels; return what norms over channels must leave out."""
+    tensors = named_tensors(model)
+    norms = {}
+    for group in groups:
+        for part in group.slices if everything else group.producing:
+            gone = removal[group.name][torch.tensor(part.channel)]
+            index = torch.tensor(part.index)[gone]
+            tensor = tensors[part.name]
+            if part.role != "buffer":
+                with torch.no_grad():
+                    tensor.index_fill_(part.dim, index.to(tensor.device), 0.0)
+            if everything:
+                mask = torch.zeros(tensor.shape[part.dim], dtype=torch.bool)
+                mask[index] = True
+                norms[id(tensor), part.dim] = mask.to(tensor.device)
+    return norms
+
+
+def redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> tuple[nn.Module, Example]:
+    """Return a copy with random parameters and inputs, in double precision where the model runs in it."""
+    base = copy.deepcopy(model).requires_grad_(False)
+    _draw(base, mixing_weights)
+    for precise in (True, False):
+        copied = copy.deepcopy(base).double() if precise else base.float()
+        for inputs in _inputs(example):
+            cast = inputs.map(partial(_cast, dtype=torch.float64 if precise else torch.float32))
+            if _runs(copied, cast):
+                return copied, cast
+    return base.float(), example.map(partial(_cast, dtype=torch.float32))
+
+
+def _inputs(example: Example) -> list[Example]:
+    """Return inputs to try: normal, positive, and close to the given ones, for models that accept no others."""
+    changes: list[Callable[[Tensor], Tensor]] = [
+        torch.randn_like,
+        lambda x: torch.rand_like(x) + 0.5,
+        lambda x: x * (torch.rand_like(x) + 0.5),
+        torch.clone,
+    ]
+    return [example.map(partial(_change, change=change)) for change in changes]
+
+
+def _change(tensor: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    return change(tensor) if tensor.is_floating_point() else tensor
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _runs(model: nn.Module, example: Example) -> bool:
+    with set_training(model, False):
+        try:
+            output = example.copy().run(model)
+        except Exception:  # a model may insist on another precision or on other inputs; those are tried next
+            return False
+    return not any(has_nan(tensor) for tensor in tensors_in(output))
+
+
+def _draw(model: nn.Module, mixing_weights: set[str]) -> None:
+    for name, tensor in named_tensors(model).items():
+        if not tensor.is_floating_point():
+            continue
+        if name in mixing_weights and tensor.dim() > 1:
+            tensor.normal_(0.0, math.sqrt(2.0 / max(1, tensor[0].numel())))
+        elif isinstance(tensor, nn.Parameter) or name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith("running_mean"):
+            tensor.uniform_(-0.5, 0.5)
+        else:  # a table or mask keeps its zeros and infinities
+            tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5))
