@@ -1,6 +1,7 @@
 """Small networks that a tracer is judged by, one for every structure and trap."""
 
 from experiments.structures.nets import (
+    composed,
     computed,
     coupled,
     fooled,
@@ -16,6 +17,7 @@ from experiments.structures.nets.case import CASES, Case
 __all__ = [
     "CASES",
     "Case",
+    "composed",
     "computed",
     "coupled",
     "fooled",
