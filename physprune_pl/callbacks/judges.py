@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -64,14 +64,13 @@ def _worst(mode: str) -> Tensor:
 
 
 def fresh_metrics(trainer: Trainer) -> Metrics:
-    """What the loop that runs now has logged as a number, without leftovers of other loops."""
-    return _numbers(trainer._logger_connector.metrics["callback"])
+    """What the loop that runs now has logged as a number, without leftovers of other loops; that of the first rank."""
+    return _numbers(trainer, trainer._logger_connector.metrics["callback"])
 
 
-def _numbers(metrics: dict[str, Any]) -> Metrics:
-    return {
-        name: float(value) for name, value in metrics.items() if not isinstance(value, Tensor) or value.numel() == 1
-    }
+def _numbers(trainer: Trainer, metrics: Mapping[str, Any]) -> Metrics:
+    single = {name: value for name, value in metrics.items() if not isinstance(value, Tensor) or value.numel() == 1}
+    return trainer.strategy.broadcast({name: float(value) for name, value in single.items()})
 
 
 def validate_quietly(trainer: Any, but: Callback) -> Metrics:
@@ -96,7 +95,7 @@ def validate_quietly(trainer: Any, but: Callback) -> Metrics:
             loop.run()
         finally:
             trainer.state.stage = stage
-        found = _numbers(connector._callback_metrics)
+        found = _numbers(trainer, connector._callback_metrics)
     if seen is not None:
         trainer._last_val_time = seen
     return found

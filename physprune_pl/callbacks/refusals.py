@@ -28,7 +28,7 @@ def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: 
 
 
 def check_trainer(trainer: Any, finetune_epochs: int) -> None:
-    """Check that a trainer counts epochs and keeps no dense copies.
+    """Check that a trainer counts epochs, trains in processes that stay, and keeps no dense copies.
 
     Raises:
         ValueError: it is otherwise, or there is nothing to train.
@@ -42,6 +42,8 @@ def check_trainer(trainer: Any, finetune_epochs: int) -> None:
             f"max_epochs: expected a number of epochs to train, got {trainer.max_epochs} with "
             f"finetune_epochs={finetune_epochs}; to prune without any training use plan_pruning and apply_plan"
         )
+    if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
+        raise ValueError("strategy: a network that was cut in a spawned process does not come back; use 'ddp' instead")
     for callback in trainer.callbacks:
         if is_a(callback, *COPIES):
             raise ValueError(f"callbacks: {type(callback).__name__} keeps dense copies of the weights across the cut")

@@ -106,3 +106,30 @@ class Widths(Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         self.seen["end"].append(pl_module.net[0].out_channels)
+
+
+class Spy(Callback):
+    """Calls a function at the start of every epoch, after the callback under test."""
+
+    def __init__(self, look):
+        self.look, self.seen = look, []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.seen.append(self.look(trainer, pl_module))
+
+
+class Saver(Checkpoint):
+    """Saves at the end of every epoch, where ModelCheckpoint does."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+
+
+class Zigzag(Classifier):
+    """A metric that is best in the first epoch of fine-tuning."""
+
+    def on_validation_epoch_end(self):
+        self.log("score", -float(self.current_epoch))

@@ -1,0 +1,124 @@
+"""Optimizers after the cut: rates, schedules, moments, and who is held."""
+
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from small import Classifier, Spy, adamw_cosine, cutter, fit, one_cycle
+from torch import nn
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
+
+
+def rates(trainer, pl_module):
+    return [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+
+
+def two_groups(parameters, trainer):
+    first, *others = parameters
+    return torch.optim.SGD([{"params": [first], "lr": 0.2}, {"params": others}], lr=0.1, momentum=0.9)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, [0.02, 0.01]), (0.005, [0.005, 0.005])])
+def test_learning_rates_of_fine_tuning(given, expected):
+    spy = Spy(rates)
+    fit(cutter(finetune_lr=given), spy, model=Classifier(two_groups))
+    assert spy.seen[0] == [0.2, 0.1]
+    assert spy.seen[2] == pytest.approx(expected)
+
+
+def plateau(parameters, trainer):
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, min_lr=0.05)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val_loss"}}
+
+
+def warm_up(parameters, trainer):
+    optimizer, schedulers = torch.optim.SGD(parameters, lr=0.1), torch.optim.lr_scheduler
+    parts = [schedulers.LinearLR(optimizer, 0.5, total_iters=1), schedulers.CosineAnnealingLR(optimizer, 3)]
+    return [optimizer], [schedulers.SequentialLR(optimizer, parts, milestones=[1])]
+
+
+@pytest.mark.parametrize("make", [one_cycle, adamw_cosine, plateau, warm_up])
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_every_scheduler_runs_its_own_curve_at_a_tenth(make):
+    spy = Spy(rates)
+    model = Classifier(make)
+    fit(cutter(finetune_epochs=3), spy, model=model, epochs=3)
+    assert model.configured == [3, 3]
+    first, second = torch.tensor(spy.seen[:3]), torch.tensor(spy.seen[3:])
+    if make is plateau:
+        assert second.max() <= 0.01
+        return
+    torch.testing.assert_close(second, 0.1 * first)
+
+
+def test_one_cycle_peaks_at_the_given_rate():
+    seen = []
+
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append(rates(trainer, pl_module)[0])
+
+    fit(cutter(finetune_lr=0.05, finetune_epochs=4), Rates(), model=Classifier(one_cycle))
+    assert max(seen[6:]) == pytest.approx(0.05, rel=0.05)
+
+
+def moments(trainer, pl_module):
+    (optimizer,) = trainer.optimizers
+    names = {parameter: name for name, parameter in pl_module.named_parameters()}
+    state = {names[one]: copy.deepcopy(value) for one, value in optimizer.state.items()}
+    return optimizer, list(pl_module.parameters()), state
+
+
+def test_moments_of_the_channels_that_stay_are_carried_into_the_new_optimizer():
+    before, after, cut = Spy(moments), Spy(moments), cutter()
+    fit(before, cut, after, model=Classifier(adamw_cosine))
+    assert before.seen[2][0] is not after.seen[2][0]
+    assert all(old is new for old, new in zip(before.seen[2][1], after.seen[2][1], strict=True))
+    kept = torch.tensor(cut.plan.tensors["net.0.weight"].keep[0])
+    old, new = before.seen[2][2]["net.0.weight"], after.seen[2][2]["net.0.weight"]
+    torch.testing.assert_close(new["exp_avg_sq"], old["exp_avg_sq"][kept])
+    assert new["step"] == old["step"] == 6
+
+
+def test_frozen_layers_are_cut_and_stay_frozen():
+    model = Classifier()
+    model.net[0].weight.requires_grad_(False)
+    fit(cutter(), model=model)
+    assert not model.net[0].weight.requires_grad
+    assert model.net[3].in_channels == model.net[0].out_channels
+
+
+def test_a_lost_parameter_is_an_error():
+    calls = []
+
+    def forgetful(parameters, trainer):
+        calls.append(list(parameters))
+        return torch.optim.SGD(calls[0] if len(calls) == 1 else calls[-1][1:], lr=0.1)
+
+    with pytest.raises(RuntimeError, match="left out 1 trainable"):
+        fit(cutter(), model=Classifier(forgetful))
+
+
+class TwoOptimizers(Classifier):
+    automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        for optimizer in self.optimizers():
+            loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+
+    def configure_optimizers(self):
+        halves = self.net[:3].parameters(), self.net[3:].parameters()
+        return [torch.optim.SGD(half, lr=0.1, momentum=0.9) for half in halves]
+
+
+def test_manual_optimization_with_two_optimizers():
+    spy = Spy(rates)
+    model, _ = fit(cutter(), spy, model=TwoOptimizers())
+    assert model.net[0].out_channels < 8
+    assert spy.seen[2] == pytest.approx([0.01, 0.01])
