@@ -107,7 +107,11 @@ class Chooser:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         self.cost_model = CostModel(self.trace)
-        self._steps = [rungs(group.size, self.min_channels, self.round_to) for group in self.trace.groups]
+        self._covering = [_covering(group, self.trace.shapes) for group in self.trace.groups]
+        self._steps = [
+            rungs(group.size, max(self.min_channels, len(parts)), self.round_to)
+            for group, parts in zip(self.trace.groups, self._covering, strict=True)
+        ]
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")
 
@@ -128,19 +132,29 @@ class Chooser:
         """
         strong = _to_numpy("strengths", strengths, self.trace.groups)
         if self.target.kind == "threshold":
-            ladders = Ladders(self.cost_model, self._steps, strong)
-            levels = self._under_threshold(ladders, strong)
+            lifted = self._lift(strong)
+            ladders = Ladders(self.cost_model, self._steps, lifted)
+            levels = self._under_threshold(ladders, strong, lifted)
         else:
             ranked = _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
-            ladders = Ladders(self.cost_model, self._steps, ranked)
+            ladders = Ladders(self.cost_model, self._steps, self._lift(ranked))
             levels = self._meeting_cost(ladders, self.target.kind)
         return _to_torch(ladders.masks(levels), strengths)
 
-    def _under_threshold(self, ladders: Ladders, strengths: Sequence[Floats]) -> Ints:
+    def _lift(self, scores: Sequence[Floats]) -> list[Floats]:
+        """Put the best channel of every part that fills a dimension last in its group, so that no tensor empties."""
+        lifted = [score.copy() for score in scores]
+        for score, parts in zip(lifted, self._covering, strict=True):
+            best = [part[np.argmax(score[part])] for part in parts]
+            if best:
+                score[best] = score.max() + 1.0
+        return lifted
+
+    def _under_threshold(self, ladders: Ladders, strengths: Sequence[Floats], lifted: Sequence[Floats]) -> Ints:
         """Every rung whose channels are all weaker than the share of their group's strongest."""
         levels = np.zeros_like(ladders.top)
         for number, (strength, order) in enumerate(zip(strengths, ladders.order, strict=True)):
-            weak = np.searchsorted(strength[order], self.target.share * strength.max())
+            weak = np.searchsorted(lifted[number][order], self.target.share * strength.max())
             levels[number] = np.searchsorted(self._steps[number], weak, side="right") - 1
         return levels
 
@@ -188,6 +202,14 @@ class Chooser:
             f"reachable share is {closest:.4g} (groups: {len(self.trace.groups)}, {limits})",
             closest,
         )
+
+
+def _covering(group: ChannelGroup, shapes: Mapping[str, tuple[int, ...]]) -> list[Ints]:
+    """Channels of the slices that fill a whole dimension with some of the group's channels only."""
+    parts = {
+        tuple(sorted(set(part.channel))) for part in group.slices if len(part.index) == shapes[part.name][part.dim]
+    }
+    return [np.array(part, dtype=np.intp) for part in sorted(parts) if len(part) < group.size]
 
 
 def _relative(strengths: Sequence[Floats]) -> list[Floats]:
