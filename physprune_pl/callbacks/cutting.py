@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_removal
 from physprune_pl.steering import Steering
@@ -27,8 +28,16 @@ def choose(session: PruningSession, chooser: Chooser, steering: Steering | None)
     """Channels to remove, bool [K] per group: the set that steering pressed, else what the target asks of strengths."""
     if steering is not None and bool(steering.chosen.any()):
         return steering.removed()
-    strengths = session.penalty.strengths()
+    strengths = strengths_of(session)
     return chooser.choose([strengths[segment] for segment in session.penalty.segments])
+
+
+def strengths_of(session: PruningSession) -> Tensor:
+    """Strength of every channel, shape [N], frozen parameters included: what cannot be pressed is not worthless."""
+    if all(parameter.requires_grad for parameter in session.tensors.values()):
+        return session.penalty.strengths()
+    thawed = {name: parameter.detach().requires_grad_() for name, parameter in session.tensors.items()}
+    return Penalty(session.groups, thawed, session.strength).strengths()
 
 
 def not_arrived(session: PruningSession, steering: Steering | None) -> list[str]:
@@ -40,7 +49,7 @@ def not_arrived(session: PruningSession, steering: Steering | None) -> list[str]
 
 def dead_groups(session: PruningSession) -> list[str]:
     """Names of the groups of which no channel does anything any more: the whole branch could go by hand."""
-    strengths = session.penalty.strengths()
+    strengths = strengths_of(session)
     peaks = torch.stack([strengths[segment].max() for segment in session.penalty.segments])
     dead = (peaks <= DEAD * peaks.max()).tolist()
     return [group.name for group, gone in zip(session.groups, dead, strict=True) if gone]

@@ -1,6 +1,7 @@
 """One fit: epochs under force, the cut, fine-tuning; what is reported, and what is refused."""
 
 import copy
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_the_network_may_be_a_part_of_the_module():
     assert model.net[0].out_channels < 8
 
 
+def test_a_frozen_group_is_judged_by_its_weights_like_any_other():
+    plans = []
+    for freezes in (False, True):
+        torch.manual_seed(0)
+        model = Classifier()
+        for part in (model.net[0], model.net[1], model.net[3]) if freezes else ():
+            part.requires_grad_(False)
+        cut = cutter()
+        fit(cut, model=model, epochs=0)
+        plans.append(cut.plan)
+    assert plans[0] == plans[1]
+
+
 def test_compiled_network():
     cut = cutter(session=PruningSession("net", torch.zeros(1, 1, 6, 6), target=Target("macs", 0.5)))
     model, _ = fit(cut, model=Classifier(network=lambda: torch.compile(net(), backend="eager")))
@@ -115,7 +129,9 @@ def test_compiled_network():
 @pytest.mark.slow
 def test_two_processes_cut_alike(tmp_path):
     script = Path(__file__).with_name("two_processes.py")
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=120, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    command = [sys.executable, str(script), str(tmp_path)]
+    subprocess.run(command, check=True, timeout=120, capture_output=True, env=environment)
     (weights, widths, metrics), (others, _, other_metrics) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert all(torch.equal(one, other) for one, other in zip(weights, others, strict=True))
     assert metrics == other_metrics
