@@ -79,6 +79,12 @@ def test_the_layout_is_complete() -> None:
     assert len((ROOT / "train.py").read_text().splitlines()) <= 100
 
 
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_the_command_line_can_switch_everything_off(experiment: str) -> None:
+    config = composed(f"experiment={experiment}", "force=none", "target=none", "finetune=none")
+    assert build_pruning(config) == ([], None)
+
+
 @pytest.mark.parametrize("name", sorted(FORCES))
 def test_a_file_of_a_force_is_the_law_of_that_name(name: str) -> None:
     assert build_force(composed(f"force={name}").force) == FORCES[name]()
