@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.isolation import Example, set_training
-from physprune_pl.operations import ACROSS, Layout, conv_groups, layout_of, operands
+from physprune_pl.operations import ACROSS, Layout, layout_of, operands
 from physprune_pl.probing import has_nan, named_tensors, tensors_in
 
 _DROPOUTS = {
@@ -51,11 +51,11 @@ class Comparable(TorchFunctionMode):
         output = func(*args, **kwargs)
         layout = layout_of(func, args, kwargs)
         if layout is not None:
-            self._collect(layout, operands(func, args, kwargs)[1], output, conv_groups(func, args, kwargs))
+            self._collect(layout, operands(func, args, kwargs)[1], output)
         return output
 
-    def _collect(self, layout: Layout, weight: Tensor, output: Tensor, groups: int) -> None:
-        if layout.transposed and groups > 1:  # its output channels are no dimension of its weight
+    def _collect(self, layout: Layout, weight: Tensor, output: Tensor) -> None:
+        if layout.transposed:  # in conv groups its output channels are no dimension of its weight
             return
         keep = self.keep.get((id(weight), layout.output_dim))
         self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))

@@ -60,6 +60,12 @@ class _Owned:
         terms = [rates[owner].view(shapes[dim]) for dim, owner in self.here().items()]
         return sum(terms[1:], terms[0])
 
+    def scale(self, scales: Tensor) -> None:
+        """Multiply the tensor by the scale [N + 1] of every index's owner, in place."""
+        for dim, owner in self.here().items():
+            shape = [-1 if place == dim else 1 for place in range(self.tensor.ndim)]
+            self.tensor.mul_(scales[owner].to(self.tensor.dtype).view(shape))
+
 
 class Penalty:
     """Strengths, penalty and gradient of all groups at once, in vectors over all N channels.
@@ -166,27 +172,24 @@ class Penalty:
                 _accumulate(part.tensor, self.strength.pull(part.tensor), part.factor(rates))
 
     @torch.no_grad()
-    def shrink(self, loss: Tensor, only: Collection[int] | None = None, *, strengths: Tensor) -> None:
-        """Take ``loss[k]`` off the strength of every channel k, straight from the weights: w -= pull(w) * rate * loss.
+    def shrink(self, keep: Tensor, only: Collection[int] | None = None) -> None:
+        """Scale the counted slices of every channel so that the share ``keep`` of its strength is left.
 
-        With the L2 strength a channel without shared elements loses exactly that much. This is the gradient step that
-        an optimizer which rescales gradients (Adam and its kin) would not take.
+        This is the step toward zero that an optimizer which rescales gradients (Adam and its kin) would not take. An
+        element that two channels share is scaled for both.
 
         Args:
-            loss: strength to lose, shape [N], at most the strength itself.
+            keep: share of the strength that stays, in [0, 1], shape [N].
             only: ids (``id(parameter)``) of the parameters to touch; None means all.
-            strengths: what :meth:`strengths` returned for these same weights.
 
         Raises:
-            ValueError: when ``loss`` or ``strengths`` is not of shape [N].
+            ValueError: when ``keep`` is not of shape [N].
         """
-        rates = self._checked(loss, "loss").to(strengths) * self.strength.rate(self._checked(strengths, "strengths"))
-        rates = torch.cat([rates, rates.new_zeros(1)])
+        scale = self._checked(keep, "keep") ** (1.0 / self.strength.degree)
+        scale = torch.cat([scale, scale.new_ones(1)])
         for part in self._trainable():
             if only is None or id(part.tensor) in only:
-                part.tensor.addcmul_(
-                    self.strength.pull(part.tensor), part.factor(rates).to(part.tensor.dtype), value=-1
-                )
+                part.scale(scale)
 
     def _trainable(self) -> list[_Owned]:
         return [part for part in self._counted if part.tensor.requires_grad]

@@ -64,6 +64,10 @@ class Steering:
     well. No channel is pressed by more than takes half of its strength in one step, so that it comes to rest at zero
     instead of swinging around it.
 
+    The pressure reaches the weights by way of the gradient under plain SGD with an L2 strength. Optimizers that rescale
+    gradients would make the same small step of any pressure; there, and for other strengths, the weights are scaled by
+    :meth:`kept` right before the optimizer's step, as decoupled weight decay does.
+
     Args:
         chooser: finds the set that meets the target.
         segments: place of each group in the [N] vectors.
@@ -131,6 +135,10 @@ class Steering:
             return torch.zeros_like(strengths)
         limit = strengths / (2.0 * max(self.rate, 1e-12))
         return torch.minimum(self.displacement(strengths, law) / self.peak_rate, limit)
+
+    def kept(self, strengths: Tensor, law: Tensor) -> Tensor:
+        """Return the share of every channel's strength that :meth:`displacement` leaves, in [0.5, 1], shape [N]."""
+        return 1.0 - self.displacement(strengths, law) / strengths.clamp(min=torch.finfo(strengths.dtype).tiny)
 
     def coefficients(self) -> Tensor:
         """Return the coefficient of every group, shape [G]; 0 before the first decision."""

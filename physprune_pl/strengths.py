@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -35,12 +35,14 @@ class Strength(ABC):
     Attributes:
         scope: ``"group"`` counts every trainable slice of a channel; ``"filter"`` only the rows of the weights that
             produce it, as the published codes do.
+        degree: scaling all weights of a channel by x scales its strength by x ** degree.
 
     Raises:
         ValueError: when ``scope`` is neither.
     """
 
     scope: Scope = field(default="group", kw_only=True)
+    degree: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         if self.scope not in get_args(Scope):
@@ -123,6 +125,8 @@ class SquaredL2(Strength):
     >>> norm.finish(norm.power(torch.tensor([3.0, -4.0])).sum())
     tensor(25.)
     """
+
+    degree = 2.0
 
     def power(self, weight: Tensor) -> Tensor:
         """Return w^2."""

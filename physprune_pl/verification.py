@@ -156,8 +156,8 @@ def _choose(group: ChannelGroup, kind: str) -> Tensor:
     if kind == "all but one":
         removed[:] = True
         removed[int(torch.randint(group.size, (), generator=generator))] = False
-    elif kind.startswith("with"):
-        removed[0], removed[-1] = kind == "with the first", kind == "with the last"
+    elif kind != "any":
+        removed[0], removed[-1] = kind == "with the first", kind != "with the first"
     return _leaving_something(group, removed)
 
 

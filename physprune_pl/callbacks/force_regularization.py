@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.optim import LBFGS, Optimizer
+from torch.optim import Optimizer
 
 from physprune_pl.callbacks.group_law import GroupLaw
+from physprune_pl.callbacks.injection import (
+    check_optimizers,
+    effective_rate,
+    follows_gradients,
+    held,
+    logs_now,
+    loss_scale,
+)
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.distances import Distance, Pivot
@@ -33,6 +40,10 @@ class ForceRegularization(Callback):
     (manual optimization: before the step itself, for the parameters of the optimizer that steps). Gradient
     accumulation and loss scaling leave it as it is; gradient clipping comes later and clips the sum. With coefficient
     0, and before the start of a schedule, training is bit for bit what it is without the callback.
+
+    A steered penalty presses otherwise where a gradient is no way to press, see
+    :class:`~physprune_pl.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the
+    weights right before the optimizer's step, by just as much.
 
     Args:
         force: name of a force law, a :class:`~physprune_pl.forces.ForceLaw`, or a function of
@@ -78,6 +89,7 @@ class ForceRegularization(Callback):
         self.session.law, self.session.steered = self.law, coefficient == "auto"
         self.steps = 0
         self._owed = True
+        self._keep: Tensor | None = None
         self._steering_state: dict[str, Any] | None = None
 
     @property
@@ -89,11 +101,11 @@ class ForceRegularization(Callback):
         """Start afresh; a checkpoint is restored later."""
         if stage == "fit":
             self.session.begin(trainer)
-            self.steps, self._steering_state = 0, None
+            self.steps, self._steering_state, self._keep = 0, None, None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what can be checked before training, and trace if the example input is known."""
-        _check_optimizers(trainer)
+        check_optimizers(trainer)
         self._check_length(trainer)
         if not any(parameter.requires_grad for parameter in pl_module.parameters()):
             raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: a force has nothing to press")
@@ -127,41 +139,51 @@ class ForceRegularization(Callback):
         """Pay the penalty's gradient before the first backward of the window."""
         if pl_module.automatic_optimization and self._owed:
             self._owed = False
-            self._press(trainer, pl_module, trainer.optimizers, _loss_scale(trainer, loss.device))
+            self._press(trainer, pl_module, trainer.optimizers, loss_scale(trainer, loss.device))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """In manual optimization, pay for the parameters of the optimizer that steps."""
+        """Scale weights where the gradient is no way to press; in manual optimization, pay for this optimizer."""
         if not pl_module.automatic_optimization:
             # Gradients are unscaled by now, unless the optimizer does that itself.
             fused = getattr(optimizer, "_step_supports_amp_scaling", False)
-            scale = _loss_scale(trainer, pl_module.device) if fused else 1.0
+            scale = loss_scale(trainer, pl_module.device) if fused else 1.0
             self._press(trainer, pl_module, [optimizer], scale)
+        if self._keep is not None:
+            with self.session.trainable():
+                self.session.penalty.shrink(self._keep, held([optimizer]))
+            self._keep = None
 
     def _press(
         self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
     ) -> None:
         if self.session.phase != "sparsify" or (factor := self._factor(trainer)) == 0:
             return
+        penalty, steering = self.session.penalty, self.session.steering
         with self.session.trainable():
-            strengths = self.session.penalty.strengths()
-            pressure = factor * self._pressure(trainer, strengths)
-            self.session.penalty.add_gradient(pressure, scale, _held(optimizers), strengths=strengths)
-        if _logs_now(trainer, pl_module):
-            pl_module.log("physprune/penalty", (pressure * strengths).sum())
+            strengths = penalty.strengths()
+            law = self.session.coefficients = self._law(trainer, strengths)
+            if steering is not None:
+                steering.update(self.session.progress(trainer), effective_rate(trainer), strengths, law)
+            pressure = factor * (law if steering is None else steering.pressure(strengths, law))
+            if steering is None or follows_gradients(optimizers[0], penalty.strength):
+                penalty.add_gradient(pressure, scale, held(optimizers), strengths=strengths)
+            else:
+                self._keep = 1.0 - factor * (1.0 - steering.kept(strengths, law))
+        if logs_now(trainer, pl_module):
+            pl_module.log_dict(self._signals(pressure, strengths))
         self.steps += 1
+
+    def _signals(self, pressure: Tensor, strengths: Tensor) -> dict[str, Any]:
+        """Return what is logged: the penalty, and how far steering has come."""
+        signals: dict[str, Any] = {"physprune/penalty": (pressure * strengths).sum()}
+        if (steering := self.session.steering) is not None:
+            signals["physprune/steering/remaining"] = float(steering.remaining.mean())
+            signals["physprune/steering/coefficient"] = float(steering.coefficients().mean())
+        return signals
 
     def _factor(self, trainer: Trainer) -> float:
         base = 1.0 if self.coefficient == "auto" else self.coefficient
         return base * self.schedule(self.session.progress(trainer)) if base else 0.0
-
-    def _pressure(self, trainer: Trainer, strengths: Tensor) -> Tensor:
-        """Return c, or what steering makes of it, shape [N]."""
-        law = self._law(trainer, strengths)
-        self.session.coefficients = law
-        if (steering := self.session.steering) is None:
-            return law
-        steering.update(self.session.progress(trainer), _effective_rate(trainer), strengths, law)
-        return steering.pressure(strengths, law)
 
     def _law(self, trainer: Trainer, strengths: Tensor) -> Tensor:
         penalty, groups = self.session.penalty, self.session.groups
@@ -205,34 +227,3 @@ def _checked_coefficient(coefficient: Any, session: PruningSession) -> float | L
     if not math.isfinite(coefficient) or coefficient < 0:
         raise ValueError(f'coefficient: expected a finite number of at least 0, or "auto", got {coefficient!r}')
     return float(coefficient)
-
-
-def _check_optimizers(trainer: Trainer) -> None:
-    if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
-        raise ValueError("LBFGS evaluates the loss many times a step, and the penalty is no part of the loss")
-
-
-def _loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
-    """Return what the gradients are multiplied by at the moment, without reading it back from the device."""
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
-    if scaler is None:
-        return 1.0
-    scale: Tensor = scaler.scale(torch.ones((), device=device))
-    return scale
-
-
-def _held(optimizers: Sequence[Optimizer]) -> Collection[int]:
-    return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
-
-
-def _effective_rate(trainer: Trainer) -> float:
-    """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    rates: list[float] = [float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups]
-    return max(rates)
-
-
-def _logs_now(trainer: Trainer, pl_module: LightningModule) -> bool:
-    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    step = trainer.global_step if pl_module.automatic_optimization else trainer.fit_loop.total_batch_idx
-    return every > 0 and (step + 1) % every == 0

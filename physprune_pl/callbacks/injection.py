@@ -1,0 +1,54 @@
+"""What injecting a penalty has to know of trainer and optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import LBFGS, SGD, Optimizer
+
+from physprune_pl.strengths import L2, Strength
+
+
+def check_optimizers(trainer: Trainer) -> None:
+    """Refuse LBFGS with a ValueError."""
+    if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+        raise ValueError("LBFGS evaluates the loss many times a step, and the penalty is no part of the loss")
+
+
+def loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
+    """Return what the gradients are multiplied by at the moment, without reading it back from the device."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None:
+        return 1.0
+    scale: Tensor = scaler.scale(torch.ones((), device=device))
+    return scale
+
+
+def held(optimizers: Sequence[Optimizer]) -> Collection[int]:
+    """Return the ids of all parameters of some optimizers."""
+    return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
+
+
+def follows_gradients(optimizer: Optimizer, strength: Strength) -> bool:
+    """Return whether a pressure in the gradient takes that much off a strength: plain SGD and the L2 norm.
+
+    Adam and its kin divide by the gradient's own size, so that any pressure makes the same small step.
+    """
+    return isinstance(optimizer, SGD) and isinstance(strength, L2)
+
+
+def effective_rate(trainer: Trainer) -> float:
+    """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    rates: list[float] = [float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups]
+    return max(rates)
+
+
+def logs_now(trainer: Trainer, pl_module: LightningModule) -> bool:
+    """Return whether this step is one of every ``log_every_n_steps``."""
+    every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+    step = trainer.global_step if pl_module.automatic_optimization else trainer.fit_loop.total_batch_idx
+    return every > 0 and (step + 1) % every == 0
