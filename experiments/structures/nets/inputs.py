@@ -47,7 +47,7 @@ class NormAfterPool(nn.Module):
         return self.head(torch.relu(self.norm(self.hidden(x))))
 
 
-@case(cut=("conv1", "conv2"))
+@case(cut=("conv1",))
 class Squeezed(Between):
     """squeeze() without a dimension: a single sample loses its batch dimension too"""
 
