@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -21,6 +21,7 @@ from physprune_pl.callbacks.injection import (
 )
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.schedules import Constant, Schedule, resolve_schedule
@@ -30,7 +31,7 @@ from physprune_pl.strengths import Strength
 CHECK_EVERY = 50
 
 
-class ForceRegularization(Callback):
+class ForceRegularization(StepWatching):
     r"""Adds the gradient of a force penalty to that of the task, once per optimizer step.
 
     .. math:: penalty = coefficient \cdot schedule(progress) \cdot \sum_g \sum_{k \in g} c_k s_k
@@ -117,10 +118,11 @@ class ForceRegularization(Callback):
         """Look again at which parameters are trainable."""
         self.session.note_trainable()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
         if not self.session.ready:
             self._prepare(trainer, pl_module, batch)
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def _prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> None:
         if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, batch):
@@ -137,6 +139,7 @@ class ForceRegularization(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Pay the penalty's gradient before the first backward of the window."""
+        super().on_before_backward(trainer, pl_module, loss)
         if pl_module.automatic_optimization and self._owed:
             self._owed = False
             self._press(trainer, pl_module, trainer.optimizers, loss_scale(trainer, loss.device))
@@ -202,12 +205,13 @@ class ForceRegularization(Callback):
         """Return the number of steps pressed and the state of steering."""
         if self.session.steering is not None:
             self._steering_state = self.session.steering.state_dict()
-        return {"steps": self.steps, "steering": self._steering_state}
+        return {"steps": self.steps, "steering": self._steering_state, "excluded": dict(self.session.excluded)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore both; steering itself is built later, when the network is traced."""
         self.steps = state_dict["steps"]
         self._steering_state = state_dict["steering"]
+        self.session.excluded = dict(state_dict["excluded"])
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model; what a later checkpoint needs is kept."""

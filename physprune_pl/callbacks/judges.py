@@ -55,8 +55,9 @@ def forget_scores(trainer: Trainer) -> None:
         elif is_a(callback, "EarlyStopping"):
             callback.wait_count = callback.stopped_epoch = 0
             callback.best_score = _worst(callback.mode)
-            callback.stopping_reason = type(callback.stopping_reason)(0)
-            callback.stopping_reason_message = None
+            if hasattr(callback, "stopping_reason"):  # newer versions of Lightning only
+                callback.stopping_reason = type(callback.stopping_reason)(0)
+                callback.stopping_reason_message = None
 
 
 def _worst(mode: str) -> Tensor:

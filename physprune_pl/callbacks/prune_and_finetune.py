@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
@@ -27,13 +27,14 @@ from physprune_pl.callbacks.refusals import check_arguments, check_trainable, ch
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.shapes import AnyWidth
+from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
 from physprune_pl.steering import Steering
 from physprune_pl.targets import Chooser, Target, parse_target
 
 
-class PruneAndFinetune(Callback):
+class PruneAndFinetune(StepWatching):
     """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
 
     Phases: *sparsify* is the ``max_epochs`` of the trainer (0 prunes a trained network at once), ended earlier by an
@@ -86,7 +87,6 @@ class PruneAndFinetune(Callback):
         self._any_width = AnyWidth()
         self._fitting = self._validated = False
         self._name = monitor
-        self._chooser: Chooser | None = None
         self._limits: Limits
 
     @property
@@ -121,7 +121,7 @@ class PruneAndFinetune(Callback):
         if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
-        self.record, self._chooser = Record(), None
+        self.record = Record()
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
         self._fitting = True
@@ -164,21 +164,23 @@ class PruneAndFinetune(Callback):
         self._limits.hold_on(trainer, trainer.current_epoch)
         self._aim(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
-        if self.record.phase == "sparsify" and self._chooser is None:
+        if self.record.phase == "sparsify" and not self.session.ready:
             self._aim(trainer, pl_module, batch)
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def _aim(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> Chooser | None:
         """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
-        if self._chooser is None and self.session.prepare(trainer, pl_module, batch):
-            self.record.seconds.setdefault("trace", self.session.trace.seconds)
-            chooser = self.session.chooser or Chooser(self.session.trace, self.target, round_to=self.round_to)
+        fresh = not self.session.ready
+        if not self.session.prepare(trainer, pl_module, batch):
+            return None
+        # Always the session's: a step may show that groups must stay whole.
+        chooser = self.session.chooser or Chooser(self.session.trace, self.target, round_to=self.round_to)
+        if fresh or "trace" not in self.record.seconds:
+            self.record.seconds["trace"] = self.session.trace.seconds
             cutting.choose(self.session, chooser, None)
-            self._chooser = chooser
-        return self._chooser
-
-    # The end of the sparsify phase, and the cut
+        return chooser
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
@@ -293,4 +295,4 @@ class PruneAndFinetune(Callback):
         self._any_width.detach()
         if self._fitting:
             self._limits.restore(trainer)
-        self._fitting, self._chooser = False, None
+        self._fitting = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -10,11 +10,14 @@ import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.exclusion import frozen_groups, without
 from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
+from physprune_pl.callbacks.watching import Watch
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.groups import trace
 from physprune_pl.penalty import Penalty
@@ -47,6 +50,7 @@ class PruningSession:
         phase_epochs: epochs of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
+        excluded: groups that a step showed must stay whole, with the reason.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
     """
 
@@ -71,6 +75,8 @@ class PruningSession:
         self.law = GroupLaw()
         self.steered = False
         self.phase: Phase = "sparsify"
+        self.excluded: dict[str, str] = {}
+        self._watch = Watch()
         self.phase_epochs: int | None = None
         self.plan: PruningPlan | None = None
         self.release()
@@ -87,6 +93,8 @@ class PruningSession:
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
         self._trainable: tuple[nn.Parameter, ...] = ()
+        self._watch.stop(())
+        self._watch = Watch()
 
     @property
     def ready(self) -> bool:
@@ -120,7 +128,7 @@ class PruningSession:
             raise NotImplementedError(f"physprune_pl cannot prune under {type(trainer.strategy).__name__}")
         # A fit that ended in an exception was never torn down.
         self.release()
-        self.phase, self.plan = "sparsify", None
+        self.phase, self.plan, self.excluded = "sparsify", None, {}
         self.phase_epochs = trainer.max_epochs
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> bool:
@@ -142,11 +150,36 @@ class PruningSession:
         self._model = model
         with _plain_forward(trainer):
             self._trace = trace(model, self.example_input, self.ignore)
-        if not self._trace.groups:
-            raise ValueError(_nothing_to_prune(model, self._trace))
-        self._adopt(self._trace.groups)
-        self._aim()
+        frozen = frozen_groups(model, self._trace.groups) if self.steered else {}
+        self._trace = without(self._trace, {**frozen, **self.excluded})
+        self._start()
         return True
+
+    def _start(self) -> None:
+        """Build everything that follows from the trace."""
+        if not self.trace.groups:
+            raise ValueError(_nothing_to_prune(self.model, self.trace))
+        self._adopt(self.trace.groups)
+        self._aim()
+
+    def watch(self, kind: Literal["training", "validation"], pl_module: LightningModule) -> None:
+        """Watch the step that begins now, if it is the first of its kind, for what the trace has not seen."""
+        if self.ready and self.phase == "sparsify":
+            self._watch.start(kind, pl_module, self.model, self.trace.parameters)
+
+    def end_watch(self) -> None:
+        """Leave whole from now on what an unknown parameter was seen to read."""
+        found = self._watch.stop(self.groups)
+        if found:
+            rank_zero_warn("; ".join(f"{name} is left whole: {reason}" for name, reason in found.items()))
+            self.exclude(found)
+
+    def exclude(self, reasons: Mapping[str, str]) -> None:
+        """Leave groups whole, given group -> reason; steering starts anew without them."""
+        self.excluded = {**self.excluded, **reasons}
+        if self.ready and any(group.name in reasons for group in self.trace.groups):
+            self._trace = without(self.trace, reasons)
+            self._start()
 
     def _adopt(self, groups: tuple[ChannelGroup, ...]) -> None:
         self.groups = groups

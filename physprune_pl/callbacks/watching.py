@@ -1,0 +1,73 @@
+"""One training step and one validation step are watched for what the trace could not see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from physprune_pl.channels import ChannelGroup
+from physprune_pl.recording import StepRecorder
+
+if TYPE_CHECKING:
+    from physprune_pl.callbacks.session import PruningSession
+
+
+class Watch:
+    """Watches one training step and one validation step for parameters that the trace has not seen."""
+
+    def __init__(self) -> None:
+        self._done: set[str] = set()
+        self._recorder: StepRecorder | None = None
+
+    def start(self, kind: str, whole: nn.Module, traced: nn.Module, known: frozenset[str]) -> None:
+        """Begin to watch a step of a kind, once for each; a compiled network is not watched."""
+        if kind in self._done or any(hasattr(module, "_orig_mod") for module in whole.modules()):
+            return
+        self._done.add(kind)
+        inside = {id(parameter): name for name, parameter in traced.named_parameters()}
+        names = {id(parameter): inside.get(id(parameter), name) for name, parameter in whole.named_parameters()}
+        outside = {name for name in names.values() if name not in inside.values()}
+        self._recorder = StepRecorder(names, known - outside)
+        self._recorder.__enter__()  # type: ignore[no-untyped-call]
+
+    def stop(self, groups: Sequence[ChannelGroup]) -> Mapping[str, str]:
+        """End the watch and return the groups whose channels an unknown parameter reads."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return {}
+        recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        return {
+            group.name: f"{parameter} reads its channels in a step, and the example input does not reach it"
+            for parameter, weights in recorder.unseen.items()
+            for group in groups
+            if any(part.role == "filter" and part.name in weights for part in group.slices)
+        }
+
+
+class StepWatching(Callback):
+    """A callback whose session watches the first training step and the first validation step."""
+
+    session: PruningSession
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Begin to watch a training step."""
+        self.session.watch("training", pl_module)
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:  # noqa: ARG002
+        """End the watch: everything but gradients was computed."""
+        self.session.end_watch()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
+        """End the watch over a step that had no backward."""
+        self.session.end_watch()
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
+        """Begin to watch a validation step."""
+        self.session.watch("validation", pl_module)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
+        """End the watch over a validation step."""
+        self.session.end_watch()
