@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
 
 from experiments.structures.nets.case import CLASSES, Headed, case, conv, unit, vectors
 from experiments.structures.nets.parameters import Between
@@ -189,6 +190,19 @@ class TableLookup(Between):
         x = torch.relu(self.conv1(x))
         row = self.pick(x.mean((2, 3)))[:, 0].sigmoid() * 11
         return torch.relu(self.conv2(x)) * self.table[row.long()][:, :, None, None]
+
+
+@case()
+class Deformable(Between):
+    """deformable convolution: native code that reads out of bounds where an offset is NaN"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = conv(12, 18)
+
+    def features(self, x: Tensor) -> Any:
+        x = torch.relu(self.conv1(x))
+        return torch.relu(deform_conv2d(x, self.offset(x), self.conv2.weight, self.conv2.bias, padding=1))
 
 
 @case(whole=("conv1", "side.0"))
