@@ -41,7 +41,7 @@ class Watch:
         recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         return {
             group.name: f"{parameter} reads its channels in a step, and the example input does not reach it"
-            for parameter, weights in recorder.unseen.items()
+            for parameter, weights in reversed(recorder.unseen.items())
             for group in groups
             if any(part.role == "filter" and part.name in weights for part in group.slices)
         }

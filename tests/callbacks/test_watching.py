@@ -49,8 +49,8 @@ class ValidationHead(TwoHeads):
         self.log("val/size", self.extra(self.features(batch[0])[0]).abs().mean())
 
 
-def fit(module: L.LightningModule, folder: Path, force: str | None = "uniform") -> L.Callback:
-    callbacks = physics_pruning(force, target={"params": 0.7}, finetune_epochs=1)
+def fit(module: L.LightningModule, folder: Path, force: str | None = "uniform", share: float = 0.7) -> L.Callback:
+    callbacks = physics_pruning(force, target={"params": share}, finetune_epochs=1)
     loader = DataLoader(TensorDataset(INPUTS, LABELS), batch_size=8)
     trainer = L.Trainer(
         max_epochs=6, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -82,7 +82,7 @@ def test_a_frozen_group_is_outside_a_steered_force(tmp_path: Path) -> None:
     module.training_step = ValidationHead.training_step.__get__(module)
     module.first.requires_grad_(False)
     before = module.first.weight.clone()
-    cut = fit(module, tmp_path)
+    cut = fit(module, tmp_path, share=0.68)
     assert torch.equal(module.first.weight, before)
     assert not module.first.weight.requires_grad
     assert module.second.out_features < 16
