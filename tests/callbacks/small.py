@@ -3,6 +3,7 @@
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from safe_load import SAFE_LOAD
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -86,7 +87,7 @@ def fit(*callbacks, model=None, epochs=2, ckpt_path=None, **kwargs):
     """Train a classifier; return it with its trainer."""
     model = Classifier() if model is None else model
     runner = trainer(*callbacks, epochs=epochs, **kwargs)
-    runner.fit(model, data(), data(), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None)
+    runner.fit(model, data(), data(), ckpt_path=ckpt_path, **(SAFE_LOAD if ckpt_path else {}))
     return model, runner
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
+from safe_load import SAFE_LOAD
 from tiny import Module, hand_made_trace, loader, trainer
 from torch import nn
 
@@ -109,7 +110,7 @@ def test_a_resume_keeps_the_history(tmp_path):
     run.save_checkpoint(tmp_path / "last.ckpt")
     again = ChannelTracker()
     run = trainer(again, epochs=3, default_root_dir=tmp_path)
-    run.fit(Module(), loader(2), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    run.fit(Module(), loader(2), ckpt_path=tmp_path / "last.ckpt", **SAFE_LOAD)
     assert again.history()["epochs"].tolist() == [0, 1, 2]
     for name, series in tracker.history().items():
         np.testing.assert_array_equal(again.history()[name][:2], series)

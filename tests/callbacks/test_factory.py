@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from safe_load import SAFE_LOAD
 from tiny import Module, loader, trainer
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
@@ -120,7 +121,7 @@ def test_a_resumed_fit_ends_as_the_uninterrupted_one(tmp_path, epoch):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*exists and is not empty")
             trainer(*callbacks, keep, epochs=4, **options).fit(
-                module, loader(5), ckpt_path=ckpt_path, weights_only=True if ckpt_path else None
+                module, loader(5), ckpt_path=ckpt_path, **(SAFE_LOAD if ckpt_path else {})
             )
         return module.state_dict(), callbacks[1].history(), callbacks[0].state_dict()
 

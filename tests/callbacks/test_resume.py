@@ -8,6 +8,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     EarlyStopping,
 )
+from safe_load import SAFE_LOAD
 from small import Classifier, Saver, Widths, Zigzag, adamw_cosine, cutter, data, fit, net, one_cycle, trainer
 from torch import nn
 
@@ -101,7 +102,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_objects(tmp_path):
     with pytest.raises(RuntimeError, match="power cut"):
         runner.fit(model, data(), data())
     runner.callbacks.remove(stop)
-    runner.fit(model, data(), data(), ckpt_path=tmp_path / "1.ckpt", weights_only=True)
+    runner.fit(model, data(), data(), ckpt_path=tmp_path / "1.ckpt", **SAFE_LOAD)
     assert [width == 8 for width in widths.seen["end"]] == [True, True, False, False, False]
     assert cut.report is not None
 
@@ -111,12 +112,12 @@ def test_test_loads_files_from_before_and_after_the_cut(tmp_path):
     model, runner = fit(cut, Saver(tmp_path))
     small, report = model.net[0].out_channels, cut.report
     for epoch, width in ((1, 8), (3, small), (0, 8)):
-        runner.test(model, data(), ckpt_path=tmp_path / f"{epoch}.ckpt", weights_only=True, verbose=False)
+        runner.test(model, data(), ckpt_path=tmp_path / f"{epoch}.ckpt", **SAFE_LOAD, verbose=False)
         assert model.net[0].out_channels == model.net[1].num_features == width
     assert cut.report is report
     assert cut.record.phase == "finetune"
     fresh = Classifier()
-    trainer(cutter()).test(fresh, data(), ckpt_path=tmp_path / "3.ckpt", weights_only=True, verbose=False)
+    trainer(cutter()).test(fresh, data(), ckpt_path=tmp_path / "3.ckpt", **SAFE_LOAD, verbose=False)
     assert fresh.net[0].out_channels == small
 
 
