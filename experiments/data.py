@@ -81,7 +81,7 @@ class PictureData(L.LightningDataModule):
     shape: ClassVar[tuple[int, int, int]]
     classes: ClassVar[int]
 
-    def __init__(self, batch_size: int = 64, shift: int = 1, seed: int = 0) -> None:
+    def __init__(self, batch_size: int = 32, shift: int = 1, seed: int = 0) -> None:
         super().__init__()
         if batch_size < 1 or shift < 0:
             raise ValueError(f"batch_size must be at least 1 and shift at least 0, got {batch_size} and {shift}")
