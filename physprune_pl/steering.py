@@ -20,14 +20,18 @@ FREEZE = 0.5
 """Share of the phase after which the set of chosen channels does not change any more."""
 UPDATES = 200
 """Decisions of the controller in one phase, however many steps it has."""
-RAISE, LOWER = 30.0, -8.0
-"""Largest change of the logarithm of a speed over a whole phase: up while a group is late, down while it is early."""
+AGILITY = 30.0
+"""Largest change of the logarithm of a speed over a whole phase."""
+BAND = 0.1
+"""Distance from the line, in starting strengths, from which on a speed changes as fast as it may."""
 SLOWEST, FASTEST = 0.5, 100.0
 """Bounds of the speed, in starting strengths of the chosen channels per phase."""
 EVEN = 0.5
 """Share of the pressure that is spread evenly over the chosen channels; the law shapes the rest."""
 ARRIVED = 0.01
 """A group has arrived when its chosen channels have at most this share of their starting strength."""
+FADING = 0.1
+"""Share of the largest learning rate so far below which a pressure does not grow to make up for a falling rate."""
 QUIET = 0.05
 """Below this share of the largest learning rate so far no speed is raised: it would come too late to be undone."""
 
@@ -54,10 +58,11 @@ class Steering:
     .. math:: coefficient_g = v_g \cdot \frac{start_g}{steps \cdot \eta}
 
     with the mean strength ``start_g`` of its chosen channels when steering began, the number of optimizer steps of the
-    phase and the largest effective learning rate :math:`\eta` (learning rate / (1 - momentum)) so far. Speed 1 would
-    take exactly one phase with plain SGD and no resistance of the task. While the mean strength of the chosen
-    channels is above the line from ``start_g`` to zero at 75 % of the phase the speed rises, below it falls, by
-    bounded factors per *share of the phase*: 300 steps are steered like 30,000.
+    phase and the effective learning rate :math:`\eta` = learning rate / (1 - momentum), at least a tenth of the largest
+    so far. Speed 1 would take exactly one phase with plain SGD and no resistance of the task. A line falls from
+    ``start_g`` to zero at 75 % of the phase; the further the mean strength of the chosen channels is above it the
+    faster the speed rises, below it falls, by bounded factors per *share of the phase*: 300 steps are steered like
+    30,000.
 
     Only chosen channels feel the force. Half of a group's pressure is spread evenly over them, half follows the
     law's positive coefficients, so that a channel that the law leaves free (the pivot, an attracted one) arrives as
@@ -128,13 +133,12 @@ class Steering:
     def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return the pressure that makes plain SGD move by :meth:`displacement`, shape [N].
 
-        It is taken at the largest learning rate so far, and so falls in effect as the learning rate falls, but never
-        takes more than half of a channel's strength in one step.
+        Below a tenth of the largest learning rate so far it does not grow any more, so that its effect fades with the
+        learning rate as that of the task does.
         """
         if self.peak_rate == 0.0:
             return torch.zeros_like(strengths)
-        limit = strengths / (2.0 * max(self.rate, 1e-12))
-        return torch.minimum(self.displacement(strengths, law) / self.peak_rate, limit)
+        return self.displacement(strengths, law) / self._rate()
 
     def kept(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return the share of every channel's strength that :meth:`displacement` leaves, in [0.5, 1], shape [N]."""
@@ -144,7 +148,10 @@ class Steering:
         """Return the coefficient of every group, shape [G]; 0 before the first decision."""
         if self.start is None or self.peak_rate == 0.0:
             return torch.zeros(len(self.segments), dtype=torch.float64)
-        return self.speed * self.start * self.step_share / self.peak_rate
+        return self.speed * self.start * self.step_share / self._rate()
+
+    def _rate(self) -> float:
+        return max(self.rate, FADING * self.peak_rate)
 
     def removed(self) -> list[Tensor]:
         """Return, group by group, which channels are to be cut, bool [K]."""
@@ -201,11 +208,12 @@ class Steering:
         return max(0.0, 1.0 - (progress - self.began) / max(ARRIVAL - self.began, 1e-6))
 
     def _move(self, elapsed: float, line: float) -> None:
-        late = self.remaining > max(line, ARRIVED)
-        may_rise = self.rate >= QUIET * self.peak_rate
-        up = math.exp(RAISE * min(elapsed, 0.05)) if may_rise else 1.0
-        down = math.exp(LOWER * min(elapsed, 0.05))
-        self.speed = (self.speed * torch.where(late, up, down)).clamp(SLOWEST, FASTEST)
+        # Once the line has ended, a group that has arrived is on it.
+        lateness = (self.remaining - max(line, ARRIVED)) / BAND
+        change = AGILITY * min(elapsed, 0.05) * lateness.clamp(-1.0, 1.0)
+        if self.rate < QUIET * self.peak_rate:
+            change = change.clamp(max=0.0)
+        self.speed = (self.speed * change.exp()).clamp(SLOWEST, FASTEST)
 
     def _choose(self, strengths: Tensor, law: Tensor) -> list[Tensor]:
         parts = [strengths[segment] for segment in self.segments]
