@@ -13,7 +13,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from experiments.assembly import build_data, build_model, build_pruning, build_trainer, checkpoint_to_resume
-from experiments.outcome import dense_report, draw, networks_of_phases, tested
+from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, tested
 from experiments.recorder import RunRecorder
 from physprune_pl import PruningReport
 
@@ -40,8 +40,9 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
         report, score = dense_report(model), recorder.last
         networks = {"dense": model}
     else:
-        report, score = pruner.report, pruner.report.metric["after_finetune"]
-        networks = networks_of_phases(config, data, model, recorder.path, pruner.plan)
+        report, plan = cut_of(pruner)
+        score = report.metric["after_finetune"]
+        networks = networks_of_phases(config, data, model, recorder.path, plan)
     report = tested(report, networks, data, trainer.strategy.root_device)
     report = replace(report, command=" ".join(["python", *sys.argv]), seed=config.seed)
 

@@ -61,7 +61,8 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
         pivot=config.pivot,
     )
-    return callbacks, callbacks[-1]
+    cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
+    return callbacks, cutter
 
 
 def build_force(node: DictConfig | None) -> Any:

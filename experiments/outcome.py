@@ -14,10 +14,21 @@ from experiments.assembly import build_model
 from experiments.classifier import Classifier
 from experiments.data import PictureData
 from experiments.evaluation import evaluate, load_weights
-from physprune_pl import ChannelTracker, PruningPlan, PruningReport, apply_plan
+from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths
 from physprune_pl.report import PHASES
+
+
+def cut_of(pruner: PruneAndFinetune) -> tuple[PruningReport, PruningPlan]:
+    """Return report and plan of a finished fit.
+
+    Raises:
+        RuntimeError: when the fit ended before the cut.
+    """
+    if pruner.report is None or pruner.plan is None:
+        raise RuntimeError("the fit ended before the network was cut: there is nothing to report")
+    return pruner.report, pruner.plan
 
 
 def networks_of_phases(
