@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from physprune_pl.components import SlotSpace
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedTensors
-from physprune_pl.probing import Family, ModulePath, Observation
+from physprune_pl.probing import Family, Observation
 from physprune_pl.runs import Run, Runner, bits_of, decode
+from physprune_pl.tainting import ModulePath
 
 Codes = list[tuple[Tensor, Tensor]]
 """For every observation: the index that reached each slot, and whether it is certain."""

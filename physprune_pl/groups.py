@@ -15,7 +15,8 @@ from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, WholeExample, untouched
 from physprune_pl.measure import count_macs
-from physprune_pl.probing import Mixing, named_tensors
+from physprune_pl.probing import Mixing
+from physprune_pl.tainting import named_tensors
 from physprune_pl.tracing_types import MixingCall, Trace
 from physprune_pl.verification import Verifier
 

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.isolation import Example, set_training
 from physprune_pl.operations import ACROSS, Layout, layout_of, operands
-from physprune_pl.probing import has_nan, named_tensors, tensors_in
+from physprune_pl.tainting import has_nan, named_tensors, tensors_in
 
 _DROPOUTS = {
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),

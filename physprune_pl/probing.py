@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -32,6 +32,7 @@ from physprune_pl.operations import (
     operands,
     swapped,
 )
+from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, taint, tensors_in
 
 Family = tuple[str, int]
 Kind = Literal["consumer", "carrier", "norm", "part", "opaque"]
@@ -59,86 +60,6 @@ class Mixing:
     input_dim: int
     outputs: int
     positions: int
-
-
-def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return every parameter and buffer of a model by name, a tied one once, under its first name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
-    """Return all tensors in nested containers, dataclasses and plain objects.
-
-    >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), "text"]})]
-    [(2,), (3,)]
-    """
-    seen = set() if seen is None else seen
-    if isinstance(value, Tensor):
-        return [value]
-    if id(value) in seen or value is None or isinstance(value, str | bytes | int | float | nn.Module | type):
-        return []
-    seen.add(id(value))
-    if isinstance(value, Mapping):
-        inner: Iterable[object] = value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        inner = value
-    else:
-        inner = list(getattr(value, "__dict__", {}).values())
-    return [tensor for item in inner for tensor in tensors_in(item, seen)]
-
-
-def along(mask: Tensor, axis: int) -> Tensor:
-    """Return, for every index of an axis, whether any element there is set."""
-    return mask.movedim(axis, 0).flatten(1).any(1) if mask.dim() > 1 else mask
-
-
-def has_nan(tensor: Tensor) -> bool:
-    """Return whether any element is NaN; integer tensors never are."""
-    return tensor.is_floating_point() and bool(tensor.isnan().any())
-
-
-def taint(tensor: Tensor, axis: int, mask: Tensor) -> Tensor:
-    """Return a copy with NaN at the masked indices of an axis."""
-    shape = [1] * tensor.dim()
-    shape[axis] = -1
-    return tensor.masked_fill(mask.to(tensor.device).view(shape), float("nan"))
-
-
-def _clean(tensor: Tensor) -> Tensor:
-    return torch.nan_to_num(tensor, nan=0.0) if tensor.is_floating_point() else tensor
-
-
-class ModulePath:
-    """Knows which module is running, so that an operation without parameters can be named."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._names = {module: name for name, module in model.named_modules()}
-        self._stack: list[str] = []
-        self._handles: list[Any] = []
-
-    @property
-    def current(self) -> str:
-        """Path of the innermost module that runs now."""
-        return next((name for name in reversed(self._stack) if name), "the model's own forward")
-
-    def __enter__(self) -> ModulePath:
-        hooks = torch.nn.modules.module
-        self._handles = [
-            hooks.register_module_forward_pre_hook(self._push),
-            hooks.register_module_forward_hook(self._pop, always_call=True),
-        ]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-    def _push(self, module: nn.Module, _: object) -> None:
-        self._stack.append(self._names.get(module, ""))
-
-    def _pop(self, *_: object) -> None:
-        if self._stack:
-            self._stack.pop()
 
 
 @dataclass(eq=False)
@@ -213,7 +134,7 @@ class Probe(TorchFunctionMode):
         groups = conv_groups(func, args, kwargs)
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
         self.see("consumer", reads, along(data.isnan(), layout.axis))
-        output = func(*swapped(args, kwargs, data, _clean(data)), **kwargs)
+        output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
         source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
@@ -252,11 +173,9 @@ class Probe(TorchFunctionMode):
         self.opaque.append(self.path.current)
         inputs = [t for t in tensors_in([args, kwargs]) if t.is_floating_point() and not self.name_of(t)]
         self.see("opaque", family, torch.tensor([any(has_nan(tensor) for tensor in inputs)]))
-        cleaned = torch.utils._pytree.tree_map(
-            lambda v: _clean(v) if any(v is t for t in inputs) else v, (args, kwargs)
-        )
-        output = func(*cleaned[0], **cleaned[1])
-        return torch.utils._pytree.tree_map(lambda v: _clean(v) if isinstance(v, Tensor) else v, output)
+        safe = torch.utils._pytree.tree_map(lambda v: cleaned(v) if any(v is t for t in inputs) else v, (args, kwargs))
+        output = func(*safe[0], **safe[1])
+        return torch.utils._pytree.tree_map(lambda v: cleaned(v) if isinstance(v, Tensor) else v, output)
 
     def _norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Compute a norm over channels on clean data and put the taint back: the channels keep their identity."""
@@ -265,7 +184,7 @@ class Probe(TorchFunctionMode):
         if not named:
             return func(*args, **kwargs)
         nan = data.isnan()
-        output = func(*swapped(args, kwargs, data, _clean(data)), **kwargs)
+        output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
         for tensor in named:
             self._see_norm(func, tensor, nan, args, kwargs)
         return output.masked_fill(nan, float("nan"))

@@ -19,8 +19,8 @@ from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, seed_everything_inside, set_training
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
-from physprune_pl.probing import named_tensors, tensors_in
 from physprune_pl.surgery import apply_plan
+from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tracing_types import Trace
 
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-4}

@@ -11,10 +11,20 @@ PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 
 # Each line may import from those above it, and within itself without a circle.
 ORDER = [
-    ["channels", "tracing_types", "isolation", "inputs"],
+    ["channels", "tracing_types", "isolation"],
     ["strengths", "distances", "forces", "schedules"],
-    ["operations", "probing", "components", "evidence", "runs", "collecting", "coupling", "masking"],
-    ["attention"],
+    [
+        "operations",
+        "tainting",
+        "probing",
+        "components",
+        "evidence",
+        "runs",
+        "collecting",
+        "coupling",
+        "masking",
+        "recording",
+    ],
     # Groups are checked by cutting them on a copy, so surgery comes before tracing.
     ["plan", "attributes", "surgery", "measure"],
     ["verification", "groups"],

@@ -1,0 +1,90 @@
+"""NaN as a marker of channels: putting it in, finding it again, and knowing where in the model one is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return every parameter and buffer of a model by name, a tied one once, under its first name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
+    """Return all tensors in nested containers, dataclasses and plain objects.
+
+    >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), "text"]})]
+    [(2,), (3,)]
+    """
+    seen = set() if seen is None else seen
+    if isinstance(value, Tensor):
+        return [value]
+    if id(value) in seen or value is None or isinstance(value, str | bytes | int | float | nn.Module | type):
+        return []
+    seen.add(id(value))
+    if isinstance(value, Mapping):
+        inner: Iterable[object] = value.values()
+    elif isinstance(value, list | tuple | set | frozenset):
+        inner = value
+    else:
+        inner = list(getattr(value, "__dict__", {}).values())
+    return [tensor for item in inner for tensor in tensors_in(item, seen)]
+
+
+def along(mask: Tensor, axis: int) -> Tensor:
+    """Return, for every index of an axis, whether any element there is set."""
+    return mask.movedim(axis, 0).flatten(1).any(1) if mask.dim() > 1 else mask
+
+
+def has_nan(tensor: Tensor) -> bool:
+    """Return whether any element is NaN; integer tensors never are."""
+    return tensor.is_floating_point() and bool(tensor.isnan().any())
+
+
+def taint(tensor: Tensor, axis: int, mask: Tensor) -> Tensor:
+    """Return a copy with NaN at the masked indices of an axis."""
+    shape = [1] * tensor.dim()
+    shape[axis] = -1
+    return tensor.masked_fill(mask.to(tensor.device).view(shape), float("nan"))
+
+
+def cleaned(tensor: Tensor) -> Tensor:
+    """Return a tensor with 0 for NaN."""
+    return torch.nan_to_num(tensor, nan=0.0) if tensor.is_floating_point() else tensor
+
+
+class ModulePath:
+    """Knows which module is running, so that an operation without parameters can be named."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {module: name for name, module in model.named_modules()}
+        self._stack: list[str] = []
+        self._handles: list[Any] = []
+
+    @property
+    def current(self) -> str:
+        """Path of the innermost module that runs now."""
+        return next((name for name in reversed(self._stack) if name), "the model's own forward")
+
+    def __enter__(self) -> ModulePath:
+        hooks = torch.nn.modules.module
+        self._handles = [
+            hooks.register_module_forward_pre_hook(self._push),
+            hooks.register_module_forward_hook(self._pop, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _push(self, module: nn.Module, _: object) -> None:
+        self._stack.append(self._names.get(module, ""))
+
+    def _pop(self, *_: object) -> None:
+        if self._stack:
+            self._stack.pop()
