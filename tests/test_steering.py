@@ -1,0 +1,149 @@
+"""Steering by itself, on channels that a simulated optimizer shrinks by exactly what it is asked for."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from hand_traces import chain
+from torch import Tensor
+
+from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, Select, Steering, _by_law, _shape
+from physprune_pl.targets import Chooser, TargetError, parse_target
+
+SIZES = (24, 30)
+SEGMENTS = [slice(0, 24), slice(24, 54)]
+
+
+def steering(share: float = 0.5, select: Select = "strength") -> Steering:
+    return Steering(Chooser(chain((6, *SIZES, 4)), parse_target({"params": share})), SEGMENTS, select)
+
+
+def start() -> Tensor:
+    return 1.0 + torch.rand(sum(SIZES), generator=torch.Generator().manual_seed(3))
+
+
+def run(
+    steered: Steering,
+    steps: int,
+    rates: Sequence[float] | None = None,
+    resistance: float = 0.0,
+    law: Tensor | None = None,
+) -> tuple[Tensor, list[Tensor]]:
+    """Shrink strengths by pressure x rate, while the task pulls every channel back by a share of what is missing."""
+    first = strengths = start()
+    law = torch.ones_like(strengths) if law is None else law
+    history = []
+    for step in range(steps):
+        rate = 0.1 if rates is None else rates[step]
+        steered.update(step / steps, rate, strengths, law)
+        strengths = strengths - rate * steered.pressure(strengths, law)
+        strengths = strengths + resistance / steps * (first - strengths) * strengths
+        history.append(strengths.clone())
+    return strengths, history
+
+
+@pytest.mark.parametrize("steps", [60, 300, 900])
+@pytest.mark.parametrize("resistance", [0.0, 3.0])
+def test_chosen_channels_arrive_and_the_others_feel_nothing(steps: int, resistance: float) -> None:
+    steered = steering()
+    strengths, history = run(steered, steps, resistance=resistance)
+    assert all(one.arrived for one in steered.arrivals(strengths))
+    assert steered.chosen.any()
+    assert torch.equal(strengths[~steered.chosen], start()[~steered.chosen])
+    early = history[int(0.2 * steps)][steered.chosen].mean() / start()[steered.chosen].mean()
+    assert early > 0.4, "arriving is spread over the phase"
+    late = history[int(0.85 * steps)][steered.chosen].mean() / start()[steered.chosen].mean()
+    assert late <= 3 * ARRIVED
+
+
+def test_a_falling_learning_rate_and_a_warm_up_change_little() -> None:
+    steps = 400
+    cosine = [0.05 * (1 + torch.cos(torch.tensor(3.14159 * k / steps)).item()) for k in range(steps)]
+    warm = [min(1.0, (k + 1) / 40) * rate for k, rate in enumerate(cosine)]
+    for rates in (cosine, warm):
+        strengths, _ = run(steered := steering(), steps, rates, resistance=1.0)
+        assert all(one.arrived for one in steered.arrivals(strengths))
+
+
+def test_no_step_takes_more_than_half_of_a_strength() -> None:
+    _, history = run(steering(), 50)
+    for before, after in zip([start(), *history], history, strict=False):
+        assert (after >= before / 2 - 1e-6).all()
+
+
+def test_the_set_is_frozen_after_half_of_the_phase_and_meets_the_target() -> None:
+    steered = steering()
+    strengths = start()
+    law = torch.ones_like(strengths)
+    steered.update(0.0, 0.1, strengths, law)
+    first = steered.chosen.clone()
+    steered.update(FREEZE - 0.1, 0.1, strengths.flip(0), law)
+    moved = steered.chosen.clone()
+    steered.update(FREEZE + 0.1, 0.1, strengths, law)
+    assert not torch.equal(first, moved)
+    assert torch.equal(steered.chosen, moved)
+    cost = steered.chooser.cost_model(steered.removed())
+    assert abs(cost.params / steered.chooser.cost_model.dense.params - 0.5) <= 0.01
+
+
+def test_the_line_falls_from_one_to_zero_at_the_arrival() -> None:
+    steered = steering()
+    assert steered._line(0.0) == 1.0
+    assert steered._line(ARRIVAL / 2) == pytest.approx(0.5)
+    assert steered._line(ARRIVAL) == steered._line(1.0) == 0.0
+
+
+def test_the_law_picks_its_own_channels_with_the_strengths_shares() -> None:
+    law = torch.cat([torch.arange(24.0), torch.arange(30.0)])
+    by_strength, by_law = steering(), steering(select="law")
+    for steered in (by_strength, by_law):
+        steered.update(0.0, 0.1, start(), law)
+    for segment in SEGMENTS:
+        count = int(by_law.chosen[segment].sum())
+        assert count == int(by_strength.chosen[segment].sum())
+        assert by_law.chosen[segment][-count:].all(), "the channels with the largest coefficients"
+
+
+def test_scores_by_law_are_the_relative_strengths_in_the_laws_order() -> None:
+    scores = _by_law(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([0.0, 5.0, 9.0]))
+    assert scores.tolist() == [1.5, 1.0, 0.5]
+
+
+def test_half_of_the_pressure_is_even_and_attraction_counts_as_none() -> None:
+    shape = _shape(torch.tensor([-4.0, 0.0, 2.0, 9.0]), torch.tensor([True, True, True, False]))
+    assert shape.tolist() == pytest.approx([0.5, 0.5, 2.0, 0.0])
+    assert _shape(torch.zeros(3), torch.tensor([True, True, False])).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_kept_and_pressure_say_the_same() -> None:
+    steered, law = steering(), torch.ones(sum(SIZES))
+    strengths, _ = run(steered, 100)
+    moved = steered.displacement(strengths, law)
+    assert torch.allclose(steered.kept(strengths, law) * strengths, strengths - moved)
+    assert torch.allclose(steered.pressure(strengths, law) * 0.1, moved)
+    assert steered.kept(torch.zeros_like(strengths), law).tolist() == [1.0] * sum(SIZES)
+
+
+def test_the_whole_state_survives() -> None:
+    one, two = steering(), steering()
+    strengths, _ = run(one, 30)
+    two.load_state_dict(one.state_dict())
+    law = torch.ones_like(strengths)
+    for steered in (one, two):
+        steered.update(0.99, 0.01, strengths, law)
+    state, other = one.state_dict(), two.state_dict()
+    assert state.keys() == other.keys()
+    assert all(torch.equal(torch.as_tensor(state[key]), torch.as_tensor(other[key])) for key in state)
+    assert torch.equal(one.pressure(strengths, law), two.pressure(strengths, law))
+
+
+def test_before_its_first_step_it_presses_nothing() -> None:
+    steered, strengths = steering(), start()
+    assert not steered.pressure(strengths, strengths).any()
+    assert not steered.displacement(strengths, strengths).any()
+    assert not steered.coefficients().any()
+
+
+def test_an_unreachable_target_says_so() -> None:
+    with pytest.raises(TargetError, match="closest reachable share"):
+        steering(0.001).update(0.0, 0.1, start(), torch.ones(sum(SIZES)))
