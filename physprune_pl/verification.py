@@ -11,6 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,27 @@ from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tracing_types import Trace
 
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-4}
+_EVERYTHING, _PRODUCING, _BOTH = (True,), (False,), (True, False)
+
+
+class _Masked:
+    """A dense network in which the channels that a plan removes are zero."""
+
+    def __init__(
+        self,
+        base: nn.Module,
+        groups: Sequence[ChannelGroup],
+        removal: Mapping[str, Tensor],
+        plan: PruningPlan,
+        everything: bool,
+    ) -> None:
+        self.model = copy.deepcopy(base)
+        self.norms = zero_removed(self.model, groups, removal, everything)
+        self.keep = _kept(self.model, plan)
+
+    def outputs(self, example: Example, training: bool) -> list[Tensor]:
+        """Return what the cut network should put out."""
+        return _outputs(self.model, example, training, self.keep, self.norms)
 
 
 class Verifier:
@@ -36,12 +58,15 @@ class Verifier:
     """
 
     subsets = ("with the first", "with the last", "any", "all but one", "as it is")
+    in_train_mode = ("with the last", "any")
+    in_a_crowd = ("with the last",)
 
     def __init__(self, model: nn.Module, example: Example, trace: Trace) -> None:
         seed_everything_inside(7)
         weights = {call.weight for call in trace.calls}
-        batch = min(max(2, example.batch), 4)
-        self.base, self.example = redrawn(model, example.sized(batch), weights)
+        # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
+        self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
+        self.pair = self.crowd.sized(2)
         # Thresholds may be set for the weights as they are, so one subset is tried on those.
         self.as_it_is = copy.deepcopy(model).requires_grad_(False).to(next(self.base.parameters()).dtype)
         self.tolerance = _TOLERANCE[next(self.base.parameters()).dtype]
@@ -49,11 +74,13 @@ class Verifier:
 
     def verify(self) -> Trace:
         """Return the trace with those groups only whose cut equals the masked network, marked exact or not."""
-        groups = self.trace.groups
-        structural = self._earn([], list(groups), self._structural)
-        exact = self._earn([], [group for group in structural if group.exact], self._exact)
-        names = {group.name for group in exact}
-        kept = tuple(replace(group, exact=group.name in names) for group in groups if group in structural)
+        groups = list(self.trace.groups)
+        if all(group.exact for group in groups) and self._hold(groups, _BOTH):
+            return self.trace
+        structural = self._earn([], groups, partial(self._hold, references=_EVERYTHING))
+        hopeful = [group for group in structural if group.exact]
+        exact = {group.name for group in self._earn([], hopeful, partial(self._hold, references=_PRODUCING))}
+        kept = tuple(replace(group, exact=group.name in exact) for group in groups if group in structural)
         reason = "a cut changes more than the removed channels (found by comparing with the masked network)"
         lost = tuple(
             LeftWhole(name, reason) for group in groups if group not in structural for name in _producers(group)
@@ -74,50 +101,30 @@ class Verifier:
         half = len(candidates) // 2
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)
 
-    def _structural(self, groups: Sequence[ChannelGroup]) -> bool:
-        return all(self._agrees(groups, kind, everything=True) for kind in self.subsets)
+    def _hold(self, groups: Sequence[ChannelGroup], references: Sequence[bool]) -> bool:
+        return all(self._agrees(groups, kind, references) for kind in self.subsets)
 
-    def _exact(self, groups: Sequence[ChannelGroup]) -> bool:
-        return all(self._agrees(groups, kind, everything=False) for kind in self.subsets)
-
-    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, everything: bool) -> bool:
+    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, references: Sequence[bool]) -> bool:
+        """Return whether a cut equals masked networks: all slices of the channels zeroed, or the producing ones."""
         # The same channels of a group go whatever others are tried with it.
         removal = {group.name: _choose(group, kind) for group in groups}
         base = self.as_it_is if kind == "as it is" else self.base
-        trace = replace(self.trace, groups=tuple(groups))
-        plan = make_plan(trace, [removal[group.name] for group in groups], (0, 0), (0, 0))
-        masked = copy.deepcopy(base)
-        norms = zero_removed(masked, groups, removal, everything)
+        plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
+        masks = [_Masked(base, groups, removal, plan, everything) for everything in references]
         try:
             cut = apply_plan(copy.deepcopy(base), plan)
-            keep = _kept(masked, plan)
-            return all(self._same_outputs(cut, masked, keep, norms, training) for training in (False, True))
+            modes = (False, True) if kind in self.in_train_mode else (False,)
+            return all(self._same(cut, masks, kind, training) for training in modes)
         except Exception:  # whatever a wrongly cut network raises, the answer is that it does not work
             return False
 
-    def _same_outputs(
-        self,
-        cut: nn.Module,
-        masked: nn.Module,
-        keep: Mapping[tuple[int, int], Tensor],
-        norms: Mapping[tuple[int, int], Tensor],
-        training: bool,
-    ) -> bool:
-        wanted = self._outputs(masked, training, keep, norms)
-        got = self._outputs(cut, training, {}, {})
-        return len(wanted) == len(got) and all(map(self._close, got, wanted))
+    def _same(self, cut: nn.Module, masks: Sequence[_Masked], kind: str, training: bool) -> bool:
+        example = self.crowd if kind in self.in_a_crowd else self.pair
+        got = _outputs(cut, example, training, {}, {})
+        return all(self._equal(got, mask.outputs(example, training)) for mask in masks)
 
-    def _outputs(
-        self,
-        model: nn.Module,
-        training: bool,
-        keep: Mapping[tuple[int, int], Tensor],
-        norms: Mapping[tuple[int, int], Tensor],
-    ) -> list[Tensor]:
-        seed_everything_inside(11)
-        with set_training(model, training), Comparable(keep) as seen, KeptNorms(norms):
-            returned = tensors_in(self.example.copy().run(model))
-        return [*returned, *seen.collected]
+    def _equal(self, got: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+        return len(got) == len(wanted) and all(map(self._close, got, wanted))
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
         if got.shape != wanted.shape:
@@ -127,6 +134,20 @@ class Verifier:
         scale = wanted.abs().max().clamp(min=1e-12) if wanted.numel() else torch.ones(())
         error = float((got - wanted).abs().max() / scale) if wanted.numel() else 0.0
         return math.isfinite(error) and error <= self.tolerance
+
+
+def _outputs(
+    model: nn.Module,
+    example: Example,
+    training: bool,
+    keep: Mapping[tuple[int, int], Tensor],
+    norms: Mapping[tuple[int, int], Tensor],
+) -> list[Tensor]:
+    """Return what a model returns and what its mixing calls put out, the same chance in every run."""
+    seed_everything_inside(11)
+    with set_training(model, training), Comparable(keep) as seen, KeptNorms(norms):
+        returned = tensors_in(example.copy().run(model))
+    return [*returned, *seen.collected]
 
 
 def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:
