@@ -13,7 +13,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from experiments.assembly import build_data, build_model, build_pruning, build_trainer, checkpoint_to_resume
-from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, tested
+from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
 from physprune_pl import PruningReport
 
@@ -37,7 +37,8 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint_to_resume(config))
 
     if pruner is None:
-        report, score = dense_report(model), recorder.last
+        restore_best(trainer, model)
+        report, score = dense_report(model), recorder.best
         networks = {"dense": model}
     else:
         report, plan = cut_of(pruner)

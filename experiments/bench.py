@@ -41,7 +41,7 @@ def run_arms(
         run: what train.py does with a configuration.
     """
     for seed in seeds:
-        baseline = runs / arms[0].name / str(seed) / "checkpoints" / "last.ckpt"
+        baseline = runs / arms[0].name / str(seed) / "checkpoints" / "best.ckpt"
         for arm in arms:
             folder = runs / arm.name / str(seed)
             extra = () if arm is arms[0] else (f"baseline={baseline}",)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from experiments.assembly import build_model
@@ -48,6 +49,13 @@ def networks_of_phases(
     after = load_weights(build_model(config, data), sparsified)
     apply_plan(after, plan)
     return {**networks, "after_sparsify": before, "after_cut": after, "after_finetune": tuned}
+
+
+def restore_best(trainer: L.Trainer, model: Classifier) -> None:
+    """Put the best weights by validation back, as a fit that prunes does; without a monitor the last ones stay."""
+    callback = trainer.checkpoint_callback
+    if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
+        load_weights(model, callback.best_model_path)
 
 
 def dense_report(model: Classifier) -> PruningReport:

@@ -30,9 +30,9 @@ class RunRecorder(L.Callback):
         self._resumed: Path | None = None
 
     @property
-    def last(self) -> float:
-        """The metric after the last epoch; NaN before the first validation."""
-        return self.curve[max(self.curve)] if self.curve else math.nan
+    def best(self) -> float:
+        """The largest metric of all epochs; NaN before the first validation."""
+        return max(self.curve.values(), default=math.nan)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the weights that the fit starts from: it may cut at once. After the cut take those of the old run.

@@ -27,7 +27,7 @@ def test_what_has_a_report_is_not_run_again(tmp_path: Path) -> None:
         *(("dense", 0), ("gravity", 0), ("dense", 1), ("gravity", 1)),
     ]
     assert ran[0] == (0, str(tmp_path / "dense/0"), None)
-    assert ran[1] == (0, str(tmp_path / "gravity/0"), str(tmp_path / "dense/0/checkpoints/last.ckpt"))
+    assert ran[1] == (0, str(tmp_path / "gravity/0"), str(tmp_path / "dense/0/checkpoints/best.ckpt"))
     assert list(run_arms(ARMS, [0, 1], tmp_path, run)) == results
     assert len(ran) == 4
 

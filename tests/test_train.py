@@ -158,7 +158,7 @@ def test_every_experiment_runs(experiment: str, tmp_path: Path) -> None:
     assert report.metric["split"] == "test"
 
 
-FOUR_EPOCHS = (*TINY, *QUIET, "trainer.max_epochs=2", "finetune.epochs=2", "+callbacks.checkpoint.save_top_k=-1")
+FOUR_EPOCHS = (*TINY, *QUIET, "trainer.max_epochs=2", "finetune.epochs=2", "+callbacks.best.save_top_k=-1")
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints of all epochs of a run that was not interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     config = composed(*FOUR_EPOCHS, f"paths.output={folder}")
-    config.callbacks.checkpoint.filename = "{epoch}"
+    config.callbacks.best.filename = "{epoch}"
     run(config)
     return folder / "checkpoints"
 
