@@ -13,6 +13,7 @@ import lightning as L
 from omegaconf import DictConfig
 
 from experiments.assembly import build_data, build_model, build_pruning, build_trainer, checkpoint_to_resume
+from experiments.evaluation import evaluate
 from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
 from physprune_pl import PruningReport
@@ -38,13 +39,13 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
 
     if pruner is None:
         restore_best(trainer, model)
-        report, score = dense_report(model), recorder.best
-        networks = {"dense": model}
+        report, networks = dense_report(model), {"dense": model}
     else:
         report, plan = cut_of(pruner)
-        score = report.metric["after_finetune"]
         networks = networks_of_phases(config, data, model, recorder.path, plan)
-    report = tested(report, networks, data, trainer.strategy.root_device)
+    device = trainer.strategy.root_device
+    score = evaluate({"final": model}, data, device, "val")["final"]
+    report = tested(report, networks, data, device)
     report = replace(report, command=" ".join(["python", *sys.argv]), seed=config.seed)
 
     report.save(folder)

@@ -1,10 +1,10 @@
-"""Test accuracy of the networks of one run, all in a single pass over the test data, and what they cost."""
+"""Accuracy of the networks of one run, all in a single pass over the data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -22,13 +22,16 @@ def load_weights(model: Module, path: str | Path) -> Module:
 
 
 @torch.no_grad()
-def evaluate(networks: Mapping[str, nn.Module], data: PictureData, device: torch.device) -> dict[str, float]:
-    """Return the test accuracy of every network in eval mode; each batch is read once and seen by all of them.
+def evaluate(
+    networks: Mapping[str, nn.Module], data: PictureData, device: torch.device, split: Literal["val", "test"]
+) -> dict[str, float]:
+    """Return the accuracy of every network in eval mode; each batch is read once and seen by all of them.
 
     Args:
         networks: name -> network that maps pictures [B, C, H, W] to scores [B, classes].
-        data: set up or not; its test split is used.
+        data: set up or not.
         device: where to compute.
+        split: which pictures are read.
 
     Returns:
         Name -> share of right answers.
@@ -37,9 +40,10 @@ def evaluate(networks: Mapping[str, nn.Module], data: PictureData, device: torch
     right = dict.fromkeys(networks, 0)
     for network in networks.values():
         network.to(device).eval()
-    for batch in data.test_dataloader():
+    loader = data.test_dataloader() if split == "test" else data.val_dataloader()
+    for batch in loader:
         images, labels = data.prepare(batch)
         for name, network in networks.items():
             predicted = network(images.to(device)).argmax(dim=1).cpu()
             right[name] += int((predicted == labels).sum())
-    return {name: count / len(data.splits["test"]) for name, count in right.items()}
+    return {name: count / len(data.splits[split]) for name, count in right.items()}

@@ -75,7 +75,7 @@ def tested(
         data: its test split is read once.
         device: where to compute and to measure.
     """
-    scores = evaluate(networks, data, device)
+    scores = evaluate(networks, data, device, "test")
     dense = networks.get("after_sparsify") or networks["dense"]
     sizes = {"dense": dense.network, "pruned": networks.get("after_finetune", dense).network}
     example = torch.zeros(1, *data.shape, device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,11 +27,6 @@ class RunRecorder(L.Callback):
         self.pruner, self.metric = pruner, metric
         self.curve: dict[int, float] = {}
         self._resumed: Path | None = None
-
-    @property
-    def best(self) -> float:
-        """The largest metric of all epochs; NaN before the first validation."""
-        return max(self.curve.values(), default=math.nan)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the weights that the fit starts from: it may cut at once. After the cut take those of the old run.

@@ -232,6 +232,8 @@ class PruneAndFinetune(StepWatching):
         self.session.finish_sparsify(record.plan)
         if validates:
             record.metrics["after_cut"] = validate_quietly(trainer, but=self)
+            # Fine-tuning may make it worse: the network as it was cut is the first candidate.
+            record.judge(pl_module, record.metrics["after_cut"], *self._watched(trainer))
         record.tick("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
 

@@ -142,19 +142,24 @@ def test_two_processes_cut_alike(tmp_path):
 # Best weights
 
 
-def test_the_best_fine_tuned_weights_are_put_back():
+@pytest.mark.parametrize(("mode", "best", "score"), [("max", "cut", -2.0), ("min", 4, -4.0)])
+def test_the_best_weights_since_the_cut_are_put_back(mode, best, score):
     weights = {}
 
     class Keep(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 2:
+                weights["cut"] = copy.deepcopy(pl_module.state_dict())
+
         def on_validation_end(self, trainer, pl_module):
             weights[trainer.current_epoch] = copy.deepcopy(pl_module.state_dict())
 
-    cut = cutter(monitor="score", mode="max", finetune_epochs=3)
+    cut = cutter(monitor="score", mode=mode, finetune_epochs=3)
     model, _ = fit(cut, Keep(), model=Zigzag())
-    assert cut.report.metric["after_finetune"] == -2.0
+    assert cut.report.metric["after_finetune"] == score
     for name, value in model.state_dict().items():
-        assert torch.equal(value, weights[2][name])
-    assert not torch.equal(model.net[0].weight, weights[4]["net.0.weight"])
+        assert torch.equal(value, weights[best][name])
+    assert not torch.equal(model.net[0].weight, weights[3]["net.0.weight"])
 
 
 def test_without_a_monitor_the_last_weights_stay():
