@@ -225,6 +225,8 @@ def _checked_coefficient(coefficient: Any, session: PruningSession) -> float | L
             raise ValueError(
                 'coefficient="auto" needs a target to steer to: use physics_pruning(target=...) or a number'
             )
+        if session.target.kind == "threshold":
+            raise ValueError('coefficient="auto" cannot steer to a threshold, which names no size: give a number')
         return "auto"
     if isinstance(coefficient, bool) or not isinstance(coefficient, int | float):
         raise TypeError(f'coefficient: expected a number or "auto", got {coefficient!r}')

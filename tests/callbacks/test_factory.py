@@ -132,3 +132,9 @@ def test_a_resumed_fit_ends_as_the_uninterrupted_one(tmp_path, epoch):
     assert again_history.keys() == history.keys()
     for name, series in history.items():
         np.testing.assert_array_equal(again_history[name], series, err_msg=name)
+
+
+def test_a_threshold_cannot_be_steered_to() -> None:
+    with pytest.raises(ValueError, match="cannot steer to a threshold"):
+        physics_pruning(target={"threshold": 1e-3})
+    assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 3
