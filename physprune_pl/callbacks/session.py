@@ -240,10 +240,9 @@ class PruningSession:
 
 @contextmanager
 def _plain_forward(trainer: Trainer) -> Iterator[None]:
-    """Run the network in its own type, uncompiled and without autocast: probes and checks need exact arithmetic."""
+    """Run the network in its own type and without autocast: probes and checks need exact arithmetic."""
     device = trainer.strategy.root_device.type
-    eager = torch.compiler.set_stance("force_eager")
-    with eager, trainer.precision_plugin.forward_context(), torch.autocast(device, enabled=False):
+    with trainer.precision_plugin.forward_context(), torch.autocast(device, enabled=False):
         yield
 
 
