@@ -57,7 +57,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
             if family[0].rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user")
         found = _assemble(model, evidence, notes, count_macs(model, example))
-        verified = Verifier(model, example, found).verify()
+        verified = Verifier(model, example, found).verify() if found.groups else found
     return replace(verified, seconds=time.perf_counter() - start)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -139,13 +139,22 @@ def redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> tup
     """Return a copy with random parameters and inputs, in double precision where the model runs in it."""
     base = copy.deepcopy(model).requires_grad_(False)
     _draw(base, mixing_weights)
-    for precise in (True, False):
-        copied = copy.deepcopy(base).double() if precise else base.float()
+    for copied, dtype in _in_types(base):
         for inputs in _inputs(example):
-            cast = inputs.map(partial(_cast, dtype=torch.float64 if precise else torch.float32))
+            cast = inputs.map(partial(_cast, dtype=dtype))
             if _runs(copied, cast):
                 return copied, cast
     return base.float(), example.map(partial(_cast, dtype=torch.float32))
+
+
+def _in_types(model: nn.Module) -> Iterator[tuple[nn.Module, torch.dtype]]:
+    """Yield copies in double precision, on a device that has it, and in single."""
+    for dtype in (torch.float64, torch.float32):
+        try:
+            copied = copy.deepcopy(model).to(dtype)
+        except TypeError:  # what devices without double precision raise
+            continue
+        yield copied, dtype
 
 
 def _inputs(example: Example) -> list[Example]:
