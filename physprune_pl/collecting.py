@@ -226,5 +226,5 @@ def collect(model: nn.Module, example: Example, saved: SavedTensors) -> tuple[Ev
     return evidence, tuple(notes)
 
 
-def _calls(run: Run) -> list[tuple[str, Family, int]]:
-    return [(seen.kind, seen.family, len(seen.pattern)) for seen in run.seen]
+def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
+    return [(seen.kind, None if seen.kind == "part" else seen.family, len(seen.pattern)) for seen in run.seen]

@@ -70,11 +70,13 @@ class Probe(TorchFunctionMode):
         names: ``id`` of a parameter or buffer -> its name.
         path: names the running module.
         taints: source family -> mask of the output channels that are set to NaN.
+        mode: keeps apart what has no name of its own in eval and in train mode.
     """
 
     names: Mapping[int, str]
     path: ModulePath
     taints: Mapping[Family, Tensor] = field(default_factory=dict)
+    mode: str = "eval"
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -227,7 +229,8 @@ class Probe(TorchFunctionMode):
                 return
 
     def _tie_parts(self, data: Tensor, axis: int, parts: int) -> None:
-        family = (f"part {sum(seen.kind == 'part' for seen in self.observations)}", 0)
+        count = sum(seen.kind == "part" for seen in self.observations)
+        family = (f"{self.mode} part {count}", 0)
         size = data.shape[axis]
         self.see("part", family, along(data.isnan(), axis))
         index = torch.arange(size)

@@ -39,7 +39,7 @@ class Runner:
     def run(self, taints: Mapping[Family, Tensor] | None = None, example: Example | None = None) -> Run:
         """Run once with the given sources tainted."""
         seed_everything_inside(_SEED)
-        probe = Probe(self.names, self.path, taints or {})
+        probe = Probe(self.names, self.path, taints or {}, "train" if self.model.training else "eval")
         with probe, ForeignOperations(probe):
             output = (example or self.example).copy().run(self.model)
         returned = any(has_nan(tensor) for tensor in tensors_in(output))

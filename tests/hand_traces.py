@@ -1,12 +1,15 @@
-"""Traces written by hand, small enough to work every figure out on paper."""
+"""Traces and groups written by hand, small enough to work every figure out on paper."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import torch
+from torch import nn
 
 from physprune_pl.channels import ChannelGroup, Role, Slice
+from physprune_pl.penalty import Penalty
+from physprune_pl.strengths import STRENGTHS
 from physprune_pl.tracing_types import MixingCall, Trace
 
 
@@ -45,3 +48,49 @@ def mask(size: int, *gone: int) -> torch.Tensor:
     removed = torch.zeros(size, dtype=torch.bool)
     removed[list(gone)] = True
     return removed
+
+
+GROUPS = [
+    ChannelGroup(  # a convolution, its norm, a depthwise convolution, a consumer that reads other channels too
+        "conv",
+        4,
+        (
+            part("conv.weight", 0, 4, "filter"),
+            part("norm.weight", 0, 4, "carrier"),
+            part("norm.bias", 0, 4, "carrier"),
+            part("norm.running_mean", 0, 4, "buffer"),
+            part("depthwise.weight", 0, 4, "carrier"),
+            part("mix.weight", 1, 4, "consumer", start=2),
+        ),
+    ),
+    ChannelGroup("mix", 5, (part("mix.weight", 0, 5, "filter"), part("up.weight", 0, 5, "consumer"))),
+    # rows of a transposed convolution are dimension 1; a flatten gives two columns a channel
+    ChannelGroup("up", 3, (part("up.weight", 1, 3, "filter"), part("head.weight", 1, 3, "consumer", repeat=2))),
+    # a recurrent weight: both of its dimensions belong to the same channels
+    ChannelGroup("loop", 2, (part("loop.weight", 0, 2, "filter"), part("loop.weight", 1, 2, "consumer"))),
+    ChannelGroup("gone", 2, (part("elsewhere.weight", 0, 2, "filter"),)),
+]
+
+SHAPES = {
+    "conv.weight": (4, 3, 2, 2),
+    "norm.weight": (4,),
+    "norm.bias": (4,),
+    "norm.running_mean": (4,),
+    "depthwise.weight": (4, 1, 3, 3),
+    "mix.weight": (5, 7, 1, 1),
+    "up.weight": (5, 3, 2, 2),
+    "head.weight": (2, 6),
+    "loop.weight": (2, 2),
+    "apart.weight": (3, 3),
+}
+
+N = sum(group.size for group in GROUPS)
+
+
+def make_tensors(dtype=torch.float64, shapes=SHAPES):
+    return {name: nn.Parameter(torch.randn(shape).to(dtype)) for name, shape in shapes.items()}
+
+
+def hand_made(weight, *slices, size=2, strength="l2"):
+    parameter = nn.Parameter(torch.tensor(weight))
+    return parameter, Penalty([ChannelGroup("g", size, slices)], {"w": parameter}, STRENGTHS[strength]())
