@@ -1,0 +1,71 @@
+"""What the force callback refuses, and in which words."""
+
+import copy
+import math
+
+import pytest
+import torch
+from tiny import (
+    Module,
+    fit,
+)
+
+from physprune_pl.callbacks.force_regularization import ForceRegularization
+
+pytestmark = pytest.mark.usefixtures("traced_by_hand")
+
+
+@pytest.mark.parametrize("coefficient", [-1.0, math.nan, math.inf])
+def test_the_coefficient_must_be_finite_and_not_negative(coefficient):
+    with pytest.raises(ValueError, match="coefficient: expected a finite number"):
+        ForceRegularization("exponential", coefficient)
+
+
+@pytest.mark.parametrize("coefficient", [None, True, [1.0]])
+def test_the_coefficient_must_be_a_number(coefficient):
+    with pytest.raises(TypeError, match="coefficient: expected a number"):
+        ForceRegularization("exponential", coefficient)
+
+
+def test_auto_needs_a_target():
+    with pytest.raises(ValueError, match="needs a target"):
+        ForceRegularization("exponential", "auto")
+
+
+def test_an_unknown_force_lists_the_choices():
+    with pytest.raises(ValueError, match="uniform"):
+        ForceRegularization("magnetism", 1.0)
+
+
+def test_a_negative_pivot_is_refused_at_once_and_one_beyond_a_group_before_training():
+    with pytest.raises(ValueError, match="pivot"):
+        ForceRegularization("torque", 1.0, pivot=-1)
+    with pytest.raises(ValueError, match="pivot"):
+        ForceRegularization("torque", 1.0, pivot="last")
+    module = Module()
+    before = copy.deepcopy(module.state_dict())
+    with pytest.raises(ValueError, match="pivot: expected an index from 0 to 4 in group 'two', got 5"):
+        fit(module, ForceRegularization("torque", 1.0, pivot=5))
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+
+
+def test_a_frozen_network_is_refused():
+    module = Module()
+    module.net.requires_grad_(False)
+    module.extra = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
+    module.configure_optimizers = lambda: torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    with pytest.raises(ValueError, match="is frozen"):
+        fit(module, ForceRegularization("exponential", 1.0))
+
+
+def test_lbfgs_is_refused():
+    with pytest.raises(ValueError, match="LBFGS"):
+        fit(Module(optimizer=torch.optim.LBFGS), ForceRegularization("exponential", 1.0))
+
+
+def test_coefficients_that_are_not_finite_name_law_group_and_epoch():
+    def broken(channels):
+        return torch.full_like(channels.strength, math.nan)
+
+    with pytest.raises(ValueError, match=r"broken on group 'one'.*finite.*epoch 0"):
+        fit(Module(), ForceRegularization(broken, 1.0))

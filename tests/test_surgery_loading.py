@@ -1,0 +1,90 @@
+"""Networks that take the shapes of others: adopted shapes, and checkpoints of pruned networks."""
+
+import copy
+
+import pytest
+import torch
+from hand_networks import conv_bn_conv, grouped, plan_for
+from torch import nn
+
+from physprune_pl.surgery import adopt_shapes, apply_plan, load_pruned, named_tensors
+
+
+def test_adopt_shapes_both_ways():
+    model, group, example = conv_bn_conv()
+    dense = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    held = list(model.parameters())
+    weights = copy.deepcopy(model.state_dict())
+    expected = model.eval()(example)
+    apply_plan(model, plan_for(model, group))
+    small = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    adopt_shapes(model, dense)
+    model.load_state_dict(weights)
+    torch.testing.assert_close(model(example), expected)
+    assert all(new is old for new, old in zip(model.parameters(), held, strict=True))
+    adopt_shapes(model, small)
+    assert model[0].out_channels == model[1].num_features == model[3].in_channels == 4
+
+
+def test_adopt_shapes_grows_grouped_convolutions():
+    model, group, example = grouped()
+    dense = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    apply_plan(model, plan_for(model, group))
+    adopt_shapes(model, dense)
+    assert (model[1].groups, model[1].in_channels, model[1].out_channels) == (4, 8, 12)
+    assert model(example).shape == (2, 2, 4, 4)
+
+
+@pytest.mark.parametrize("shapes", [{"nowhere": (3,)}, {"0.bias": (3, 3)}])
+def test_adopt_shapes_refuses(shapes):
+    model, _, _ = conv_bn_conv()
+    with pytest.raises(ValueError, match=r"no parameter|cannot be adopted"):
+        adopt_shapes(model, shapes)
+
+
+class Holder(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+
+@pytest.mark.parametrize("marks", ["", "_orig_mod."])
+@pytest.mark.parametrize("bare", [True, False])
+def test_load_pruned_replays_the_plan(tmp_path, bare, marks):
+    model, group, example = conv_bn_conv()
+    plan = plan_for(model, group)
+    apply_plan(model.eval(), plan)
+    weights = {f"net.{marks}{name}": value for name, value in model.state_dict().items()}
+    state = {"plan": plan.to_dict(), "prefix": "net."}
+    torch.save({"state_dict": weights, "callbacks": {"PruneAndFinetune": state}}, tmp_path / "last.ckpt")
+    fresh = conv_bn_conv()[0].eval()
+    loaded = load_pruned(fresh if bare else Holder(fresh), tmp_path / "last.ckpt")
+    torch.testing.assert_close((loaded if bare else loaded.net)(example), model(example))
+
+
+def test_load_pruned_of_a_dense_checkpoint(tmp_path):
+    model, _, example = conv_bn_conv()
+    weights = {f"net.{name}": value for name, value in model.state_dict().items()}
+    torch.save({"state_dict": weights, "callbacks": {"PruneAndFinetune": {"plan": None}}}, tmp_path / "dense.ckpt")
+    fresh = load_pruned(conv_bn_conv()[0], tmp_path / "dense.ckpt")
+    torch.testing.assert_close(fresh.eval()(example), model.eval()(example))
+
+
+def test_load_pruned_refuses_what_does_not_fit(tmp_path):
+    model, *_ = conv_bn_conv()
+    path = tmp_path / "file.ckpt"
+    for content, message in (
+        ([1, 2], "expected a Lightning checkpoint"),
+        ({"state_dict": {"other": torch.ones(1)}}, "under any prefix"),
+        ({"state_dict": {**model.state_dict(), "extra": torch.ones(1)}}, "do not fit"),
+        ({"state_dict": model.state_dict(), "callbacks": {"x": {"plan": {}, "prefix": ""}}}, "expected the keys"),
+        ({"state_dict": model.state_dict(), "model": model}, "weights_only"),
+    ):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=message):
+            load_pruned(conv_bn_conv()[0], path)
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="weights_only"):
+        load_pruned(model, path)
+    with pytest.raises(FileNotFoundError):
+        load_pruned(model, tmp_path / "missing.ckpt")
