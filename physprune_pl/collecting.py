@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from physprune_pl.components import SlotSpace
 from physprune_pl.evidence import Evidence
-from physprune_pl.isolation import Example, SavedTensors
+from physprune_pl.isolation import Example, SavedState
 from physprune_pl.probing import Family, Observation
 from physprune_pl.runs import Run, Runner, bits_of, decode
 from physprune_pl.tainting import ModulePath
@@ -204,7 +204,7 @@ def _everything(tensor: Tensor) -> Tensor:
     return torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
 
 
-def collect(model: nn.Module, example: Example, saved: SavedTensors) -> tuple[Evidence, tuple[str, ...]]:
+def collect(model: nn.Module, example: Example, saved: SavedState) -> tuple[Evidence, tuple[str, ...]]:
     """Probe a model in eval mode and, where it runs differently there, in train mode.
 
     Returns the evidence and notes for the user.

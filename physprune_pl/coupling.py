@@ -126,4 +126,4 @@ def _unique(groups: list[ChannelGroup]) -> list[ChannelGroup]:
 
 
 def _module_of(name: str) -> str:
-    return name.rpartition(".")[0] or name
+    return name.rpartition(".")[0].replace("._orig_mod", "") or name

@@ -13,7 +13,7 @@ from physprune_pl.channels import ChannelGroup
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
-from physprune_pl.isolation import Example, WholeExample, untouched
+from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
 from physprune_pl.measure import count_macs
 from physprune_pl.probing import Mixing
 from physprune_pl.tainting import named_tensors
@@ -50,8 +50,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     example = Example.of(example_input).to(model)
     ignored = _ignored(model, ignore)
     with untouched(model) as saved:
-        example = _runnable(model, example)
-        saved.restore()
+        example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
         for family in evidence.sources:
             if family[0].rpartition(".")[0] in ignored:
@@ -88,25 +87,34 @@ def _call(mixing: Mixing) -> MixingCall:
     return MixingCall(mixing.weight, mixing.output_dim, mixing.input_dim, mixing.positions)
 
 
-def _runnable(model: nn.Module, example: Example) -> Example:
-    """Return the example; one whose batch must stay as it is if the model does not run on a single sample."""
+def _runnable(model: nn.Module, example: Example, saved: SavedState) -> Example:
+    """Return the example; one whose batch must stay as it is if the model does not run on one and on two samples.
+
+    Raises:
+        ValueError: the model does not run on the example, however many samples of it.
+    """
     model.eval()
-    try:
-        example.sized(1).run(model)
-    except Exception:  # whatever one sample alone breaks, the example as given decides
-        return _whole(model, example)
-    return example
-
-
-def _whole(model: nn.Module, example: Example) -> Example:
-    try:
-        example.run(model)
-    except Exception as error:  # any error of the user's model ends here, with its own text
-        raise ValueError(
-            f"example_input: the model does not run on it ({type(error).__name__}: {error}); expected inputs as the "
-            "model's forward takes them, the batch first"
-        ) from error
-    return WholeExample(example.args, example.kwargs)
+    choices = [
+        (example, [example.sized(1), example.sized(2)]),
+        (WholeExample(example.args, example.kwargs), [example]),
+        (WholeExample(example.sized(1).args, example.sized(1).kwargs), [example.sized(1)]),
+    ]
+    errors: list[Exception] = []
+    for choice, needed in choices:
+        try:
+            for part in needed:
+                part.copy().run(model)
+                saved.restore()
+        except Exception as error:  # whatever the model raises, the next choice may do
+            errors.append(error)
+            saved.restore()
+        else:
+            return choice
+    _, as_given, _ = errors
+    raise ValueError(
+        f"example_input: the model does not run on it ({type(as_given).__name__}: {as_given}); expected inputs as the "
+        "model's forward takes them, the batch first"
+    ) from as_given
 
 
 def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,24 +98,76 @@ class WholeExample(Example):
         return self
 
 
-class SavedTensors:
-    """Buffers and plain tensor attributes of a model as they were, to be put back as often as needed."""
+def copied(model: nn.Module) -> nn.Module:
+    """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it."""
+    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    memo = {id(tensor): tensor.detach().clone() for tensor in kept if tensor.grad_fn is not None}
+    return copy.deepcopy(model, memo)
+
+
+class SavedState:
+    """What a model holds besides its parameters, to be put back as often as needed.
+
+    That is every buffer and every attribute, with the values of tensors and the contents of lists, dicts and sets;
+    what a run adds is taken away again. Objects of other kinds are put back as they are.
+    """
 
     def __init__(self, model: nn.Module) -> None:
-        self._saved = [
-            (place, name, tensor, tensor.detach().clone())
+        self._kept = [
+            (place, own, {name: _keep(value) for name, value in place.items() if name not in own})
             for module in model.modules()
-            for place in (module._buffers, vars(module))
-            for name, tensor in place.items()
-            if isinstance(tensor, Tensor)
+            for place, own in ((module._buffers, frozenset()), (vars(module), _OWN))
         ]
 
     def restore(self) -> None:
-        """Put every tensor back: the same object with the same values."""
+        """Put everything back: the same objects with the same contents."""
         with torch.no_grad():
-            for place, name, tensor, values in self._saved:
-                tensor.copy_(values)
-                place[name] = tensor
+            for place, own, kept in self._kept:
+                for name in [name for name in place if name not in kept and name not in own]:
+                    del place[name]
+                place.update({name: put_back() for name, put_back in kept.items()})
+
+
+_OWN = frozenset(vars(nn.Module()))
+"""Attributes that are the machinery of every module: parameters, submodules, hooks, its mode."""
+
+
+def _keep(value: Any, depth: int = 3) -> Callable[[], Any]:
+    """Return a function that gives a value back as it is now, containers in containers down to a depth."""
+    if isinstance(value, Tensor):
+        return partial(_tensor_back, value, value.detach().clone())
+    if depth and type(value) is list:
+        return partial(_list_back, value, [_keep(item, depth - 1) for item in value])
+    if depth and type(value) is dict:
+        return partial(_dict_back, value, {key: _keep(item, depth - 1) for key, item in value.items()})
+    if type(value) is set:
+        return partial(_set_back, value, set(value))
+    return lambda: value
+
+
+def _tensor_back(tensor: Tensor, values: Tensor) -> Tensor:
+    # What has not changed is not written: shared memory and versions stay as they are.
+    if tensor.shape == values.shape and not torch.equal(tensor, values):
+        tensor.copy_(values)
+    return tensor
+
+
+def _list_back(target: list[Any], items: list[Callable[[], Any]]) -> list[Any]:
+    target[:] = [item() for item in items]
+    return target
+
+
+def _dict_back(target: dict[Any, Any], items: dict[Any, Callable[[], Any]]) -> dict[Any, Any]:
+    values = {key: item() for key, item in items.items()}
+    target.clear()
+    target.update(values)
+    return target
+
+
+def _set_back(target: set[Any], items: set[Any]) -> set[Any]:
+    target.clear()
+    target.update(items)
+    return target
 
 
 @contextmanager
@@ -165,14 +220,17 @@ def run_eagerly(model: nn.Module) -> AbstractContextManager[object]:
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[SavedTensors]:
+def untouched(model: nn.Module) -> Iterator[SavedState]:
     """Run a model freely inside: gradients off, compiled parts eager, everything put back on leaving."""
-    saved = SavedTensors(model)
+    saved = SavedState(model)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(saved_random_state())
         stack.enter_context(_plain_attention())
         stack.enter_context(run_eagerly(model))
+        stack.enter_context(warnings.catch_warnings())
+        # Hooks that name the running module are called twice around a compiled one, which does no harm.
+        warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
         stack.enter_context(set_training(model, model.training))
         try:
             yield saved

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup
-from physprune_pl.isolation import Example, set_training
+from physprune_pl.isolation import Example, copied, set_training
 from physprune_pl.operations import ACROSS, Layout, layout_of, operands
 from physprune_pl.tainting import has_nan, named_tensors, tensors_in
 
@@ -137,13 +136,13 @@ def zero_removed(
 
 def redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> tuple[nn.Module, Example]:
     """Return a copy with random parameters and inputs, in double precision where the model runs in it."""
-    base = copy.deepcopy(model).requires_grad_(False)
+    base = copied(model).requires_grad_(False)
     _draw(base, mixing_weights)
-    for copied, dtype in _in_types(base):
+    for candidate, dtype in _in_types(base):
         for inputs in _inputs(example):
             cast = inputs.map(partial(_cast, dtype=dtype))
-            if _runs(copied, cast):
-                return copied, cast
+            if runs(candidate, cast, training=False):
+                return candidate, cast
     return base.float(), example.map(partial(_cast, dtype=torch.float32))
 
 
@@ -151,10 +150,10 @@ def _in_types(model: nn.Module) -> Iterator[tuple[nn.Module, torch.dtype]]:
     """Yield copies in double precision, on a device that has it, and in single."""
     for dtype in (torch.float64, torch.float32):
         try:
-            copied = copy.deepcopy(model).to(dtype)
+            candidate = copied(model).to(dtype)
         except TypeError:  # what devices without double precision raise
             continue
-        yield copied, dtype
+        yield candidate, dtype
 
 
 def _inputs(example: Example) -> list[Example]:
@@ -176,8 +175,9 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _runs(model: nn.Module, example: Example) -> bool:
-    with set_training(model, False):
+def runs(model: nn.Module, example: Example, training: bool) -> bool:
+    """Return whether a model runs on an example without raising or putting out NaN."""
+    with set_training(model, training):
         try:
             output = example.copy().run(model)
         except Exception:  # a model may insist on another precision or on other inputs; those are tried next
@@ -196,4 +196,4 @@ def _draw(model: nn.Module, mixing_weights: set[str]) -> None:
         elif name.endswith("running_mean"):
             tensor.uniform_(-0.5, 0.5)
         else:  # a table or mask keeps its zeros and infinities
-            tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5))
+            tensor.data = tensor * torch.empty_like(tensor).uniform_(0.5, 1.5)

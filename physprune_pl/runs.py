@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.isolation import Example, SavedTensors, seed_everything_inside
+from physprune_pl.isolation import Example, SavedState, seed_everything_inside
 from physprune_pl.probing import Family, ForeignOperations, Observation, Probe
 from physprune_pl.tainting import ModulePath, has_nan, named_tensors, taint, tensors_in
 
@@ -31,7 +31,7 @@ class Run:
 class Runner:
     """Runs a model under a probe, always with the same random numbers and the same buffers."""
 
-    def __init__(self, model: nn.Module, example: Example, path: ModulePath, saved: SavedTensors) -> None:
+    def __init__(self, model: nn.Module, example: Example, path: ModulePath, saved: SavedState) -> None:
         self.model, self.example, self.path, self.saved = model, example, path, saved
         self.tensors = named_tensors(model)
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}

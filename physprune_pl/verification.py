@@ -6,7 +6,6 @@ a layer scale of 1e-6 or a branch that starts at zero.
 
 from __future__ import annotations
 
-import copy
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
-from physprune_pl.isolation import Example, seed_everything_inside, set_training
-from physprune_pl.masking import Comparable, KeptNorms, redrawn, zero_removed
+from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training
+from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.surgery import apply_plan
 from physprune_pl.tainting import named_tensors, tensors_in
@@ -39,7 +38,7 @@ class _Masked:
         plan: PruningPlan,
         everything: bool,
     ) -> None:
-        self.model = copy.deepcopy(base)
+        self.model = copied(base)
         self.norms = zero_removed(self.model, groups, removal, everything)
         self.keep = _kept(self.model, plan)
 
@@ -67,8 +66,9 @@ class Verifier:
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
         self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
         self.pair = self.crowd.sized(2)
+        self.trains = runs(copied(self.base), self.pair, training=True)
         # Thresholds may be set for the weights as they are, so one subset is tried on those.
-        self.as_it_is = copy.deepcopy(model).requires_grad_(False).to(next(self.base.parameters()).dtype)
+        self.as_it_is = copied(model).requires_grad_(False).to(next(self.base.parameters()).dtype)
         self.tolerance = _TOLERANCE[next(self.base.parameters()).dtype]
         self.trace = trace
 
@@ -112,8 +112,8 @@ class Verifier:
         plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
         masks = [_Masked(base, groups, removal, plan, everything) for everything in references]
         try:
-            cut = apply_plan(copy.deepcopy(base), plan)
-            modes = (False, True) if kind in self.in_train_mode else (False,)
+            cut = apply_plan(copied(base), plan)
+            modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
             return all(self._same(cut, masks, kind, training) for training in modes)
         except Exception:  # whatever a wrongly cut network raises, the answer is that it does not work
             return False
