@@ -172,8 +172,19 @@ def test_a_model_that_does_not_train_on_this_example_is_noted():
                 raise LookupError("no labels were given")
             return super().forward(x)
 
-    notes = trace(Picky(), IMAGE).notes
-    assert notes == ("train mode could not be traced: LookupError: no labels were given",)
+    traced = trace(Picky(), IMAGE)
+    assert traced.notes == ("train mode could not be traced: LookupError: no labels were given",)
+    assert names(traced) == {"stem", *BLOCKS}
+
+
+def test_a_model_that_takes_one_sample_at_a_time_is_traced_on_one():
+    class One(Residual):
+        def forward(self, x):
+            if len(x) != 1:
+                raise ValueError("one sample at a time")
+            return super().forward(x)
+
+    assert names(trace(One(), IMAGE[:1])) == {"stem", *BLOCKS}
 
 
 def test_a_batch_norm_over_one_value_a_channel_needs_no_note():

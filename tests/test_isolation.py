@@ -10,7 +10,7 @@ from torch import nn
 from physprune_pl.groups import trace
 from physprune_pl.isolation import (
     Example,
-    SavedTensors,
+    SavedState,
     WholeExample,
     run_eagerly,
     saved_random_state,
@@ -190,7 +190,7 @@ def test_saved_tensors_come_back_as_the_same_objects_as_often_as_needed():
     model = nn.BatchNorm1d(3)
     model.plain = torch.ones(2)
     held = (model.running_mean, model.plain)
-    saved = SavedTensors(model)
+    saved = SavedState(model)
     for _ in range(2):
         model.running_mean = torch.full((3,), float("nan"))
         model.plain.fill_(7.0)
@@ -202,6 +202,52 @@ def test_saved_tensors_come_back_as_the_same_objects_as_often_as_needed():
         assert torch.equal(model.running_mean, torch.zeros(3))
         assert torch.equal(model.plain, torch.ones(2))
         assert model.num_batches_tracked == 0
+
+
+KEPT = {
+    "nothing yet": (lambda model: setattr(model, "kept", None), lambda model, h: setattr(model, "kept", h)),
+    "a new attribute": (lambda model: None, lambda model, h: setattr(model, "fresh", h)),
+    "an empty buffer": (
+        lambda model: model.register_buffer("kept", None),
+        lambda model, h: setattr(model, "kept", h.mean() if model.kept is None else model.kept + h.mean()),
+    ),
+    "a list": (lambda model: setattr(model, "kept", []), lambda model, h: model.kept.append(h)),
+    "a dict of lists": (lambda model: setattr(model, "kept", {"x": []}), lambda model, h: model.kept["x"].append(h)),
+    "a number": (lambda model: setattr(model, "kept", 0), lambda model, h: setattr(model, "kept", model.kept + 1)),
+    "shared memory": (
+        lambda model: model.register_buffer("kept", torch.ones(1).expand(6)),
+        lambda model, h: h * model.kept,
+    ),
+}
+
+
+class Keeper(nn.Module):
+    def __init__(self, start, keep):
+        super().__init__()
+        self.one, self.two, self.keep = nn.Linear(4, 6), nn.Linear(6, 3), keep
+        start(self)
+
+    def forward(self, x):
+        hidden = torch.relu(self.one(x))
+        self.keep(self, hidden.detach())
+        return self.two(hidden)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_a_model_keeps_is_as_before_a_trace(name):
+    model = Keeper(*KEPT[name])
+    before = {key: str(value) for key, value in {**vars(model), **model._buffers}.items()}
+    assert [group.name for group in trace(model, torch.randn(2, 4)).groups] == ["one"]
+    assert {key: str(value) for key, value in {**vars(model), **model._buffers}.items()} == before
+
+
+def test_kept_features_of_a_training_step_do_not_hinder_a_trace():
+    model = Keeper(lambda model: None, lambda model, h: setattr(model, "kept", model.one.weight * 2))
+    loss = model(torch.randn(2, 4)).sum()
+    kept = model.kept
+    assert [group.name for group in trace(model, torch.randn(2, 4)).groups] == ["one"]
+    assert model.kept is kept
+    (loss + kept.sum()).backward()
 
 
 # --- switches --------------------------------------------------------------------------------------------------------

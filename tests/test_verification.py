@@ -12,6 +12,7 @@ from physprune_pl.isolation import Example, untouched
 from physprune_pl.tracing_types import Trace
 from physprune_pl.verification import Verifier
 
+HEADS = "two", "auxiliary"
 REASON = "a cut changes more than the removed channels (found by comparing with the masked network)"
 
 
@@ -117,6 +118,26 @@ def test_several_wrong_groups_are_found_among_right_ones():
     kept = verified(model, torch.randn(2, 4), *groups)
     assert [group.name for group in kept.groups] == ["0", "4", "6"]
     assert [one.name for one in kept.left_whole] == ["2", "8"]
+
+
+def test_a_group_that_is_wrong_in_train_mode_only_is_rejected():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.norm, self.two = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+            self.auxiliary = nn.Linear(4, 2)
+
+        def forward(self, x):
+            hidden = torch.relu(self.norm(self.one(x)))
+            return (self.two(hidden), self.auxiliary(hidden)) if self.training else self.two(hidden)
+
+    right = ChannelGroup(
+        "one", 4, (*made("one", 4), *norm("norm", 4), *(part(f"{n}.weight", 1, 4, "consumer") for n in HEADS))
+    )
+    model, example = Auxiliary(), torch.randn(4, 3)
+    assert verified(model, example, right).groups == (right,)
+    for wrong in (without(right, "auxiliary.weight"), shifted(right, "auxiliary.weight", 1)):
+        assert verified(model, example, wrong).groups == ()
 
 
 # --- exact or not ----------------------------------------------------------------------------------------------------
