@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -136,11 +137,11 @@ def _keep(value: Any, depth: int = 3) -> Callable[[], Any]:
     """Return a function that gives a value back as it is now, containers in containers down to a depth."""
     if isinstance(value, Tensor):
         return partial(_tensor_back, value, value.detach().clone())
-    if depth and type(value) is list:
+    if depth and isinstance(value, list | deque):
         return partial(_list_back, value, [_keep(item, depth - 1) for item in value])
-    if depth and type(value) is dict:
+    if depth and isinstance(value, dict):
         return partial(_dict_back, value, {key: _keep(item, depth - 1) for key, item in value.items()})
-    if type(value) is set:
+    if isinstance(value, set):
         return partial(_set_back, value, set(value))
     return lambda: value
 
@@ -152,8 +153,10 @@ def _tensor_back(tensor: Tensor, values: Tensor) -> Tensor:
     return tensor
 
 
-def _list_back(target: list[Any], items: list[Callable[[], Any]]) -> list[Any]:
-    target[:] = [item() for item in items]
+def _list_back(target: list[Any] | deque[Any], items: list[Callable[[], Any]]) -> list[Any] | deque[Any]:
+    values = [item() for item in items]
+    target.clear()
+    target.extend(values)
     return target
 
 
