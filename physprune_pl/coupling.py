@@ -29,6 +29,8 @@ class _Coupling:
         self.reading = {int(r) for family in evidence.readers for r in self._roots(family)}
         self.producing = {int(r) for family in evidence.sources for r in self._roots(family)}
         self.members = self._members()
+        # The outputs of a grouped transposed convolution are no dimension of its weight: its rows stand for them.
+        self.makers = {(name, 0) if dim == OUTPUT else (name, dim): None for name, dim in evidence.sources}
 
     def _roots(self, family: Family) -> Indices:
         return self.root[self.space.slots(family)]
@@ -70,7 +72,7 @@ class _Coupling:
 
     def _clusters(self) -> list[list[int]]:
         """Collect channels that share a producer, in the order in which they are produced."""
-        order = {family: place for place, family in enumerate(self.evidence.sources)}
+        order = {family: place for place, family in enumerate(self.makers)}
         places = {
             root: sorted((order[family], slots[family][0]) for family in slots if family in order)
             for root, slots in self.members.items()
@@ -85,7 +87,7 @@ class _Coupling:
 
     def _group(self, roots: list[int]) -> ChannelGroup:
         families = {family for root in roots for family in self.members[root]}
-        first = next(family for family in self.evidence.sources if family in families)
+        first = next(family for family in self.makers if family in families)
         slices = []
         for family in sorted(families, key=self.space.offsets.__getitem__):
             pairs = [
@@ -99,7 +101,7 @@ class _Coupling:
     def _role(self, family: Family) -> Role:
         if family[0] in self.buffers:
             return "buffer"
-        if family in self.evidence.sources or (family[0], OUTPUT) in self.evidence.sources:
+        if family in self.makers:
             return "filter"
         return "consumer" if family in self.evidence.readers else "carrier"
 

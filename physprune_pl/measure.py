@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.module_tracker import ModuleTracker
 
 from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
 
@@ -33,25 +33,33 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
     Returns:
         Multiply-adds of one sample.
 
-    Raises:
-        ValueError: the model does not run under the counter; one that differentiates in its forward does not.
-
     Example:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
         12
     """
     sample = Example.of(example_input).to(model).sized(1)
     counter = FlopCounterMode(display=False)
+    # Only the sum is wanted; counting by module would hook every module's gradients, which not all of them stand.
+    counter.mod_tracker = _WholeModel()
     # Fused attention is no operation that every version of the counter knows; its products one by one are.
     plain = sdpa_kernel(SDPBackend.MATH)
-    with untouched(model), set_training(model, False), warnings.catch_warnings(), plain, counter:
-        # the counter's hooks run twice on a compiled module, which does not change the sum
-        warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)
-        try:
-            sample.run(model)
-        except RuntimeError as error:
-            raise ValueError(f"model: its multiply-adds cannot be counted ({error})") from error
+    with untouched(model), set_training(model, False), plain, counter:
+        sample.run(model)
     return counter.get_total_flops() // 2
+
+
+class _WholeModel(ModuleTracker):
+    """Says of every operation that it belongs to the model, and looks no further."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parents = {"Global"}
+
+    def __enter__(self) -> _WholeModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
 
 
 def count_parameters(model: nn.Module) -> int:

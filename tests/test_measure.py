@@ -141,3 +141,18 @@ def test_latency_takes_turns_in_eval_mode_without_gradients():
 def test_latency_needs_rounds_and_samples(options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be at least 1, got 0"):
         measure_latency({"dense": nn.Linear(2, 2)}, torch.rand(1, 2), **options)
+
+
+class LearnedQuery(nn.Module):
+    """Hands a parameter to a submodule: counting by module would ask for its gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.layer = nn.Parameter(torch.randn(3, 4)), nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(self.query) @ x[0]
+
+
+def test_a_parameter_may_be_handed_to_a_submodule() -> None:
+    assert count_macs(LearnedQuery(), torch.zeros(2, 5, 2)) == 3 * 4 * 5 + 3 * 5 * 2
