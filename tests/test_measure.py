@@ -82,7 +82,7 @@ def test_counting_leaves_no_mark():
 
 def test_modes_are_restored_after_an_error():
     model = nn.Sequential(nn.Linear(4, 2))
-    with pytest.raises(ValueError, match="cannot be counted"):
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         count_macs(model, torch.zeros(3, 5))
     assert model.training
     assert torch.backends.mha.get_fastpath_enabled()
