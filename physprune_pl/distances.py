@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from physprune_pl.registry import named_or_given
+
 Pivot = int | Literal["first", "middle", "strongest"]
 
 
@@ -90,13 +92,7 @@ def resolve_distance(value: str | Distance) -> Distance:
     >>> resolve_distance("rank")
     RankDistance()
     """
-    if isinstance(value, Distance):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"distance: expected a name or a Distance object, got {value!r}")
-    if value not in DISTANCES:
-        raise ValueError(f"distance: expected one of {sorted(DISTANCES)}, got {value!r}")
-    return DISTANCES[value]()
+    return named_or_given("distance", value, Distance, DISTANCES)  # type: ignore[type-abstract]
 
 
 def resolve_pivot(pivot: Pivot, strength: Tensor) -> int:

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Channels
+from physprune_pl.registry import named
 
 Orientation = Literal["far", "near"]
 
@@ -199,9 +200,7 @@ def resolve_force(value: str | Force) -> Force:
     Gravity(normalize=True, orientation='near')
     """
     if isinstance(value, str):
-        if value not in FORCES:
-            raise ValueError(f"force: expected one of {sorted(FORCES)}, got {value!r}")
-        return FORCES[value]()
+        return named("force", value, FORCES)
     if isinstance(value, type) or not callable(value):
         raise TypeError(f"force: expected a name, a ForceLaw object or a function of Channels, got {value!r}")
     return value

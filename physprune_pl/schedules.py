@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from physprune_pl.registry import named
+
 
 @dataclass(frozen=True)
 class Schedule(ABC):
@@ -106,9 +108,7 @@ def resolve_schedule(value: str | Schedule | Callable[[float], float] | None) ->
     if value is None:
         return Constant()
     if isinstance(value, str):
-        if value not in SCHEDULES:
-            raise ValueError(f"schedule: expected one of {sorted(SCHEDULES)}, got {value!r}")
-        return SCHEDULES[value]()
+        return named("schedule", value, SCHEDULES)
     if isinstance(value, type) or not callable(value):
         raise TypeError(f"schedule: expected a name, a Schedule object or a function of progress, got {value!r}")
     return value

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Slice
+from physprune_pl.registry import named_or_given
 
 Scope = Literal["group", "filter"]
 
@@ -150,10 +151,4 @@ def resolve_strength(value: str | Strength) -> Strength:
     >>> resolve_strength("l1")
     L1(scope='group')
     """
-    if isinstance(value, Strength):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"strength: expected a name or a Strength object, got {value!r}")
-    if value not in STRENGTHS:
-        raise ValueError(f"strength: expected one of {sorted(STRENGTHS)}, got {value!r}")
-    return STRENGTHS[value]()
+    return named_or_given("strength", value, Strength, STRENGTHS)  # type: ignore[type-abstract]
