@@ -129,7 +129,8 @@ def test_compiled_network():
 @pytest.mark.slow
 def test_two_processes_cut_alike(tmp_path):
     script = Path(__file__).with_name("two_processes.py")
-    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    places = [str(script.parents[2]), str(script.parents[1])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     command = [sys.executable, str(script), str(tmp_path)]
     subprocess.run(command, check=True, timeout=120, capture_output=True, env=environment)
     (weights, widths, metrics), (others, _, other_metrics) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
