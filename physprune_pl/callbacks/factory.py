@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch import Callback
@@ -18,6 +18,24 @@ from physprune_pl.schedules import Schedule
 from physprune_pl.steering import Select
 from physprune_pl.strengths import Strength
 from physprune_pl.targets import Target, parse_target
+
+
+class PruningCallbacks(list[Callback]):
+    """A list whose last callback stays the last: a Trainer appends its own callbacks to the list it is given.
+
+    >>> callbacks = PruningCallbacks(["track", "cut"])
+    >>> callbacks.append("progress bar")
+    >>> callbacks
+    ['track', 'progress bar', 'cut']
+    """
+
+    def append(self, callback: Callback) -> None:
+        """Put a callback in front of the last one."""
+        self.insert(len(self) - 1, callback)
+
+    def extend(self, callbacks: Iterable[Callback]) -> None:
+        """Put callbacks in front of the last one."""
+        self[-1:-1] = callbacks
 
 
 def physics_pruning(
@@ -66,7 +84,8 @@ def physics_pruning(
         module: name of the submodule to prune, where it is not the whole network.
 
     Returns:
-        :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`, :class:`PruneAndFinetune`.
+        :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`, :class:`PruneAndFinetune`, which
+        stays the last of the list whatever a Trainer adds to it.
 
     Raises:
         ValueError: for an argument outside its range, an unknown name included.
@@ -88,4 +107,4 @@ def physics_pruning(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
     cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session)
-    return [*callbacks, ChannelTracker(session=session), cut]
+    return PruningCallbacks([*callbacks, ChannelTracker(session=session), cut])

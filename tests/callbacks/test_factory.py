@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from safe_load import SAFE_LOAD
 from tiny import Module, loader, trainer
@@ -138,3 +139,15 @@ def test_a_threshold_cannot_be_steered_to() -> None:
     with pytest.raises(ValueError, match="cannot steer to a threshold"):
         physics_pruning(target={"threshold": 1e-3})
     assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 3
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*isinstance.treespec, LeafSpec")
+def test_the_callback_with_the_report_stays_last_in_a_trainer_with_its_own(tmp_path) -> None:
+    callbacks = physics_pruning(target={"params": 0.7})
+    cut = callbacks[-1]
+    trainer = Trainer(callbacks=callbacks, default_root_dir=tmp_path, accelerator="cpu", logger=False)
+    assert callbacks[-1] is cut
+    assert cut in trainer.callbacks
+    assert isinstance(trainer.callbacks[-1], ModelCheckpoint)
+    callbacks.extend([ModelCheckpoint(), ModelCheckpoint(monitor="loss")])
+    assert callbacks[-1] is cut
