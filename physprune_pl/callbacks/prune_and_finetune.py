@@ -30,7 +30,6 @@ from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
-from physprune_pl.steering import Steering
 from physprune_pl.targets import Chooser, Target, parse_target
 
 
@@ -51,7 +50,6 @@ class PruneAndFinetune(StepWatching):
         mode: ``"min"`` or ``"max"``, goes with ``monitor``.
         round_to: channels kept are a multiple of this.
         session: state shared with other callbacks.
-        steering: what pressed the channels; None: that of the session, if it has one.
 
     Attributes:
         plan: what was cut, None before.
@@ -71,7 +69,6 @@ class PruneAndFinetune(StepWatching):
         mode: Mode | None = None,
         round_to: int | None = None,
         session: PruningSession | None = None,
-        steering: Steering | None = None,
     ) -> None:
         super().__init__()
         self.target = parse_target(target)
@@ -81,7 +78,7 @@ class PruneAndFinetune(StepWatching):
         self.session = session or PruningSession(target=self.target, round_to=round_to)
         if self.session.target not in (None, self.target):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
-        self.round_to, self.steering = round_to, steering
+        self.round_to = round_to
         self.report: PruningReport | None = None
         self.record = self._cut_by = Record()
         self._any_width = AnyWidth()
@@ -211,7 +208,7 @@ class PruneAndFinetune(StepWatching):
         return chooser
 
     def _choose(self, chooser: Chooser) -> list[Tensor]:
-        steering = self.steering or self.session.steering
+        steering = self.session.steering
         self.record.not_arrived = cutting.not_arrived(self.session, steering)
         return [mask.cpu() for mask in cutting.choose(self.session, chooser, steering)]
 
