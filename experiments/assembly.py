@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from experiments.classifier import Classifier
-from experiments.data import PictureData
+from experiments.data import TensorData
 from experiments.evaluation import load_weights
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
+
+CONF = str(Path(__file__).parent.parent / "conf")
 
 # Settings that the files of conf/force/ may hold and a law of one's own need not know.
 LAW_SETTINGS = {
@@ -26,16 +30,22 @@ LAW_SETTINGS = {
 }
 
 
-def build_data(config: DictConfig) -> PictureData:
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that ``train.py`` would get with these overrides."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def build_data(config: DictConfig) -> TensorData:
     """Return the data module of ``conf/data``."""
-    data: PictureData = instantiate(config.data)
+    data: TensorData = instantiate(config.data)
     return data
 
 
-def build_model(config: DictConfig, data: PictureData) -> Classifier:
+def build_model(config: DictConfig, data: TensorData) -> Classifier:
     """Return a fresh dense network of ``conf/model``, or the one in the checkpoint ``weights``."""
     network = instantiate(config.model, shape=data.shape, classes=data.classes)
-    model = Classifier(network, instantiate(config.optimizer), data.shape, data.classes)
+    model = Classifier(network, instantiate(config.optimizer), data.example(2), data.classes)
     return load_weights(model, config.weights) if config.weights else model
 
 

@@ -12,11 +12,9 @@ from statistics import mean, stdev
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 
+from experiments.assembly import composed
 from physprune_pl.report import PruningReport, versions
-
-CONF = str(Path(__file__).parent.parent / "conf")
 
 Result = dict[str, Any]
 
@@ -46,14 +44,9 @@ def run_arms(
             folder = runs / arm.name / str(seed)
             extra = () if arm is arms[0] else (f"baseline={baseline}",)
             if not (folder / "report.json").exists():
-                run(_compose([*arm.overrides, *extra, f"seed={seed}", f"paths.output={folder}"]))
+                run(composed([*arm.overrides, *extra, f"seed={seed}", f"paths.output={folder}"]))
             report = PruningReport.from_json((folder / "report.json").read_text())
             yield _result(arm, seed, report)
-
-
-def _compose(overrides: list[str]) -> Any:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return compose("train", overrides)
 
 
 def _result(arm: Arm, seed: int, report: PruningReport) -> Result:

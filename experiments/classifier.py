@@ -18,32 +18,30 @@ class Classifier(L.LightningModule):
     """Cross-entropy training of a network, the learning rate falling as a half cosine, step by step, to zero.
 
     Args:
-        network: maps pictures [B, C, H, W] to class scores [B, classes].
+        network: maps a batch, such as pictures [B, C, H, W], to class scores [B, classes].
         optimizer: makes the optimizer from the parameters, such as ``partial(torch.optim.SGD, lr=0.1)``.
-        shape: (C, H, W) of a picture, for the example input.
+        example: a batch to trace the network with.
         classes: number of classes.
     """
 
-    def __init__(
-        self, network: nn.Module, optimizer: OptimizerFactory, shape: tuple[int, int, int], classes: int
-    ) -> None:
+    def __init__(self, network: nn.Module, optimizer: OptimizerFactory, example: Tensor, classes: int) -> None:
         super().__init__()
         self.network = network
         self.optimizer = optimizer
-        self.example_input_array = torch.zeros(2, *shape)
+        self.example_input_array = example
         self.val_accuracy = MulticlassAccuracy(classes, average="micro")
         self.test_accuracy = MulticlassAccuracy(classes, average="micro")
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Return class scores [B, classes]."""
-        scores: Tensor = self.network(images)
+        scores: Tensor = self.network(inputs)
         return scores
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the cross-entropy of one batch."""
-        images, labels = batch
-        loss = nn.functional.cross_entropy(self(images), labels)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
+        inputs, answers = batch
+        loss = nn.functional.cross_entropy(self(inputs), answers)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(answers))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
@@ -55,8 +53,8 @@ class Classifier(L.LightningModule):
         self._evaluate(batch, "test", self.test_accuracy)
 
     def _evaluate(self, batch: tuple[Tensor, Tensor], split: str, accuracy: Metric) -> None:
-        images, labels = batch
-        scores = self(images)
+        inputs, labels = batch
+        scores = self(inputs)
         accuracy(scores, labels)
         self.log(f"{split}/loss", nn.functional.cross_entropy(scores, labels), batch_size=len(labels))
         self.log(f"{split}/acc", accuracy, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels))

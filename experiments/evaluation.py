@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from experiments.data import PictureData
+from experiments.data import TensorData
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -23,15 +23,15 @@ def load_weights(model: Module, path: str | Path) -> Module:
 
 @torch.no_grad()
 def evaluate(
-    networks: Mapping[str, nn.Module], data: PictureData, device: torch.device, split: Literal["val", "test"]
+    networks: Mapping[str, nn.Module], data: TensorData, device: torch.device, split: Literal["val", "test"]
 ) -> dict[str, float]:
     """Return the accuracy of every network in eval mode; each batch is read once and seen by all of them.
 
     Args:
-        networks: name -> network that maps pictures [B, C, H, W] to scores [B, classes].
+        networks: name -> network that maps a batch to scores [B, classes].
         data: set up or not.
         device: where to compute.
-        split: which pictures are read.
+        split: which samples are read.
 
     Returns:
         Name -> share of right answers.
@@ -42,8 +42,8 @@ def evaluate(
         network.to(device).eval()
     loader = data.test_dataloader() if split == "test" else data.val_dataloader()
     for batch in loader:
-        images, labels = data.prepare(batch)
+        inputs, labels = data.prepare(batch)
         for name, network in networks.items():
-            predicted = network(images.to(device)).argmax(dim=1).cpu()
+            predicted = network(inputs.to(device)).argmax(dim=1).cpu()
             right[name] += int((predicted == labels).sum())
     return {name: count / len(data.splits[split]) for name, count in right.items()}

@@ -8,7 +8,6 @@ import pytest
 from test_report import REPORT
 
 from experiments.bench import Arm, run_arms, save, table, write_table
-from experiments.digits.run import LAWS, arms
 from physprune_pl.report import PruningReport
 
 ARMS = [Arm("dense", ("force=none", "target=none", "finetune=none")), Arm("gravity", ("force=gravity",))]
@@ -50,8 +49,3 @@ def test_table_and_results(tmp_path: Path) -> None:
     readme.write_text("nothing")
     with pytest.raises(ValueError, match="expected the lines"):
         write_table(readme, text)
-
-
-def test_digits_compares_every_law_with_dense_and_none() -> None:
-    assert [arm.name for arm in arms(4, 2)] == ["dense", "none", *LAWS]
-    assert "trainer.max_epochs=6" in arms(4, 2)[0].overrides

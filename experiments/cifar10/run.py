@@ -1,0 +1,15 @@
+"""ResNet-20 on CIFAR-10 with a short schedule, 2.5x fewer MACs: ``python -m experiments.cifar10.run``."""
+
+from experiments.comparison import Comparison
+
+COMPARISON = Comparison(
+    "cifar10",
+    # Sixteen-bit multiplication halves the time on a CPU; a re-encoded copy of the pictures will do.
+    ("data=cifar10", "data.verify=false", "model=resnet20", "target.macs=0.4", "trainer.precision=bf16-mixed"),
+    ("none", "uniform", "exponential"),
+    sparsify=10,
+    finetune=3,
+)
+
+if __name__ == "__main__":
+    COMPARISON.main()

@@ -1,0 +1,1 @@
+"""All force laws on handwritten digits."""
