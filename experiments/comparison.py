@@ -19,6 +19,7 @@ class Comparison:
     Attributes:
         name: of the experiment, the folder under ``experiments/``.
         overrides: of ``train.py`` that all arms share.
+        macs: share of the MACs that every pruned network keeps.
         laws: names of ``conf/force``; ``none`` cuts the weakest channels of a network that no force has pressed.
         sparsify: epochs under force.
         finetune: epochs after the cut.
@@ -27,6 +28,7 @@ class Comparison:
 
     name: str
     overrides: tuple[str, ...]
+    macs: float
     laws: tuple[str, ...]
     sparsify: int
     finetune: int
@@ -37,9 +39,10 @@ class Comparison:
         """The dense baseline first."""
         dense = (*self.overrides, "force=none", "target=none", "finetune=none")
         epochs = (f"trainer.max_epochs={self.sparsify}", f"finetune.epochs={self.finetune}")
+        pruned = (*self.overrides, f"target.macs={self.macs}", *epochs)
         return [
             Arm("dense", (*dense, f"trainer.max_epochs={self.sparsify + self.finetune}")),
-            *(Arm(law, (*self.overrides, f"force={law}", *epochs)) for law in self.laws),
+            *(Arm(law, (*pruned, f"force={law}")) for law in self.laws),
         ]
 
     def main(self, arguments: Sequence[str] | None = None) -> None:

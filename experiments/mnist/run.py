@@ -3,9 +3,7 @@
 from experiments.comparison import Comparison
 from experiments.digits.run import LAWS
 
-COMPARISON = Comparison(
-    "mnist", ("data=mnist", "model=lenet5", "target.macs=0.2"), ("none", *LAWS), sparsify=15, finetune=5
-)
+COMPARISON = Comparison("mnist", ("data=mnist", "model=lenet5"), 0.2, ("none", *LAWS), sparsify=15, finetune=5)
 
 if __name__ == "__main__":
     COMPARISON.main()
