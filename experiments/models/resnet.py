@@ -1,11 +1,11 @@
-"""Networks of the experiments; every factory takes the pictures' shape (colours, height, width) and the classes."""
+"""Residual networks for small pictures."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-Shape = tuple[int, int, int]
+from experiments.models.shapes import Shape
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -67,38 +67,3 @@ def resnet20(shape: Shape, classes: int) -> CifarResNet:
 def resnet56(shape: Shape, classes: int) -> CifarResNet:
     """ResNet-56 for small pictures."""
     return CifarResNet(56, shape[0], classes)
-
-
-def lenet5(shape: Shape, classes: int) -> nn.Sequential:
-    """LeNet-5 with rectifiers and max pooling; 61,706 parameters at 1 x 28 x 28 and 10 classes.
-
-    Pictures under 16 pixels keep their size in the second convolution too, which would not fit otherwise.
-    Source: LeCun et al., Gradient-based learning applied to document recognition, 1998.
-    """
-    colours, height, width = shape
-    padding = 2 if min(height, width) < 16 else 0
-    features = nn.Sequential(
-        *(nn.Conv2d(colours, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(6, 16, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-    )
-    flat = int(features(torch.zeros(1, *shape)).shape[1])
-    head = (nn.Linear(flat, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes))
-    return nn.Sequential(*features, *head)
-
-
-def vgg11_bn(shape: Shape, classes: int) -> nn.Sequential:
-    """VGG-11 with batch norm and one linear layer, as used on CIFAR; 9,231,114 parameters at 3 colours, 10 classes.
-
-    Pooling rounds sizes up, so that pictures under 32 pixels pass too; 32 x 32 is not changed by this.
-    Source: Simonyan and Zisserman, Very deep convolutional networks, configuration A.
-    """
-    layers: list[nn.Module] = []
-    inputs = shape[0]
-    for width in (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool"):
-        if isinstance(width, str):
-            layers.append(nn.MaxPool2d(2, ceil_mode=True))
-            continue
-        convolution = nn.Conv2d(inputs, width, 3, padding=1)
-        layers += [convolution, nn.BatchNorm2d(width), nn.ReLU()]
-        inputs = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
