@@ -15,7 +15,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig
 
 from experiments.classifier import Classifier
-from experiments.data import TensorData
+from experiments.data import LabelledData
 from experiments.evaluation import load_weights
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 
@@ -36,13 +36,13 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         return compose("train", list(overrides))
 
 
-def build_data(config: DictConfig) -> TensorData:
+def build_data(config: DictConfig) -> LabelledData:
     """Return the data module of ``conf/data``."""
-    data: TensorData = instantiate(config.data)
+    data: LabelledData = instantiate(config.data)
     return data
 
 
-def build_model(config: DictConfig, data: TensorData) -> Classifier:
+def build_model(config: DictConfig, data: LabelledData) -> Classifier:
     """Return a fresh dense network of ``conf/model``, or the one in the checkpoint ``weights``."""
     network = instantiate(config.model, shape=data.shape, classes=data.classes)
     model = Classifier(network, instantiate(config.optimizer), data.example(2), data.classes)

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
-from experiments.data import TensorData
+from experiments.data import LabelledData
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -23,7 +23,7 @@ def load_weights(model: Module, path: str | Path) -> Module:
 
 @torch.no_grad()
 def evaluate(
-    networks: Mapping[str, nn.Module], data: TensorData, device: torch.device, split: Literal["val", "test"]
+    networks: Mapping[str, nn.Module], data: LabelledData, device: torch.device, split: Literal["val", "test"]
 ) -> dict[str, float]:
     """Return the accuracy of every network in eval mode; each batch is read once and seen by all of them.
 
@@ -37,13 +37,13 @@ def evaluate(
         Name -> share of right answers.
     """
     data.setup()
-    right = dict.fromkeys(networks, 0)
+    right, count = dict.fromkeys(networks, 0), 0
     for network in networks.values():
         network.to(device).eval()
-    loader = data.test_dataloader() if split == "test" else data.val_dataloader()
-    for batch in loader:
+    for batch in data.loader(split):
         inputs, labels = data.prepare(batch)
+        count += len(labels)
         for name, network in networks.items():
             predicted = network(inputs.to(device)).argmax(dim=1).cpu()
             right[name] += int((predicted == labels).sum())
-    return {name: count / len(data.splits[split]) for name, count in right.items()}
+    return {name: found / count for name, found in right.items()}

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from experiments.assembly import build_model
 from experiments.classifier import Classifier
-from experiments.data import TensorData
+from experiments.data import LabelledData
 from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
@@ -33,7 +33,7 @@ def cut_of(pruner: PruneAndFinetune) -> tuple[PruningReport, PruningPlan]:
 
 
 def networks_of_phases(
-    config: DictConfig, data: TensorData, tuned: Classifier, sparsified: Path, plan: PruningPlan
+    config: DictConfig, data: LabelledData, tuned: Classifier, sparsified: Path, plan: PruningPlan
 ) -> dict[str, Classifier]:
     """Return the networks to test: the dense baseline where there is one, then the run's own after each phase.
 
@@ -65,7 +65,7 @@ def dense_report(model: Classifier) -> PruningReport:
 
 
 def tested(
-    report: PruningReport, networks: Mapping[str, Classifier], data: TensorData, device: torch.device
+    report: PruningReport, networks: Mapping[str, Classifier], data: LabelledData, device: torch.device
 ) -> PruningReport:
     """Add test accuracy of all networks, size of the weights and latency to a report.
 

@@ -1,8 +1,10 @@
-"""Data sets of the experiments, tensors first: one tensor per split, batched and augmented as tensors."""
+"""Data sets of the experiments: small ones are one tensor per split, batched and augmented as tensors."""
 
 from experiments.data.digits import Digits
+from experiments.data.module import Batch, LabelledData, SeededBatch, SplitName
+from experiments.data.order import BatchOrder
 from experiments.data.pictures import PictureData
-from experiments.data.tensors import Batch, BatchOrder, SeededBatch, Split, TensorData
+from experiments.data.tensors import Split, TensorData
 from experiments.data.vision import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
 __all__ = [
@@ -13,8 +15,10 @@ __all__ = [
     "BatchOrder",
     "Digits",
     "FashionMNIST",
+    "LabelledData",
     "PictureData",
     "SeededBatch",
     "Split",
+    "SplitName",
     "TensorData",
 ]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from experiments.data.augmentation import random_flip, random_shift
-from experiments.data.tensors import Batch, SeededBatch, TensorData
+from experiments.data.module import Batch, SeededBatch
+from experiments.data.tensors import TensorData
 
 
 class PictureData(TensorData):
