@@ -12,11 +12,12 @@ from typing import Any
 import lightning as L
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
+from torch import nn
 
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
-from experiments.evaluation import load_weights
+from experiments.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 
 CONF = str(Path(__file__).parent.parent / "conf")
@@ -43,10 +44,18 @@ def build_data(config: DictConfig) -> LabelledData:
 
 
 def build_model(config: DictConfig, data: LabelledData) -> Classifier:
-    """Return a fresh dense network of ``conf/model``, or the one in the checkpoint ``weights``."""
-    network = instantiate(config.model, shape=data.shape, classes=data.classes)
-    model = Classifier(network, instantiate(config.optimizer), data.example(2), data.classes)
-    return load_weights(model, config.weights) if config.weights else model
+    """Return the untrained module around a network of ``conf/model``."""
+    network = build_network(config.model, data)
+    return Classifier(network, instantiate(config.optimizer), data.example(2), data.classes)
+
+
+def build_network(node: DictConfig, data: LabelledData) -> nn.Module:
+    """Return a fresh dense network of ``conf/model``, or the one in the checkpoint that its ``weights`` names."""
+    node = node.copy()
+    with open_dict(node):
+        weights = node.pop("weights", None)
+    network: nn.Module = instantiate(node, shape=data.shape, classes=data.classes)
+    return start_from(network, weights) if weights else network
 
 
 def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetune | None]:

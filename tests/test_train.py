@@ -208,7 +208,7 @@ def test_resuming_after_the_cut_needs_the_weights_before_it(whole: Path, tmp_pat
 
 def test_a_trained_network_is_cut_without_a_sparsify_phase(tmp_path: Path) -> None:
     run(composed(*DENSE, f"paths.output={tmp_path}/0"))
-    weights = f"weights={tmp_path}/0/checkpoints/last.ckpt"
+    weights = f"model.weights={tmp_path}/0/checkpoints/last.ckpt"
     report, _ = run(
         composed(*TINY, *QUIET, "trainer.max_epochs=0", "force=none", weights, f"paths.output={tmp_path}/1")
     )

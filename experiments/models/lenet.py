@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.models.shapes import Shape
+from experiments.models.layers import Shape, colours
 
 
 def lenet5(shape: Shape, classes: int) -> nn.Sequential:
@@ -14,10 +14,10 @@ def lenet5(shape: Shape, classes: int) -> nn.Sequential:
     Pictures under 16 pixels keep their size in the second convolution too, which would not fit otherwise.
     Source: LeCun et al., Gradient-based learning applied to document recognition, 1998.
     """
-    colours, height, width = shape
-    padding = 2 if min(height, width) < 16 else 0
+    inputs = colours(shape, "lenet5")
+    padding = 2 if min(shape[1:]) < 16 else 0
     features = nn.Sequential(
-        *(nn.Conv2d(colours, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(inputs, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(6, 16, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
     )
     flat = int(features(torch.zeros(1, *shape)).shape[1])

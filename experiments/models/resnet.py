@@ -5,14 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from experiments.models.shapes import Shape
-
-
-def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution without bias that keeps the picture's size at stride 1, then batch norm."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+from experiments.models.layers import Shape, colours, conv_norm
 
 
 class BasicBlock(nn.Module):
@@ -35,7 +28,7 @@ class CifarResNet(nn.Module):
     """Residual network for small pictures: three stages of 16, 32 and 64 channels, depth = 6 n + 2.
 
     Source: He et al., Deep Residual Learning for Image Recognition, section 4.2, with projection shortcuts
-    (option B). Depth 56 has 855,770 parameters at 3 colours and 10 classes.
+    (option B).
     """
 
     def __init__(self, depth: int, in_channels: int = 3, classes: int = 10) -> None:
@@ -60,10 +53,25 @@ class CifarResNet(nn.Module):
 
 
 def resnet20(shape: Shape, classes: int) -> CifarResNet:
-    """ResNet-20 for small pictures."""
-    return CifarResNet(20, shape[0], classes)
+    """ResNet-20 for small pictures; 272,474 parameters at 3 colours and 10 classes."""
+    return CifarResNet(20, colours(shape, "resnet20"), classes)
+
+
+def resnet32(shape: Shape, classes: int) -> CifarResNet:
+    """ResNet-32 for small pictures; 466,906 parameters at 3 colours and 10 classes."""
+    return CifarResNet(32, colours(shape, "resnet32"), classes)
+
+
+def resnet44(shape: Shape, classes: int) -> CifarResNet:
+    """ResNet-44 for small pictures; 661,338 parameters at 3 colours and 10 classes."""
+    return CifarResNet(44, colours(shape, "resnet44"), classes)
 
 
 def resnet56(shape: Shape, classes: int) -> CifarResNet:
-    """ResNet-56 for small pictures."""
-    return CifarResNet(56, shape[0], classes)
+    """ResNet-56 for small pictures; 855,770 parameters at 3 colours and 10 classes."""
+    return CifarResNet(56, colours(shape, "resnet56"), classes)
+
+
+def resnet110(shape: Shape, classes: int) -> CifarResNet:
+    """ResNet-110 for small pictures; 1,730,714 parameters at 3 colours and 10 classes."""
+    return CifarResNet(110, colours(shape, "resnet110"), classes)
