@@ -1,6 +1,7 @@
 """Data sets of the experiments: small ones are one tensor per split, batched and augmented as tensors."""
 
 from experiments.data.digits import Digits
+from experiments.data.folder import ImageFolder
 from experiments.data.module import Batch, LabelledData, SeededBatch, SplitName
 from experiments.data.order import BatchOrder
 from experiments.data.pictures import PictureData
@@ -15,6 +16,7 @@ __all__ = [
     "BatchOrder",
     "Digits",
     "FashionMNIST",
+    "ImageFolder",
     "LabelledData",
     "PictureData",
     "SeededBatch",

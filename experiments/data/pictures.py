@@ -6,9 +6,9 @@ Shape legend: N pictures, B pictures of a batch, C colours, H x W pixels.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
-from experiments.data.augmentation import random_flip, random_shift
+from experiments.data.augmentation import random_cutout, random_flip, random_mixup, random_shift
 from experiments.data.module import Batch, SeededBatch
 from experiments.data.tensors import TensorData
 
@@ -20,6 +20,8 @@ class PictureData(TensorData):
         batch_size: pictures of a training batch; evaluation takes four times as many.
         shift: largest random shift in pixels while training, 0 for none.
         flip: share of the training pictures that are mirrored, 0 for none.
+        cutout: side of the square in pixels that is blanked in every training picture, 0 for none.
+        mixup: parameter of the Beta distribution by which training pictures are mixed two by two, 0 for none.
         seed: start of the order of the pictures and of their augmentation.
 
     Raises:
@@ -28,13 +30,22 @@ class PictureData(TensorData):
 
     shape: tuple[int, int, int]
 
-    def __init__(self, batch_size: int = 32, shift: int = 1, flip: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        batch_size: int = 32,
+        shift: int = 1,
+        flip: float = 0.0,
+        cutout: int = 0,
+        mixup: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         super().__init__(batch_size, seed)
-        if shift < 0:
-            raise ValueError(f"shift: expected at least 0 pixels, got {shift}")
+        for name, value in {"shift": shift, "cutout": cutout, "mixup": mixup}.items():
+            if value < 0:
+                raise ValueError(f"{name}: expected at least 0, got {value}")
         if not 0 <= flip <= 1:
             raise ValueError(f"flip: expected a share in [0, 1], got {flip}")
-        self.shift, self.flip = shift, flip
+        self.shift, self.flip, self.cutout, self.mixup = shift, flip, cutout, mixup
 
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
@@ -45,18 +56,30 @@ class PictureData(TensorData):
         return torch.zeros(count, *self.shape)
 
     def prepare(self, batch: SeededBatch, augment: bool = False) -> Batch:
-        """Scale every colour to mean 0 and deviation 1 of the training split, after augmenting."""
+        """Scale every colour to mean 0 and deviation 1 of the training split, between the steps of augmentation."""
         images, labels, seed = batch
-        if augment:
-            images = self._augmented(images, torch.Generator().manual_seed(seed))
-        return (images.float() - self.mean.to(images.device)) / self.std.to(images.device), labels
+        if not augment:
+            return self._scaled(images), labels
+        generator = Generator().manual_seed(seed)
+        return self._blended(self._scaled(self._moved(images, generator)), labels, generator)
 
-    def _augmented(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def _scaled(self, images: Tensor) -> Tensor:
+        return (images.float() - self.mean.to(images.device)) / self.std.to(images.device)
+
+    def _moved(self, images: Tensor, generator: Generator) -> Tensor:
         if self.shift:
             images = random_shift(images, self.shift, generator)
         if self.flip:
             images = random_flip(images, self.flip, generator)
         return images
+
+    def _blended(self, images: Tensor, labels: Tensor, generator: Generator) -> Batch:
+        """Blank and mix scaled pictures: here zero is the mean colour, as in both papers."""
+        if self.cutout:
+            images = random_cutout(images, self.cutout, generator)
+        if not self.mixup:
+            return images, labels
+        return random_mixup(images, nn.functional.one_hot(labels, self.classes).float(), self.mixup, generator)
 
 
 def colour_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

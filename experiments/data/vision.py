@@ -10,11 +10,8 @@ from torch import Tensor
 from torchvision import datasets
 
 from experiments.data.pictures import PictureData
-from experiments.data.splits import place_in_class
+from experiments.data.splits import held_out
 from experiments.data.tensors import Split
-
-# Of every class each tenth training picture is for validation.
-VALIDATION = 10
 
 
 class VisionData(PictureData):
@@ -25,6 +22,8 @@ class VisionData(PictureData):
         batch_size: pictures of a training batch.
         shift: largest random shift in pixels while training.
         flip: share of the training pictures that are mirrored.
+        cutout: side of the square in pixels that is blanked in every training picture.
+        mixup: parameter of the Beta distribution by which training pictures are mixed two by two.
         seed: start of the order of the pictures and of their augmentation.
         verify: whether the files must be the published ones, bit for bit; False accepts a re-encoded copy.
     """
@@ -38,10 +37,12 @@ class VisionData(PictureData):
         batch_size: int = 128,
         shift: int = 4,
         flip: float = 0.5,
+        cutout: int = 0,
+        mixup: float = 0.0,
         seed: int = 0,
         verify: bool = True,
     ) -> None:
-        super().__init__(batch_size, shift, flip, seed)
+        super().__init__(batch_size, shift, flip, cutout, mixup, seed)
         self.root, self.verify = Path(root), verify
 
     def prepare_data(self) -> None:
@@ -51,10 +52,10 @@ class VisionData(PictureData):
 
     def load(self) -> dict[str, Split]:
         images, labels = self._read(train=True)
-        held_out = place_in_class(labels) % VALIDATION == VALIDATION - 1
+        validation = held_out(labels)
         return {
-            "train": Split(images[~held_out], labels[~held_out]),
-            "val": Split(images[held_out], labels[held_out]),
+            "train": Split(images[~validation], labels[~validation]),
+            "val": Split(images[validation], labels[validation]),
             "test": Split(*self._read(train=False)),
         }
 
