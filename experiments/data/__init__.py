@@ -6,12 +6,14 @@ from experiments.data.module import Batch, LabelledData, SeededBatch, SplitName
 from experiments.data.order import BatchOrder
 from experiments.data.pictures import PictureData
 from experiments.data.tensors import Split, TensorData
+from experiments.data.text import SST2
 from experiments.data.vision import CIFAR10, CIFAR100, MNIST, FashionMNIST
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
     "MNIST",
+    "SST2",
     "Batch",
     "BatchOrder",
     "Digits",

@@ -1,0 +1,1 @@
+"""Force laws on a transformer encoder for sentences."""
