@@ -1,0 +1,98 @@
+"""``model.weights``: what is taken, what is refused, and with which words."""
+
+from types import SimpleNamespace
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+
+from experiments.assembly import build_network, composed
+from experiments.classifier import Classifier
+from experiments.models import lenet5, resnet20, start_from
+
+SHAPE = (1, 8, 8)
+
+
+def saved(tmp_path, content):
+    torch.save(content, tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def assert_equal(one: nn.Module, other: nn.Module) -> None:
+    others = other.state_dict()
+    assert all(torch.equal(value, others[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("key", [None, "state_dict"])
+@pytest.mark.parametrize("prefix", ["", "network.", "network._orig_mod."])
+def test_weights_come_back_from_a_state_dict_and_from_a_checkpoint(key, prefix, tmp_path):
+    trained, fresh = lenet5(SHAPE, 10), lenet5(SHAPE, 10)
+    state = {prefix + name: value for name, value in trained.state_dict().items()}
+    assert start_from(fresh, saved(tmp_path, {key: state, "epoch": 3} if key else state)) is fresh
+    assert_equal(fresh, trained)
+
+
+def test_weights_come_back_from_a_checkpoint_of_lightning(tmp_path):
+    model = Classifier(lenet5(SHAPE, 10), torch.optim.SGD, torch.zeros(2, *SHAPE), 10)
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    assert_equal(start_from(lenet5(SHAPE, 10), tmp_path / "last.ckpt"), model.network)
+
+
+def test_the_configuration_takes_a_checkpoint(tmp_path):
+    trained = lenet5(SHAPE, 10)
+    path = saved(tmp_path, trained.state_dict())
+    data = SimpleNamespace(shape=SHAPE, classes=10)
+    config = composed(["model=lenet5", f"model.weights={path}"])
+    assert_equal(build_network(config.model, data), trained)
+    assert config.model.weights == str(path)
+    fresh = build_network(composed(["model=lenet5"]).model, data)
+    assert not torch.equal(fresh[0].weight, trained[0].weight)
+
+
+def test_another_number_of_classes_is_named(tmp_path):
+    path = saved(tmp_path, lenet5(SHAPE, 10).state_dict())
+    message = (
+        rf"model\.weights={path} is no checkpoint of this network: "
+        r"11\.weight: expected \(7, 84\), found \(10, 84\); 11\.bias: expected \(7,\), found \(10,\)\. "
+    )
+    with pytest.raises(ValueError, match=message):
+        start_from(lenet5(SHAPE, 7), path)
+
+
+def test_another_network_is_named_by_its_first_tensors(tmp_path):
+    path = saved(tmp_path, resnet20(SHAPE, 10).state_dict())
+    with pytest.raises(ValueError, match=r"0\.weight: expected \(6, 1, 5, 5\), found none; .*; and \d+ more"):
+        start_from(lenet5(SHAPE, 10), path)
+
+
+def test_a_network_is_left_alone_by_weights_that_do_not_fit(tmp_path):
+    network = lenet5(SHAPE, 7)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises(ValueError, match="load_pruned"):
+        start_from(network, saved(tmp_path, lenet5(SHAPE, 10).state_dict()))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [{}, {"epoch": 1}, [1, 2], torch.zeros(2)])
+def test_a_file_without_weights_is_refused(content, tmp_path):
+    path = saved(tmp_path, content)
+    with pytest.raises(ValueError, match=rf"model\.weights={path}: expected a state dict or a Lightning checkpoint"):
+        start_from(lenet5(SHAPE, 10), path)
+
+
+def test_pickled_modules_and_other_files_are_refused(tmp_path):
+    path = saved(tmp_path, lenet5(SHAPE, 10))
+    with pytest.raises(ValueError, match=rf"model\.weights={path} holds more than weights"):
+        start_from(lenet5(SHAPE, 10), path)
+    for content in (b"", b"no checkpoint at all"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="or is no checkpoint"):
+            start_from(lenet5(SHAPE, 10), path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"model\.weights={tmp_path}/none\.pt: no such file"):
+        start_from(lenet5(SHAPE, 10), tmp_path / "none.pt")
