@@ -1,10 +1,12 @@
 """Every file of ``conf/model`` for pictures: it builds a network that runs, is traced and can be cut."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
 from experiments.assembly import build_network, composed
@@ -59,3 +61,9 @@ def test_half_of_the_multiply_adds_can_be_cut(name):
 def test_options_are_plain_dictionaries():
     network = network_of("torchvision", (3, 32, 32), "model.name=mobilenet_v2", "+model.options.width_mult=0.25")
     assert network.features[0][0].out_channels == 8
+
+
+@pytest.mark.parametrize(("name", "shape"), [("torchvision", (1, 8, 8)), ("resnet20", (64,))])
+def test_a_shape_that_does_not_fit_is_shown_as_it_is(name, shape):
+    with pytest.raises(InstantiationException, match=f"have (shape )?{re.escape(str(shape))}"):
+        network_of(name, shape)

@@ -18,7 +18,9 @@ def colours(shape: Shape, model: str) -> int:
         ValueError: for data that are no pictures (colours, height, width).
     """
     if len(shape) != 3:
-        raise ValueError(f"model={model} needs pictures (colours, height, width), the examples of data have {shape}")
+        raise ValueError(
+            f"model={model} needs pictures (colours, height, width), the examples of data have {tuple(shape)}"
+        )
     return shape[0]
 
 

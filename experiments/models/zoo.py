@@ -31,7 +31,7 @@ def torchvision_model(
     """
     if colours(shape, "torchvision") != 3:
         raise ValueError(
-            f"model=torchvision: its networks take 3 colours, the pictures of data have shape {shape}; "
+            f"model=torchvision: its networks take 3 colours, the pictures of data have shape {tuple(shape)}; "
             "choose another model, or data with 3 colours such as cifar10"
         )
     _known("model.name", name, torchvision.models.list_models(module=torchvision.models))
