@@ -2,8 +2,8 @@
 
 from experiments.comparison import Comparison
 
-OVERRIDES = ("data=sst2", "model=text_encoder", "optimizer=adamw", "optimizer.lr=1e-3")
-COMPARISON = Comparison("sst2", OVERRIDES, 0.333, ("none", "uniform", "exponential"), sparsify=5, finetune=2)
+OVERRIDES = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")
+COMPARISON = Comparison("sst2", OVERRIDES, 0.333, ("none", "uniform", "exponential"), sparsify=6, finetune=2)
 
 if __name__ == "__main__":
     COMPARISON.main()
