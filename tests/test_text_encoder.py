@@ -1,12 +1,14 @@
 """The transformer encoder for sentences: blind to padding, cut exactly where it is cut."""
 
 import copy
+from inspect import signature
 from typing import Any
 
 import pytest
 import torch
 from hand_networks import masked
 
+from experiments.assembly import composed
 from experiments.models.text import SelfAttention, TextEncoder, text_encoder
 from physprune_pl import apply_plan, plan_pruning, trace_groups
 from physprune_pl.measure import count_macs, count_parameters
@@ -98,3 +100,16 @@ def test_sizes_below_one_are_refused(name: str) -> None:
 def test_sentences_longer_than_the_places_are_refused() -> None:
     with pytest.raises(ValueError, match="at most 10 a sentence, got 11"):
         small()(torch.ones(1, 11, dtype=torch.long))
+
+
+def test_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"needs sentences .* have \(3, 32, 32\)"):
+        text_encoder((3, 32, 32), 10)
+
+
+def test_the_configuration_names_every_argument_and_its_default() -> None:
+    config = composed(["model=text_encoder", "paths.output=out"]).model
+    defaults = {name: one.default for name, one in signature(text_encoder).parameters.items()}
+    expected = {name: value for name, value in defaults.items() if name not in ("shape", "classes")}
+    assert {name: value for name, value in config.items() if name not in ("_target_", "weights")} == expected
+    assert config.weights is None

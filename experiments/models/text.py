@@ -122,7 +122,7 @@ class TextEncoder(nn.Module):
 
 
 def text_encoder(
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     classes: int,
     width: int = 64,
     depth: int = 2,
@@ -135,7 +135,15 @@ def text_encoder(
 
     The two-layer networks hold most of the multiply-adds, 84 % with these sizes and 64 tokens: attention heads are
     left whole, so that little else can be cut exactly. 665,922 parameters at 8,002 token ids, most of them embeddings.
+
+    Raises:
+        ValueError: for data that are no sentences, or when a size is under 1.
     """
+    if len(shape) != 2:
+        raise ValueError(
+            "model=text_encoder needs sentences (longest length, number of token ids), the examples of data have "
+            f"{shape}; choose data=sst2, or another model"
+        )
     length, words = shape
     sizes = {"width": width, "depth": depth, "heads": heads, "head_size": head_size, "expansion": expansion}
     return TextEncoder(words, length, classes, dropout=dropout, **sizes)
