@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
+from torch import Tensor
 
 from experiments.assembly import build_model
 from experiments.classifier import Classifier
@@ -18,7 +24,10 @@ from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths
+from physprune_pl.recalibration import recalibrate
 from physprune_pl.report import PHASES
+
+CPU = torch.device("cpu")
 
 
 def cut_of(pruner: PruneAndFinetune) -> tuple[PruningReport, PruningPlan]:
@@ -33,22 +42,68 @@ def cut_of(pruner: PruneAndFinetune) -> tuple[PruningReport, PruningPlan]:
 
 
 def networks_of_phases(
-    config: DictConfig, data: LabelledData, tuned: Classifier, sparsified: Path, plan: PruningPlan
+    config: DictConfig,
+    data: LabelledData,
+    tuned: Classifier,
+    sparsified: Path,
+    plan: PruningPlan,
+    device: torch.device = CPU,
 ) -> dict[str, Classifier]:
     """Return the networks to test: the dense baseline where there is one, then the run's own after each phase.
 
     Args:
-        config: of the run; ``baseline`` is the checkpoint of the dense network.
+        config: of the run; ``baseline`` is the checkpoint of the dense network, ``recalibration_batches`` says with
+            how many training batches the cut network is recalibrated, 0 for no such network.
         data: says the shape of the network's input and output.
         tuned: the network as the run left it.
         sparsified: file of the weights before the cut; the network right after it is these, cut by ``plan``.
         plan: what was cut.
+        device: where to recalibrate.
     """
     networks = {"dense": load_weights(build_model(config, data), config.baseline)} if config.baseline else {}
     before = load_weights(build_model(config, data), sparsified)
     after = load_weights(build_model(config, data), sparsified)
     apply_plan(after, plan)
-    return {**networks, "after_sparsify": before, "after_cut": after, "after_finetune": tuned}
+    networks |= {"after_sparsify": before, "after_cut": after}
+    if config.recalibration_batches:
+        networks["after_recalibration"] = recalibrated(after, data, config.recalibration_batches, device)
+    return {**networks, "after_finetune": tuned}
+
+
+def recalibrated(model: Classifier, data: LabelledData, count: int, device: torch.device = CPU) -> Classifier:
+    """Return a copy of a network with batch-norm statistics of training batches, augmented as in training.
+
+    Args:
+        model: stays as it is.
+        data: its training split gives the batches.
+        count: number of batches; all there are in an epoch, where those are fewer.
+        device: where to compute, and where the copy stays.
+
+    Raises:
+        ValueError: when ``count`` is under 1.
+    """
+    if count < 1:
+        raise ValueError(f"recalibration_batches: expected at least 0, got {count}")
+    data.setup()
+    copied = copy.deepcopy(model).to(device)
+    recalibrate(copied, _training_inputs(data, count, device))
+    return copied
+
+
+def _training_inputs(data: LabelledData, count: int, device: torch.device) -> Iterator[Tensor]:
+    for batch in islice(data.train_dataloader(), count):
+        yield data.prepare(move_data_to_device(batch, device), augment=True)[0]
+
+
+def command_line() -> str:
+    """Return the command that started this program, quoted as a shell wants it.
+
+    A module run by ``python -m`` is named as one, since its file alone would not find its neighbours.
+    """
+    script, *arguments = sys.argv
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", spec.name.removesuffix(".__main__")] if spec is not None and spec.origin == script else [script]
+    return shlex.join(["python", *program, *arguments])
 
 
 def restore_best(trainer: L.Trainer, model: Classifier) -> None:

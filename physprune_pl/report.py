@@ -1,15 +1,17 @@
-"""What a fit did to a network: costs, metric, groups and time, as data, JSON, markdown or a table."""
+"""What a fit did to a network: costs, metric, groups, time and memory, as data, JSON, markdown or a table."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from physprune_pl.tables import markdown, short, terminal
 
 Row = tuple[str, str, str, str]
 
@@ -19,8 +21,17 @@ PHASES = {
     "dense": "dense baseline",
     "after_sparsify": "after the sparsify phase",
     "after_cut": "right after the cut",
+    "after_recalibration": "after the cut and batch-norm recalibration",
     "after_finetune": "after fine-tuning",
 }
+
+MEMORY = {
+    "cuda": "Peak memory: the most that was allocated on the GPU in the phase.",
+    "process": "Peak memory: the most that the whole process had resident since its start, so it never falls.",
+}
+
+# Names of modules in one line for a terminal.
+NAMED = 5
 
 
 def versions() -> dict[str, str]:
@@ -35,11 +46,16 @@ class PruningReport:
     Attributes:
         macs: multiply-adds of one sample, ``{"dense": n, "pruned": n}``.
         params: number of parameters, alike.
-        metric: ``name``, ``split``, then ``dense``, ``after_sparsify``, ``after_cut`` and ``after_finetune``, each a
-            number or None when it was not measured.
+        metric: ``name``, ``split``, then ``dense``, ``after_sparsify``, ``after_cut``, ``after_recalibration`` and
+            ``after_finetune``, each a number or None when it was not measured. The fit goes on from the cut network,
+            not from the recalibrated one.
         groups: per group ``name``, ``before``, ``after`` (channels) and ``exact``.
         left_whole: per module that is never cut ``name`` and ``reason``.
         seconds: wall time of each phase.
+        peak_memory_bytes: most memory in use in each phase, ``{"sparsify": n, "cut": n, "finetune": n}``, of the
+            first process.
+        memory_kind: what that is: ``"cuda"``, allocated on the GPU within the phase; ``"process"``, resident memory
+            of the process since its start, as of the end of the phase; empty when nothing was measured.
         not_arrived: groups that steering could not bring to zero before the cut.
         dead_groups: groups of which no channel does anything any more; the whole branch could be removed by hand.
         file_bytes: size of the saved weights, ``{"dense": n, "pruned": n}``.
@@ -55,6 +71,8 @@ class PruningReport:
     groups: list[Mapping[str, Any]]
     left_whole: list[Mapping[str, str]] = field(default_factory=list)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    memory_kind: str = ""
     not_arrived: list[str] = field(default_factory=list)
     dead_groups: list[str] = field(default_factory=list)
     file_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -91,26 +109,32 @@ class PruningReport:
         """Return the report as a markdown page."""
         parts = [
             "# Pruning report\n",
-            _markdown(("", "dense", "pruned", "ratio"), self._costs()),
-            _markdown((self._metric_name(), "value"), self._scores()),
-            _markdown(("group", "before", "after", "exact"), self._widths()),
-            _markdown(("left whole", "reason"), [(part["name"], part["reason"]) for part in self.left_whole]),
-            _markdown(("phase", "seconds"), [(name, f"{value:.1f}") for name, value in self.seconds.items()]),
+            markdown(("", "dense", "pruned", "ratio"), self._costs()),
+            markdown((self._metric_name(), "value"), self._scores()),
+            markdown(("group", "before", "after", "exact"), self._widths()),
+            markdown(("left whole because", "modules", "names"), self._left_whole()),
+            markdown(("phase", "seconds", "peak memory"), self._phases()),
+            markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
         ]
         return "\n".join(part for part in parts if part)
 
     def table(self) -> str:
-        """Return costs and metric as text for a terminal, drawn by rich where it is installed."""
-        rows = [*self._costs(), *((name, "", value, "") for name, value in self._scores())]
-        head = ("", "dense", "pruned", "ratio")
-        draw = _rich_table if importlib.util.find_spec("rich") else _plain_table
-        return f"{draw(head, rows)}\n{self._notes()}".rstrip()
+        """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
+        scores = [(name, "", value, "") for name, value in self._scores()]
+        parts = [
+            terminal("Pruning report", ("", "dense", "pruned", "ratio"), [*self._costs(), *scores]),
+            terminal("Phases", ("phase", "seconds", "peak memory"), self._phases()),
+            self._left_whole_lines(),
+            self._notes(),
+            f"Versions: {', '.join(f'{name} {number}' for name, number in self.versions.items())}.",
+        ]
+        return "\n".join(part for part in parts if part).rstrip()
 
     def _costs(self) -> list[Row]:
-        rows = [_cost("MACs", self.macs, _si), _cost("parameters", self.params, _si)]
+        rows = [_cost("MACs", self.macs, short), _cost("parameters", self.params, short)]
         if self.file_bytes:
-            rows.append(_cost("file, bytes", self.file_bytes, _si))
+            rows.append(_cost("file, bytes", self.file_bytes, short))
         for batch, times in self.latency_ms.items():
             rows.append(_cost(f"latency, {batch.replace('_', ' ')}", times, "{:.2f} ms".format))
         return rows
@@ -128,6 +152,23 @@ class PruningReport:
             for group in self.groups
         ]
 
+    def _phases(self) -> list[tuple[str, str, str]]:
+        peaks = {name: f"{short(peak)}B" for name, peak in self.peak_memory_bytes.items()}
+        return [(name, f"{value:.1f}", peaks.get(name, "-")) for name, value in self.seconds.items()]
+
+    def _reasons(self) -> Mapping[str, list[str]]:
+        """Modules by the reason that they share, the most common reason first."""
+        found = defaultdict(list)
+        for part in self.left_whole:
+            found[part["reason"]].append(part["name"])
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+    def _left_whole(self) -> list[tuple[str, str, str]]:
+        return [(reason, str(len(names)), ", ".join(names)) for reason, names in self._reasons().items()]
+
+    def _left_whole_lines(self) -> str:
+        return "\n".join(f"Left whole: {_some(names)}: {reason}." for reason, names in self._reasons().items())
+
     def _notes(self) -> str:
         cut = sum(group["after"] < group["before"] for group in self.groups)
         lines = [f"{cut} of {len(self.groups)} groups cut, {len(self.left_whole)} modules left whole."]
@@ -135,8 +176,11 @@ class PruningReport:
             lines.append(f"Not at zero before the cut: {', '.join(self.not_arrived)}.")
         if self.dead_groups:
             lines.append(f"Dead, their branches could be removed: {', '.join(self.dead_groups)}.")
+        if self.peak_memory_bytes:
+            lines.append(MEMORY.get(self.memory_kind, f"Peak memory: {self.memory_kind}."))
         if self.command:
-            lines.append(f"Command: `{self.command}`, seed {self.seed}.")
+            # Indented, markdown shows it as it is, whatever characters it has.
+            lines.append(f"Command, seed {self.seed}:\n\n    {self.command}")
         return "\n\n".join(lines) + "\n"
 
 
@@ -145,44 +189,11 @@ def _cost(name: str, cost: Mapping[str, float], show: Any) -> Row:
     return name, show(dense), show(pruned), f"{dense / pruned:.2f}x" if pruned else "-"
 
 
-def _si(value: float) -> str:
-    """Write a count with three or four digits and a unit of thousands, such as ``"31.72 M"``.
+def _some(names: list[str]) -> str:
+    """Name the first few and count the others.
 
-    >>> _si(31_720_000), _si(950)
-    ('31.72 M', '950')
+    >>> _some(["a", "b"]), _some(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
     """
-    for power, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= power:
-            return f"{value / power:.2f} {unit}"
-    return str(int(value))
-
-
-def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    body = [f"| {' | '.join(row)} |" for row in rows]
-    if not body:
-        return ""
-    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body, ""])
-
-
-def _plain_table(head: Row, rows: list[Row]) -> str:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells))
-        for cells in (list(zip(row, widths, strict=True)) for row in (head, *rows))
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _rich_table(head: Row, rows: list[Row]) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Pruning report", title_justify="left")
-    for column, title in enumerate(head):
-        table.add_column(title, justify="right" if column else "left")
-    for row in rows:
-        table.add_row(*row)
-    console = Console(width=100)
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip()
+    shown = ", ".join(names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -169,6 +169,20 @@ class Steering:
                 found.append(Arrival(group.name, chosen, mean / start if start > 0 else 0.0))
         return found
 
+    def arrived_share(self, strengths: Tensor) -> float:
+        """Return the share of the chosen channels, all groups together, that are at zero; 0 while none is chosen.
+
+        At zero is a channel with at most 1 % of the mean strength that its group's chosen channels had at the start.
+
+        Args:
+            strengths: strength of every channel now, shape [N].
+        """
+        if self.start is None or not bool(self.chosen.any()):
+            return 0.0
+        sizes = torch.tensor([segment.stop - segment.start for segment in self.segments])
+        small = strengths.detach().double().cpu() <= ARRIVED * torch.repeat_interleave(self.start, sizes)
+        return float(small[self.chosen].double().mean())
+
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state as numbers and tensors."""
         return {

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 
 # Each line may import from those above it, and within itself without a circle.
 ORDER = [
-    ["channels", "registry", "tracing_types", "isolation"],
+    ["channels", "registry", "tracing_types", "isolation", "memory", "tables"],
     ["strengths", "distances", "forces", "schedules"],
     [
         "operations",
@@ -26,7 +26,7 @@ ORDER = [
         "recording",
     ],
     # Groups are checked by cutting them on a copy, so surgery comes before tracing.
-    ["plan", "attributes", "surgery", "measure"],
+    ["plan", "attributes", "surgery", "measure", "recalibration"],
     ["verification", "groups"],
     ["penalty", "costs"],
     ["ladders", "targets"],

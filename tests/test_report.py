@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from physprune_pl import report as report_module
-from physprune_pl.report import PruningReport
+from physprune_pl import tables
+from physprune_pl.report import PHASES, PruningReport
 
 REPORT = PruningReport(
     macs={"dense": 7_920_000, "pruned": 2_376_000},
@@ -18,19 +18,25 @@ REPORT = PruningReport(
         "dense": None,
         "after_sparsify": 0.99,
         "after_cut": 0.9875,
+        "after_recalibration": 0.975,
         "after_finetune": 0.9925,
     },
     groups=[
         {"name": "conv1", "before": 16, "after": 9, "exact": True},
         {"name": "conv2", "before": 32, "after": 32, "exact": False},
     ],
-    left_whole=[{"name": "head", "reason": "it is the output"}],
-    seconds={"sparsify": 12.34, "finetune": 5.0},
+    left_whole=[
+        {"name": "head", "reason": "it is the output"},
+        *({"name": f"norm{number}", "reason": "it is in ignore"} for number in range(7)),
+    ],
+    seconds={"trace": 0.5, "sparsify": 12.34, "finetune": 5.0},
+    peak_memory_bytes={"sparsify": 1_234_567_890, "finetune": 950_000_000},
+    memory_kind="cuda",
     not_arrived=["conv1"],
     dead_groups=["conv2"],
     file_bytes={"dense": 3_400_000, "pruned": 1_200_000},
     latency_ms={"batch_1": {"dense": 8.0, "pruned": 4.0}, "batch_32": {"dense": 40.0, "pruned": 16.0}},
-    command="python train.py",
+    command="python train.py 'seed=1|2'",
     versions={"torch": "2.0"},
     seed=3,
 )
@@ -40,7 +46,7 @@ def test_json_has_the_documented_keys_and_comes_back_equal() -> None:
     data = json.loads(REPORT.to_json())
     documented = {
         *("macs", "params", "file_bytes", "latency_ms", "metric", "groups", "left_whole", "seconds"),
-        *("command", "versions", "seed"),
+        *("peak_memory_bytes", "memory_kind", "command", "versions", "seed"),
     }
     assert documented <= data.keys()
     assert data["metric"]["dense"] is None
@@ -61,15 +67,23 @@ def test_markdown_tells_everything() -> None:
         "| accuracy (test), right after the cut | 0.9875 |",
         "| conv1 | 16 | 9 | yes |",
         "| conv2 | 32 | 32 | no |",
-        "| head | it is the output |",
-        "| sparsify | 12.3 |",
+        "| accuracy (test), after the cut and batch-norm recalibration | 0.9750 |",
+        "| it is in ignore | 7 | norm0, norm1, norm2, norm3, norm4, norm5, norm6 |",
+        "| it is the output | 1 | head |",
+        "| trace | 0.5 | - |",
+        "| sparsify | 12.3 | 1.23 GB |",
+        "| finetune | 5.0 | 950.00 MB |",
+        "Peak memory: the most that was allocated on the GPU in the phase.",
+        "| torch | 2.0 |",
+        "    python train.py 'seed=1|2'",
     ]:
         assert line in page
     assert "dense baseline" not in page
-    assert "1 of 2 groups cut, 1 modules left whole." in page
+    assert page.index("it is in ignore") < page.index("it is the output")
+    assert "1 of 2 groups cut, 8 modules left whole." in page
     assert "Not at zero before the cut: conv1." in page
     assert "Dead, their branches could be removed: conv2." in page
-    assert "Command: `python train.py`, seed 3." in page
+    assert "Command, seed 3:" in page
 
 
 def test_a_report_of_bare_facts_prints_too() -> None:
@@ -81,10 +95,16 @@ def test_a_report_of_bare_facts_prints_too() -> None:
 
 @pytest.mark.parametrize("rich", [True, False])
 def test_table_with_and_without_rich(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module.importlib.util, "find_spec", lambda name: object() if rich else None)
+    monkeypatch.setattr(tables.importlib.util, "find_spec", lambda name: object() if rich else None)
     lines = REPORT.table().splitlines()
     assert any("MACs" in line and "7.92 M" in line and "3.33x" in line for line in lines)
     assert any("after fine-tuning" in line and "0.9925" in line for line in lines)
+    assert any("after the cut and batch-norm recalibration" in line and "0.9750" in line for line in lines)
+    assert any("sparsify" in line and "12.3" in line and "1.23 GB" in line for line in lines)
+    assert "Left whole: norm0, norm1, norm2, norm3, norm4 and 2 more: it is in ignore." in lines
+    assert "Left whole: head: it is the output." in lines
+    assert "    python train.py 'seed=1|2'" in lines
+    assert "Versions: torch 2.0." in lines
     assert ("┃" in "".join(lines)) == rich
 
 
@@ -92,3 +112,24 @@ def test_save_writes_both_files(tmp_path: Path) -> None:
     REPORT.save(tmp_path / "new")
     assert PruningReport.from_json((tmp_path / "new" / "report.json").read_text()) == REPORT
     assert (tmp_path / "new" / "report.md").read_text() == REPORT.to_markdown()
+
+
+def test_reports_from_before_a_field_existed_still_read() -> None:
+    data = json.loads(REPORT.to_json())
+    for name in ("peak_memory_bytes", "memory_kind"):
+        del data[name]
+    del data["metric"]["after_recalibration"]
+    old = PruningReport.from_json(json.dumps(data))
+    assert (old.peak_memory_bytes, old.memory_kind) == ({}, "")
+    assert "Peak memory" not in old.to_markdown()
+    assert "recalibration" not in old.table()
+    assert "| sparsify | 12.3 | - |" in old.to_markdown()
+
+
+def test_phases_are_told_in_the_order_of_a_run() -> None:
+    assert list(PHASES) == ["dense", "after_sparsify", "after_cut", "after_recalibration", "after_finetune"]
+
+
+def test_memory_of_the_process_is_named_as_such() -> None:
+    page = replace(REPORT, memory_kind="process").to_markdown()
+    assert "the whole process had resident since its start" in page

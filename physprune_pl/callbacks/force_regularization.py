@@ -19,6 +19,7 @@ from physprune_pl.callbacks.injection import (
     logs_now,
     loss_scale,
 )
+from physprune_pl.callbacks.progress import show_progress
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.watching import StepWatching
@@ -88,6 +89,7 @@ class ForceRegularization(StepWatching):
         self.session = session or PruningSession(module, example_input, ignore, strength)
         self.coefficient = _checked_coefficient(coefficient, self.session)
         self.session.law, self.session.steered = self.law, coefficient == "auto"
+        self.session.mean_coefficient = self._mean_coefficient
         self.steps = 0
         self._owed = True
         self._keep: Tensor | None = None
@@ -122,6 +124,8 @@ class ForceRegularization(StepWatching):
         """Trace with the first batch when there was no other example input."""
         if not self.session.ready:
             self._prepare(trainer, pl_module, batch)
+        if self.session.phase == "sparsify":
+            show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def _prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> None:
@@ -187,6 +191,10 @@ class ForceRegularization(StepWatching):
     def _factor(self, trainer: Trainer) -> float:
         base = 1.0 if self.coefficient == "auto" else self.coefficient
         return base * self.schedule(self.session.progress(trainer)) if base else 0.0
+
+    def _mean_coefficient(self, trainer: Trainer) -> float:
+        steering = self.session.steering
+        return self._factor(trainer) * (1.0 if steering is None else float(steering.coefficients().mean()))
 
     def _law(self, trainer: Trainer, strengths: Tensor) -> Tensor:
         penalty, groups = self.session.penalty, self.session.groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from physprune_pl.callbacks.judges import (
 )
 from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
+from physprune_pl.callbacks.progress import show_progress
 from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
@@ -148,13 +148,13 @@ class PruneAndFinetune(StepWatching):
         if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
             limits.extend(trainer, record.end)
         if record.plan is not None:
-            self.session.finish_sparsify(record.plan)
+            self.session.finish_sparsify(record.plan, record.end or 0, limits.added)
             if limits.added:
                 rebuild_optimizers(trainer, limits.added, self.finetune_lr)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot work before an expensive fit, and see whether the target can be met."""
-        self.record.since = time.monotonic()
+        self.record.begin(trainer.strategy.root_device)
         if self.record.phase == "finetune":
             return
         check_trainable(trainer, pl_module)
@@ -165,6 +165,9 @@ class PruneAndFinetune(StepWatching):
         """Trace with the first batch when there was no other example input."""
         if self.record.phase == "sparsify" and not self.session.ready:
             self._aim(trainer, pl_module, batch)
+        # Before the cut a force tells how far it has come.
+        if self.record.phase == "finetune" or self.session.mean_coefficient is None:
+            show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def _aim(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> Chooser | None:
@@ -214,7 +217,7 @@ class PruneAndFinetune(StepWatching):
 
     def _cut(self, trainer: Trainer, pl_module: LightningModule, validates: bool = True) -> None:
         record = self.record
-        record.tick()
+        record.finish("sparsify")
         if validates and "after_sparsify" not in record.metrics:
             record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
         if not self._limits.epochs:
@@ -226,12 +229,12 @@ class PruneAndFinetune(StepWatching):
         record.plan = cutting.cut(trainer, self.session, chooser, removed)
         record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None
         self._cut_by = record
-        self.session.finish_sparsify(record.plan)
+        self.session.finish_sparsify(record.plan, trainer.current_epoch, self._limits.added)
         if validates:
             record.metrics["after_cut"] = validate_quietly(trainer, but=self)
             # Fine-tuning may make it worse: the network as it was cut is the first candidate.
             record.judge(pl_module, record.metrics["after_cut"], *self._watched(trainer))
-        record.tick("cut")
+        record.finish("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
 
     # Metrics, best weights, the end of the fit
@@ -263,23 +266,16 @@ class PruneAndFinetune(StepWatching):
         """Without fine-tuning cut now; with it, put the best weights back."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
-        self._restore_best(pl_module)
+        self.record.restore_best(pl_module)
         self.record.tick()
-
-    def _restore_best(self, pl_module: LightningModule) -> None:
-        best = self.record.best
-        if best is not None and best.weights is not None:
-            best.put_back(pl_module)
-            self.record.metrics["after_finetune"] = best.metrics
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
-        self._restore_best(pl_module)
+        self.record.restore_best(pl_module)
         if self.plan is not None:
-            facts = self.facts
-            self.report = PruningReport(**{name: facts[name] for name in facts if name != "dead_groups"})
+            self.report = PruningReport(**self.facts)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Leave trainer and network as a fit finds them."""

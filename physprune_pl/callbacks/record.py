@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.judges import Metrics, Mode
+from physprune_pl.memory import PeakMemory
 from physprune_pl.plan import PruningPlan
+from physprune_pl.report import PHASES
 
 Phase = Literal["sparsify", "finetune"]
-Moment = Literal["dense", "after_sparsify", "after_cut", "after_finetune"]
 
 
 @dataclass
@@ -47,6 +48,8 @@ class Record:
         metrics: what the last validation of each moment logged.
         best: best weights of fine-tuning.
         seconds: wall time of the trace, of the phases and of the cut.
+        peak_memory_bytes: most memory in use in each phase and at the cut.
+        memory_kind: what that is, see :class:`~physprune_pl.memory.PeakMemory`.
         not_arrived: groups that steering could not bring to zero before the cut.
         dead_groups: groups without a living channel at the cut.
     """
@@ -59,17 +62,35 @@ class Record:
     metrics: dict[str, Metrics] = field(default_factory=dict)
     best: Best | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory_bytes: dict[str, int] = field(default_factory=dict)
+    memory_kind: str = ""
     not_arrived: list[str] = field(default_factory=list)
     dead_groups: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.since = time.monotonic()
+        self._memory: PeakMemory | None = None
+
+    def begin(self, device: torch.device) -> None:
+        """Count time and memory from now on, that of a fit which is resumed on top of what it had."""
+        self.since, self._memory = time.monotonic(), PeakMemory(device)
+        if self._memory.kind != self.memory_kind:
+            self.peak_memory_bytes, self.memory_kind = {}, self._memory.kind
+        self._memory.start()
 
     def tick(self, name: str | None = None) -> None:
-        """Add the time since the last call to a phase, the current one if none is named."""
+        """Add the time since the last call to a phase, the current one if none is named, and note its memory."""
         now, name = time.monotonic(), name or self.phase
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self.since
         self.since = now
+        if self._memory is not None and (peak := self._memory.read()) is not None:
+            self.peak_memory_bytes[name] = max(peak, self.peak_memory_bytes.get(name, 0))
+
+    def finish(self, name: str) -> None:
+        """End a phase: the memory of what follows is counted anew."""
+        self.tick(name)
+        if self._memory is not None:
+            self._memory.start()
 
     def judge(self, model: nn.Module, metrics: Metrics, monitor: str | None, mode: Mode | None) -> None:
         """Keep a copy of the weights if the monitor is among the metrics and no fine-tuned ones were better."""
@@ -82,12 +103,19 @@ class Record:
             copies = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
             self.best = Best(score, metrics, copies)
 
+    def restore_best(self, model: nn.Module) -> None:
+        """Put the best weights of fine-tuning back, if there are any that are not back yet."""
+        if self.best is not None and self.best.weights is not None:
+            self.best.put_back(model)
+            self.metrics["after_finetune"] = self.best.metrics
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data and tensors, fit for ``torch.load(weights_only=True)``."""
         state = {part.name: getattr(self, part.name) for part in fields(self)}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
-        return {**state, "metrics": dict(self.metrics), "seconds": dict(self.seconds)}
+        copies = ("metrics", "seconds", "peak_memory_bytes")
+        return {**state, **{name: dict(state[name]) for name in copies}}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Record:
@@ -105,8 +133,7 @@ class Record:
         if self.plan is None:
             return {}
         name = monitor or min((name for found in self.metrics.values() for name in found), default=None)
-        moments = ("dense", "after_sparsify", "after_cut", "after_finetune")
-        values = {moment: self.metrics.get(moment, {}).get(str(name)) for moment in moments}
+        values = {moment: self.metrics.get(moment, {}).get(str(name)) for moment in PHASES}
         return {
             "macs": dict(zip(("dense", "pruned"), self.plan.macs, strict=True)),
             "params": dict(zip(("dense", "pruned"), self.plan.params, strict=True)),
@@ -117,6 +144,8 @@ class Record:
             ],
             "left_whole": [{"name": part.name, "reason": part.reason} for part in self.plan.left_whole],
             "seconds": dict(self.seconds),
+            "peak_memory_bytes": dict(self.peak_memory_bytes),
+            "memory_kind": self.memory_kind,
             "not_arrived": list(self.not_arrived),
             "dead_groups": list(self.dead_groups),
         }

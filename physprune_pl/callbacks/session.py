@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -47,9 +47,11 @@ class PruningSession:
 
     Attributes:
         phase: ``"sparsify"`` until the network is cut, then ``"finetune"``.
-        phase_epochs: epochs of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
+        phase_start: number of epochs that were over when the phase began.
+        phase_epochs: epochs of the phase; of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
+        mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
         excluded: groups that a step showed must stay whole, with the reason.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
     """
@@ -74,9 +76,11 @@ class PruningSession:
         self.select = select
         self.law = GroupLaw()
         self.steered = False
+        self.mean_coefficient: Callable[[Trainer], float] | None = None
         self.phase: Phase = "sparsify"
         self.excluded: dict[str, str] = {}
         self._watch = Watch()
+        self.phase_start = 0
         self.phase_epochs: int | None = None
         self.plan: PruningPlan | None = None
         self.release()
@@ -129,7 +133,7 @@ class PruningSession:
         # A fit that ended in an exception was never torn down.
         self.release()
         self.phase, self.plan, self.excluded = "sparsify", None, {}
-        self.phase_epochs = trainer.max_epochs
+        self.phase_start, self.phase_epochs = 0, trainer.max_epochs
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> bool:
         """Trace the network unless that is done; return whether it is.
@@ -193,12 +197,16 @@ class PruningSession:
             if self.steered:
                 self.steering = Steering(self.chooser, self.penalty.segments, self.select)
 
-    def finish_sparsify(self, plan: PruningPlan) -> None:
+    def finish_sparsify(self, plan: PruningPlan, start: int = 0, epochs: int | None = None) -> None:
         """Enter the fine-tuning phase with a network that was cut by ``plan``, now or before a resume.
 
-        The plan speaks of :attr:`model`, not of the LightningModule around it.
+        Args:
+            plan: what was cut; it speaks of :attr:`model`, not of the LightningModule around it.
+            start: number of epochs that were over at the cut.
+            epochs: number of epochs that follow; None where it is not known.
         """
         self.phase, self.plan = "finetune", plan
+        self.phase_start, self.phase_epochs = start, epochs
         if self.ready:
             self._adopt(shrink_groups(self.groups, plan))
 
@@ -208,7 +216,7 @@ class PruningSession:
         return kept if len(kept) == group.size else tuple(range(group.size))
 
     def progress(self, trainer: Trainer) -> float:
-        """Return the share in [0, 1] of the sparsify phase that is over, in training batches.
+        """Return the share in [0, 1] of the phase that is over, in training batches.
 
         It is read from the trainer's own counters, which a checkpoint restores. With ``max_steps`` it is the share of
         those steps where that is larger; without a known number of batches it moves from epoch to epoch.
@@ -216,7 +224,7 @@ class PruningSession:
         shares = [0.0]
         if self.phase_epochs is not None and self.phase_epochs > 0:
             inside = max(trainer.fit_loop.batch_idx, 0) / trainer.num_training_batches
-            shares.append((trainer.current_epoch + inside) / self.phase_epochs)
+            shares.append((trainer.current_epoch - self.phase_start + inside) / self.phase_epochs)
         if trainer.max_steps > 0:
             shares.append(trainer.global_step / trainer.max_steps)
         return min(max(shares), 1.0)

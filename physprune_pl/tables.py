@@ -1,0 +1,76 @@
+"""Tables as text: for a markdown page and for a terminal, and figures short enough to stand in them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Sequence
+
+Cells = tuple[str, ...]
+
+# Wide enough for four columns, narrow enough for a split screen.
+WIDTH = 100
+
+
+def short(value: float) -> str:
+    """Write a count with three or four digits and a unit of thousands, such as ``"31.72 M"``.
+
+    >>> short(31_720_000), short(950)
+    ('31.72 M', '950')
+    """
+    for power, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= power:
+            return f"{value / power:.2f} {unit}"
+    return str(int(value))
+
+
+def markdown(head: Cells, rows: Iterable[Cells]) -> str:
+    r"""Return a markdown table; nothing without rows.
+
+    >>> print(markdown(("name", "is"), [("norm", "|x|")]))
+    | name | is |
+    |---|---|
+    | norm | \|x\| |
+    <BLANKLINE>
+    """
+    body = [f"| {' | '.join(_one_line(cell) for cell in row)} |" for row in rows]
+    if not body:
+        return ""
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *body, ""])
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split()).replace("|", r"\|")
+
+
+def terminal(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+    """Return a table for a terminal, drawn by rich where it is installed; nothing without rows."""
+    if not rows:
+        return ""
+    draw = _rich if importlib.util.find_spec("rich") else _plain
+    return draw(title, head, rows)
+
+
+def _plain(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells))
+        for cells in (list(zip(row, widths, strict=True)) for row in (head, *rows))
+    ]
+    return "\n".join([title, *(line.rstrip() for line in lines)])
+
+
+def _rich(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    for column, name in enumerate(head):
+        table.add_column(name, justify="right" if column else "left")
+    for row in rows:
+        # As text: a name may hold what rich would read as a style.
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=WIDTH)
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip()

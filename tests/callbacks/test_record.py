@@ -1,0 +1,86 @@
+"""The record of a fit: the memory it keeps through phases and resumes, and the figures it makes of what it has."""
+
+import pytest
+import torch
+from small import Saver, cutter, fit
+
+from physprune_pl.callbacks import record as record_module
+from physprune_pl.callbacks.record import Record
+from physprune_pl.report import PHASES
+
+CPU = torch.device("cpu")
+
+
+class Scripted:
+    """Peak memory that reads one number after the other and counts its starts."""
+
+    kind = "cuda"
+
+    def __init__(self, device):
+        self.device, self.starts = device, 0
+
+    def start(self):
+        self.starts += 1
+
+    def read(self):
+        return self.peaks.pop(0)
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    monkeypatch.setattr(record_module, "PeakMemory", Scripted)
+    return Scripted
+
+
+def test_the_peak_of_a_phase_is_the_largest_reading(scripted):
+    scripted.peaks = [5, 3, 9, 4, 6]
+    record = Record()
+    record.begin(CPU)
+    record.tick()
+    record.tick()
+    record.finish("sparsify")
+    record.finish("cut")
+    record.phase = "finetune"
+    record.tick()
+    assert record.peak_memory_bytes == {"sparsify": 9, "cut": 4, "finetune": 6}
+    assert record._memory.starts == 3
+    assert set(record.seconds) == {"sparsify", "cut", "finetune"}
+
+
+def test_a_resume_keeps_the_larger_peak_and_forgets_another_kind(scripted):
+    scripted.peaks = [5, 3]
+    record = Record()
+    record.begin(CPU)
+    record.tick()
+    saved = record.to_dict()
+    again = Record.from_dict(saved)
+    again.begin(CPU)
+    again.tick()
+    assert again.peak_memory_bytes == saved["peak_memory_bytes"] == {"sparsify": 5}
+    other = Record.from_dict({**saved, "memory_kind": "process"})
+    other.begin(CPU)
+    assert other.peak_memory_bytes == {}
+    assert other.memory_kind == "cuda"
+
+
+def test_nothing_is_told_where_nothing_is_counted(scripted):
+    scripted.peaks = [None]
+    record = Record()
+    record.begin(CPU)
+    record.tick()
+    assert record.peak_memory_bytes == {}
+
+
+def test_a_fit_reports_the_memory_of_its_phases(tmp_path):
+    cut = cutter()
+    fit(cut, Saver(tmp_path))
+    peaks = cut.report.peak_memory_bytes
+    assert list(peaks) == ["sparsify", "cut", "finetune"]
+    assert cut.report.memory_kind == "process"
+    assert 10_000_000 < peaks["sparsify"] <= peaks["cut"] <= peaks["finetune"]
+    assert list(cut.report.metric) == ["name", "split", *PHASES]
+    assert cut.report.metric["after_recalibration"] is None
+    again = cutter()
+    fit(again, ckpt_path=tmp_path / "2.ckpt")
+    state = torch.load(tmp_path / "2.ckpt", weights_only=True)["callbacks"][cut.state_key]
+    assert again.report.peak_memory_bytes["cut"] == state["peak_memory_bytes"]["cut"]
