@@ -1,14 +1,19 @@
-"""Splits, batches and augmentation of the experiments' picture sets."""
+"""Splits, order of the batches, and what Lightning makes of them."""
 
-from typing import Any
+from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
+from numbered import Numbered, WriteSeen, fitted, interrupted
 
-from experiments.data import BatchOrder, Digits, PictureData
-from experiments.data.augmentation import random_shift
+from experiments.data import BatchOrder, Digits
 from experiments.data.digits import stratified_split
+from experiments.data.module import LabelledData
+from experiments.data.splits import held_out, place_in_class
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers", "ignore:The number of training batches", "ignore:Checkpoint directory"
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +43,58 @@ def test_split_goes_by_place_within_the_class() -> None:
     assert splits["train"].inputs.tolist() == [3, 5, 6]
 
 
-def test_an_epoch_is_drawn_from_seed_and_epoch_alone() -> None:
-    def draw(seed: int, epoch: int) -> list[tuple[list[int], int]]:
-        order = BatchOrder(10, 4, seed, shuffle=True)
-        order.set_epoch(epoch)
-        torch.rand(3)  # the global generator has no part in it
-        return list(order)
+def test_place_in_class_equals_a_loop() -> None:
+    labels = torch.randint(7, (200,))
+    seen = [0] * 7
+    for label, place in zip(labels.tolist(), place_in_class(labels).tolist(), strict=True):
+        assert place == seen[label]
+        seen[label] += 1
+    assert held_out(labels).sum() == sum(count // 10 for count in seen)
 
+
+def draw(seed: int, epoch: int, size: int = 10) -> list[tuple[list[int], int]]:
+    order = BatchOrder(size, 4, seed, shuffle=True)
+    order.set_epoch(epoch)
+    torch.rand(3)  # the global generator has no part in it
+    return list(order)
+
+
+def test_an_epoch_is_drawn_from_seed_and_epoch_alone() -> None:
     assert draw(0, 1) == draw(0, 1)
     assert draw(0, 1) != draw(0, 2)
     assert draw(0, 1) != draw(1, 1)
     assert sorted(index for batch, _ in draw(0, 1) for index in batch) == list(range(10))
     assert [len(batch) for batch, _ in draw(0, 1)] == [4, 4, 2]
+
+
+class Group:
+    """Stands in for torch.distributed's running process group."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, processes: int) -> None:
+        self.rank = 0
+        patch.setattr(torch.distributed, "is_initialized", lambda: True)
+        patch.setattr(torch.distributed, "get_rank", lambda: self.rank)
+        patch.setattr(torch.distributed, "get_world_size", lambda: processes)
+
+
+def test_processes_share_an_epoch_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw(0, 1, size=27)
+    group = Group(monkeypatch, processes=3)
+    shares = []
+    for group.rank in range(3):
+        shares.append(draw(0, 1, size=27))
+        assert len(BatchOrder(27, 4, 0, shuffle=True)) == len(shares[-1]) == 2
+        assert len(list(BatchOrder(27, 4, 0, shuffle=False))) == len(BatchOrder(27, 4, 0, shuffle=False)) == 7
+    taken = [batch for share in shares for batch in share]
+    assert sorted(taken) == sorted(whole[:6])
+    indices = [index for batch, _ in taken for index in batch]
+    assert len(indices) == len(set(indices)) == 24
+
+
+def test_too_few_batches_for_the_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Group(monkeypatch, processes=3)
+    with pytest.raises(ValueError, match="batch_size: 8 samples make 2 batches, too few for 3 processes"):
+        len(BatchOrder(8, 4, 0, shuffle=True))
 
 
 def test_evaluation_keeps_the_order(digits: Digits) -> None:
@@ -63,58 +108,33 @@ def test_training_pictures_have_mean_zero_and_deviation_one(digits: Digits) -> N
     assert (images.std() - 1).abs() < 1e-4
 
 
-def test_shift_equals_a_loop_over_pictures() -> None:
-    images = torch.arange(5 * 2 * 3 * 4).view(5, 2, 3, 4)
-    offset = torch.randint(3, (2, 5, 1), generator=torch.Generator().manual_seed(7))
-    padded = torch.nn.functional.pad(images, (1, 1, 1, 1))
-    expected = torch.stack(
-        [
-            padded[i, :, int(offset[0, i]) : int(offset[0, i]) + 3, int(offset[1, i]) : int(offset[1, i]) + 4]
-            for i in range(5)
-        ]
-    )
-    assert torch.equal(random_shift(images, 1, torch.Generator().manual_seed(7)), expected)
+def test_lightning_draws_a_new_order_each_epoch_and_repeats_it(tmp_path: Path) -> None:
+    first, again = (fitted(Numbered(6), tmp_path, enable_checkpointing=False) for _ in range(2))
+    assert first.seen == again.seen
+    epochs = [[batch for epoch, batch in first.seen if epoch == number] for number in range(3)]
+    assert all(sorted(int(number) for batch in epoch for number, _ in batch) == list(range(20)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
 
 
-@pytest.mark.parametrize("arguments", [{"batch_size": 0}, {"shift": -1}, {"flip": 1.5}])
-def test_impossible_settings_are_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(arguments))}: expected"):
-        Digits(**arguments)
+def test_a_resumed_fit_sees_what_an_uninterrupted_one_sees(tmp_path: Path) -> None:
+    whole, resumed = interrupted(Numbered(6, seed=5), Numbered(6, seed=5), tmp_path)
+    assert resumed == [entry for entry in whole if entry[0] > 0]
+    assert {epoch for epoch, _ in resumed} == {1, 2}
 
 
-class Watch(L.LightningModule):
-    """Keeps the first pictures of every training epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(()))
-        self.seen: list[torch.Tensor] = []
-
-    def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> torch.Tensor:
-        if batch_idx == 0:
-            self.seen.append(batch[0])
-        return self.weight * batch[0].mean()
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+@pytest.mark.slow
+def test_two_processes_share_an_epoch_and_validate_alike(tmp_path: Path) -> None:
+    settings = {"strategy": "ddp_spawn", "devices": 2, "num_sanity_val_steps": 0, "enable_checkpointing": False}
+    fitted(Numbered(6), tmp_path, callbacks=[WriteSeen(tmp_path)], **settings)
+    seen, validated = zip(*(torch.load(tmp_path / f"{rank}.pt") for rank in range(2)), strict=True)
+    for epoch in range(3):
+        numbers = [[int(number) for when, batch in one if when == epoch for number, _ in batch] for one in seen]
+        assert len(numbers[0]) + len(numbers[1]) == len({*numbers[0], *numbers[1]}) == 20
+    assert validated[0] == validated[1] == [*range(20)] * 3
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*have no `validation_step`")
-def test_lightning_draws_a_new_order_each_epoch_and_repeats_it(tmp_path: object) -> None:
-    def fit(data: PictureData) -> list[torch.Tensor]:
-        module = Watch()
-        L.Trainer(
-            max_epochs=2,
-            limit_train_batches=1,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=str(tmp_path),
-        ).fit(module, datamodule=data)
-        return module.seen
-
-    first, again = fit(Digits(seed=3)), fit(Digits(seed=3))
-    assert not torch.equal(first[0], first[1])
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+def test_a_data_set_says_what_it_leaves_open() -> None:
+    bare = LabelledData(batch_size=4)
+    for unwritten in (bare.setup, bare.train_dataloader, lambda: bare.example(1)):
+        with pytest.raises(NotImplementedError):
+            unwritten()

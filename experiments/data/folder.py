@@ -70,6 +70,17 @@ class PictureFiles(Dataset[SeededBatch]):
         return picture
 
 
+class LateLoader(DataLoader[SeededBatch]):
+    """Starts to read when the first batch is asked for.
+
+    Lightning asks for an iterator of a resumed fit before it tells the sampler which epoch it is; workers would by
+    then be reading pictures of the first one.
+    """
+
+    def __iter__(self) -> Iterator[SeededBatch]:  # type: ignore[override]
+        yield from super().__iter__()
+
+
 class ImageFolder(LabelledData):
     """Pictures in ``root/train/<class>/`` and ``root/val/<class>/``, the layout of ImageNet.
 
@@ -125,7 +136,7 @@ class ImageFolder(LabelledData):
     def loader(self, split: SplitName) -> DataLoader[SeededBatch]:
         files = self.splits[split]
         order = EpochOrder(len(files), self.size_of_batch(split), self.seed, shuffle=split == "train")
-        return DataLoader(
+        return LateLoader(
             files,
             sampler=order,
             batch_size=None,

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.data.module import Batch, LabelledData, SeededBatch, SplitName
+from experiments.data.module import LabelledData, SeededBatch, SplitName
 from experiments.data.order import BatchOrder
-
-__all__ = ["Batch", "SeededBatch", "Split", "TensorData"]
 
 
 @dataclass(frozen=True)
