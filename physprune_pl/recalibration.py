@@ -29,7 +29,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> int:
 
     All kinds of batch norm are meant, 1d, 2d, 3d and synchronised, whatever mode they are in: also a layer that is
     frozen by ``eval()``, for a cut changes its inputs as well. Layers with ``track_running_stats=False`` have no
-    statistics.
+    statistics. Where several processes run, synchronised layers wait for one another: all must call this.
 
     Args:
         model: any module.

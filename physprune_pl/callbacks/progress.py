@@ -33,6 +33,15 @@ def show_progress(trainer: Trainer, pl_module: LightningModule, session: Pruning
     pl_module.log_dict({LOGGED[name]: value for name, value in found.items() if name in LOGGED})
 
 
+def forget_progress(trainer: Any) -> None:
+    """Take the signals of the sparsify phase off the progress bar, which keeps what it was told until told otherwise.
+
+    To be called between two epochs.
+    """
+    for name in ("sparsify", "coefficient", "arrived"):
+        trainer._logger_connector._progress_bar_metrics.pop(name, None)
+
+
 def signals(trainer: Trainer, session: PruningSession) -> Signals:
     """Return what there is to tell at the moment, as numbers, which are all that a progress bar takes.
 

@@ -20,7 +20,7 @@ from physprune_pl.callbacks.judges import (
 )
 from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
-from physprune_pl.callbacks.progress import show_progress
+from physprune_pl.callbacks.progress import forget_progress, show_progress
 from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
@@ -200,6 +200,7 @@ class PruneAndFinetune(StepWatching):
         if self.record.phase == "sparsify" and self._limits.over(trainer):
             self._cut(trainer, pl_module)
             forget_scores(trainer)
+            forget_progress(trainer)
             self._limits.let_go(trainer)
             self._limits.extend(trainer, trainer.current_epoch)
             rebuild_optimizers(trainer, self._limits.added, self.finetune_lr)

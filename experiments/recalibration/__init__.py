@@ -1,0 +1,1 @@
+"""Whether recomputing the statistics of batch norms after the cut helps."""

@@ -1,0 +1,89 @@
+"""From a finished run to its report: the recalibrated network among those that are tested, and the command line."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from experiments import outcome
+from experiments.assembly import build_data, build_model, composed
+from experiments.outcome import command_line, networks_of_phases, recalibrated
+from physprune_pl import plan_pruning
+from physprune_pl.recalibration import recalibrate
+
+CONFIG = ("data=digits", "model=resnet20", "data.batch_size=64", "paths.output=out")
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> tuple:
+    """Data, the dense network, its file and a plan."""
+    path = tmp_path_factory.mktemp("run") / "sparsified.pt"
+    L.seed_everything(1, verbose=False)
+    config = composed(CONFIG)
+    data = build_data(config)
+    model = build_model(config, data)
+    torch.save(model.state_dict(), path)
+    return data, model, path, plan_pruning(model, model.example_input_array, target={"macs": 0.6})
+
+
+def test_the_recalibrated_network_is_the_cut_one_with_other_statistics(cut: tuple) -> None:
+    data, model, path, plan = cut
+    networks = networks_of_phases(composed([*CONFIG, "recalibration_batches=2"]), data, model, path, plan)
+    assert list(networks) == ["after_sparsify", "after_cut", "after_recalibration", "after_finetune"]
+    expected = networks["after_cut"]
+    batches = [batch for batch, _ in zip(data.train_dataloader(), range(2), strict=False)]
+    before = {name: value.clone() for name, value in expected.state_dict().items()}
+    assert recalibrate(expected, [data.prepare(batch, augment=True)[0] for batch in batches]) == 21
+    found = networks["after_recalibration"].state_dict()
+    assert any(not torch.equal(value, before[name]) for name, value in found.items())
+    for name, value in expected.state_dict().items():
+        torch.testing.assert_close(found[name], value, msg=name)
+
+
+def test_without_batches_there_is_no_such_network(cut: tuple) -> None:
+    data, model, path, plan = cut
+    assert composed(CONFIG).recalibration_batches == 0
+    assert list(networks_of_phases(composed(CONFIG), data, model, path, plan)) == [
+        "after_sparsify",
+        "after_cut",
+        "after_finetune",
+    ]
+    with pytest.raises(ValueError, match="recalibration_batches: expected at least 0, got -1"):
+        networks_of_phases(composed([*CONFIG, "recalibration_batches=-1"]), data, model, path, plan)
+
+
+def test_more_batches_than_an_epoch_has_are_an_epoch(cut: tuple) -> None:
+    data, model, _, _ = cut
+    data.setup()
+    one, other = (recalibrated(model, data, count) for count in (len(data.train_dataloader()), 10_000))
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_the_command_is_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcome.sys, "argv", ["train.py", "seed=1", "force=[a b]"])
+    assert command_line() == "python train.py seed=1 'force=[a b]'"
+
+
+@pytest.mark.parametrize("name", ["experiments.digits.run", "tool.__main__"])
+def test_a_module_is_named_as_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = types.SimpleNamespace(name=name, origin="/there/run.py")
+    monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
+    monkeypatch.setattr(outcome.sys, "argv", ["/there/run.py", "--seeds", "0"])
+    assert command_line() == f"python -m {name.removesuffix('.__main__')} --seeds 0"
+    # A worker of a launcher takes over the arguments of the program that started it.
+    monkeypatch.setattr(outcome.sys, "argv", ["train.py", "seed=0"])
+    assert command_line() == "python train.py seed=0"
+
+
+@pytest.mark.slow
+def test_the_command_of_a_real_program(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "run.py").write_text("from experiments.outcome import command_line\nprint(command_line())\n")
+    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "own.run", "a b"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "python -m own.run 'a b'"
