@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from physprune_pl.concentration import near_zero
+from physprune_pl.history import History
 from physprune_pl.report import PHASES, PruningReport
 
-History = Mapping[str, NDArray[Any]]
-
 BEFORE, AFTER, ACCENT = "#c9d3df", "#2f5d8a", "#c2572b"
-
-# Under this share of its group's largest strength a channel counts as gone.
-NEAR_ZERO = 1e-2
 
 
 def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None:
@@ -83,7 +81,7 @@ def plot_widths(report: PruningReport, path: str | Path) -> None:
 def plot_run(history: History, metric: Mapping[int, float], report: PruningReport, path: str | Path) -> None:
     """Draw the validation metric by epoch above, and what is left of the network below.
 
-    Below: the share of MACs, which falls at the cut, and the share of channels whose strength is at least 1 % of the
+    Below: the share of MACs, which falls at the cut, and the share of channels whose strength is over 1 % of the
     largest of their group, which the force brings down before.
 
     Args:
@@ -137,9 +135,9 @@ def _heat_map(axis: Any, history: History, name: str) -> Any:
 
 
 def _alive(history: History) -> NDArray[np.float64]:
-    """Share of the channels, per epoch, that are over ``NEAR_ZERO``; removed ones count as gone."""
-    tables = [history[f"strength/{name}"] for name in _groups(history)]
-    alive = sum((table > NEAR_ZERO * np.nanmax(table, axis=1, keepdims=True)).sum(axis=1) for table in tables)
+    """Share of the channels, per epoch, that are not near zero; removed ones count as gone."""
+    tables = [torch.as_tensor(history[f"strength/{name}"]) for name in _groups(history)]
+    alive = torch.stack([(~near_zero(table) & ~table.isnan()).sum(dim=1) for table in tables]).sum(dim=0).numpy()
     total: int = sum(table.shape[1] for table in tables)
     return np.asarray(alive / total, dtype=np.float64)
 

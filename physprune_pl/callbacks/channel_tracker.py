@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,32 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from physprune_pl.callbacks.regroup import kept_indices
+from physprune_pl.callbacks.histograms import log_histograms
+from physprune_pl.callbacks.scalars import summary
+from physprune_pl.callbacks.series import epoch_rows, group_strengths
 from physprune_pl.callbacks.session import PruningSession
-
-Series = dict[str, Tensor]
-History = dict[str, NDArray[Any]]
-
-# Kind of a series -> kind of the one that holds its original indices.
-PLACES = {"strength": "channel", "distance": "channel", "coefficient": "channel", "l1": "filter", "l2": "filter"}
-
-# A channel counts as near zero under this share of the largest strength of its group.
-NEAR_ZERO = 1e-2
+from physprune_pl.history import ChannelHistory, channel_table, filter_table
 
 
 class ChannelTracker(Callback):
     """Records every channel of every group, and every filter of every convolution and linear layer, epoch by epoch.
 
     Per channel: strength, and until the cut its distance from the pivot and the coefficient c that the force law gave
-    it last. Per filter: L1 and L2 norm of its own weights. A channel keeps its index after the cut. The loggers get
-    ``physprune/strength`` (mean over all channels), ``physprune/strength/<group>`` and ``physprune/near_zero`` (share
-    of the channels under 1 % of the largest strength of their group).
+    it last. Per filter: L1 and L2 norm of its own weights. A channel keeps its index after the cut.
+
+    The file is an ``.npz``, written anew after every record, with the arrays of :meth:`history`;
+    :func:`~physprune_pl.history.load_history` reads it as a table. Values are within 0.05 % of the true ones, which
+    makes the file small: at most 20 MB for ResNet-50 over 100 epochs. Checkpoints carry the same bytes.
+
+    All loggers get, per group and overall, ``physprune/strength[/<group>]``, ``physprune/near_zero[/<group>]``,
+    ``physprune/effective_channels[/<group>]`` and ``physprune/concentration[/<group>]``, which
+    :func:`~physprune_pl.callbacks.scalars.summary` explains. TensorBoard and Weights & Biases get the histograms
+    ``physprune/strengths[/<group>]`` as well.
 
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.PruningSession`.
-        every_n_epochs: epochs from one record to the next.
+        every_n_epochs: epochs from one record to the next, scalars and histograms included.
         path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's.
         session: state shared with other callbacks; None shares that of a :class:`ForceRegularization` of the same
             trainer and module, and traces alone where there is none.
@@ -61,9 +59,7 @@ class ChannelTracker(Callback):
         self.path = self._given_path
         self.session = session or PruningSession(module)
         self._shared = session is not None
-        self._epochs: list[int] = []
-        self._phases: list[str] = []
-        self._records: list[Series] = []
+        self._history = ChannelHistory()
 
     @property
     def state_key(self) -> str:
@@ -77,7 +73,7 @@ class ChannelTracker(Callback):
         if not self._shared:
             self.session = _session_of(trainer, self) or self.session
         self.session.begin(trainer)
-        self._epochs, self._phases, self._records = [], [], []
+        self._history = ChannelHistory()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Trace if the example input is known, and find the file."""
@@ -93,15 +89,15 @@ class ChannelTracker(Callback):
         """Record the epoch, log its summary, and write the history."""
         if (trainer.current_epoch + 1) % self.every_n_epochs != 0:
             return
-        record = dict(_group_series(self.session)) | dict(_filter_series(self.session))
-        self._epochs.append(trainer.current_epoch)
-        self._phases.append(self.session.phase)
-        self._records.append({name: series.detach().cpu() for name, series in record.items()})
-        pl_module.log_dict(_summary(self.session))
+        strengths = group_strengths(self.session)
+        self._history.append(trainer.current_epoch, self.session.phase, epoch_rows(self.session, strengths))
+        # Equal on all processes; averaged, since Lightning warns of every value that is not.
+        pl_module.log_dict(summary(strengths), sync_dist=True)
+        log_histograms(trainer, strengths)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.save()
 
-    def history(self) -> History:
+    def history(self) -> dict[str, NDArray[Any]]:
         """Return everything recorded so far.
 
         Returns:
@@ -109,43 +105,33 @@ class ChannelTracker(Callback):
             ``coefficient/<group>``, each [E, K]; per layer ``l1/<layer>`` and ``l2/<layer>``, each [E, filters].
             Columns are the indices before the cut; NaN where a channel was gone, or no force acted.
         """
-        names = sorted({name for record in self._records for name in record if name.split("/")[0] in PLACES})
-        series = {name: self._stack(name, PLACES[name.split("/")[0]]) for name in names}
-        return {
-            "epochs": np.array(self._epochs, dtype=np.int64),
-            "phases": np.array(self._phases, dtype=np.str_),
-            **series,
-        }
+        return self._history.arrays()
 
-    def _stack(self, name: str, place: str) -> NDArray[np.float32]:
-        """Return one series of all epochs, [E, original size], NaN where an epoch has no value."""
-        index = place + "/" + name.split("/", 1)[1]
-        width = max(int(record[index].max()) + 1 for record in self._records if index in record)
-        table = np.full((len(self._records), width), np.nan, dtype=np.float32)
-        for row, record in zip(table, self._records, strict=True):
-            if name in record:
-                row[record[index].numpy()] = record[name].numpy()
-        return table
+    def table(self) -> NDArray[np.void]:
+        """Return the channels as :func:`~physprune_pl.history.load_history` reads them from the file."""
+        return channel_table(self.history())
+
+    def filter_table(self) -> NDArray[np.void]:
+        """Return the filters as :func:`~physprune_pl.history.load_filters` reads them from the file."""
+        return filter_table(self.history())
 
     def save(self) -> None:
-        """Write :meth:`history` to the file, in one piece: a reader never sees half of it."""
+        """Write :meth:`history` to the file, in one piece: a reader never sees half of it.
+
+        Raises:
+            RuntimeError: before a fit, when no path was given.
+        """
         if self.path is None:
             raise RuntimeError("path: expected a file, got None; it is found at the start of a fit")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("wb") as file:
-            np.savez_compressed(file, **self.history())  # type: ignore[arg-type]
-        part.replace(self.path)
+        self._history.save(self.path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the history as plain tensors, strings and numbers."""
-        return {"epochs": list(self._epochs), "phases": list(self._phases), "records": list(self._records)}
+        """Return the history as the bytes of its file, in a tensor."""
+        return {"history": torch.frombuffer(bytearray(self._history.encode()), dtype=torch.uint8)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the history of the run that is resumed."""
-        self._epochs = list(state_dict["epochs"])
-        self._phases = list(state_dict["phases"])
-        self._records = list(state_dict["records"])
+        self._history = ChannelHistory.decode(state_dict["history"].cpu().numpy().tobytes())
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model; the history stays."""
@@ -158,54 +144,3 @@ def _session_of(trainer: Trainer, tracker: ChannelTracker) -> PruningSession | N
     wanted = tracker.session.module
     found = [one for one in sessions if isinstance(one, PruningSession) and wanted in (None, one.module)]
     return found[0] if found else None
-
-
-def _group_series(session: PruningSession) -> Iterator[tuple[str, Tensor]]:
-    penalty = session.penalty
-    strengths = penalty.strengths()
-    for group, part in zip(session.groups, penalty.segments, strict=True):
-        yield f"channel/{group.name}", torch.tensor(session.original_channels(group))
-        yield f"strength/{group.name}", strengths[part].float()
-        if session.coefficients is not None:
-            yield f"coefficient/{group.name}", session.coefficients[part].float()
-    if session.phase == "sparsify":
-        # The cut may have taken the pivot.
-        channels = session.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
-        for group, seen in zip(session.groups, channels, strict=True):
-            yield f"distance/{group.name}", seen.distance.float()
-
-
-def _filter_series(session: PruningSession) -> Iterator[tuple[str, Tensor]]:
-    for name, layer in session.model.named_modules():
-        if isinstance(layer, _ConvNd | nn.Linear):
-            filters = _filters(layer)
-            yield f"filter/{name}", torch.tensor(_original_filters(session, name, layer, len(filters)))
-            yield f"l1/{name}", filters.norm(p=1, dim=1)
-            yield f"l2/{name}", filters.norm(p=2, dim=1)
-
-
-def _filters(layer: _ConvNd | nn.Linear) -> Tensor:
-    """Return the weights that make each output of a layer, [filters, weights]."""
-    weight: Tensor = layer.weight.detach().float()
-    if isinstance(layer, _ConvTransposeNd):
-        # [in, out / groups, ...]: the inputs of a conv group make its outputs.
-        inputs = weight.shape[0] // layer.groups
-        return weight.reshape(layer.groups, inputs, weight.shape[1], -1).transpose(1, 2).flatten(0, 1).flatten(1)
-    return weight.flatten(1)
-
-
-def _original_filters(session: PruningSession, name: str, layer: nn.Module, count: int) -> tuple[int, ...]:
-    """Return the index of each filter before the cut, as far as the plan tells."""
-    kept = None
-    if session.plan is not None:
-        transposed = isinstance(layer, _ConvTransposeNd)
-        kept = kept_indices(session.plan, f"{name}.weight", 1 if transposed else 0)
-    return kept if kept is not None and len(kept) == count else tuple(range(count))
-
-
-def _summary(session: PruningSession) -> dict[str, Tensor]:
-    strengths = session.penalty.strengths()
-    parts = [strengths[part] for part in session.penalty.segments]
-    near = torch.cat([part < NEAR_ZERO * part.max() for part in parts])
-    means = {f"physprune/strength/{one.name}": part.mean() for one, part in zip(session.groups, parts, strict=True)}
-    return {"physprune/strength": strengths.mean(), "physprune/near_zero": near.float().mean(), **means}
