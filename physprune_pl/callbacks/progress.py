@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
 
 from physprune_pl.callbacks.injection import logs_now
+from physprune_pl.concentration import near_zero
 
 if TYPE_CHECKING:
     from physprune_pl.callbacks.session import PruningSession
 
 Signals = dict[str, float]
-
-NEAR_ZERO = 1e-2
-"""A channel under this share of the strongest of its group counts as gone."""
 
 LOGGED = {"arrived": "physprune/arrived", "macs": "physprune/macs_kept"}
 """Signals that the loggers get as well, and their names there."""
@@ -75,16 +72,6 @@ def _of_strengths(session: PruningSession) -> Signals:
         parts = [strengths[segment] for segment in session.penalty.segments]
         found["macs"] = session.chooser.cost_model([near_zero(part) for part in parts]).macs / dense
     return found
-
-
-def near_zero(strengths: Tensor) -> Tensor:
-    """Return which channels of a group, [K], are under 1 % of the strongest.
-
-    >>> import torch
-    >>> near_zero(torch.tensor([1.0, 0.02, 0.005])).tolist()
-    [False, False, True]
-    """
-    return strengths < NEAR_ZERO * strengths.max()
 
 
 def _has_an_end(trainer: Trainer, session: PruningSession) -> bool:
