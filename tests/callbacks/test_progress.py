@@ -227,8 +227,3 @@ def test_the_report_and_the_checkpoints_look_at_validation_only(tmp_path):
     fit(kept, *callbacks, model=Late())
     assert callbacks[-1].report.metric["name"] == "zz_score"
     assert float(kept.best_model_score) == pytest.approx(callbacks[-1].report.metric["after_finetune"], abs=0.5)
-
-
-def test_near_zero_is_a_share_of_the_strongest():
-    assert progress.near_zero(torch.tensor([2.0, 0.02, 0.019])).tolist() == [False, False, True]
-    assert progress.near_zero(torch.zeros(3)).tolist() == [False] * 3
