@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,15 @@ import hydra
 import lightning as L
 from omegaconf import DictConfig
 
+from experiments.arguments import checked
 from experiments.assembly import build_data, build_model, build_pruning, build_trainer, checkpoint_to_resume
+from experiments.classifier import Classifier
+from experiments.data import LabelledData
 from experiments.evaluation import evaluate
-from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
+from experiments.inspection import inspection
+from experiments.outcome import command_line, cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
+from experiments.sweep import refuse_several_processes
 from physprune_pl import PruningReport
 
 log = logging.getLogger(__name__)
@@ -27,39 +33,59 @@ warnings.filterwarnings("ignore", message=".*does not have many workers")
 def run(config: DictConfig) -> tuple[PruningReport, float]:
     """Run one configuration; return the report with test figures, and the validation metric of the final network."""
     L.seed_everything(config.seed, workers=True, verbose=False)
-    folder = Path(config.paths.output)
 
     data = build_data(config)
     model = build_model(config, data)
     pruning, pruner = build_pruning(config)
-    recorder = RunRecorder(folder, pruner)
+    recorder = RunRecorder(config.paths.output, pruner)
     trainer = build_trainer(config, [recorder, *pruning])
 
     trainer.fit(model, datamodule=data, ckpt_path=checkpoint_to_resume(config))
 
-    if pruner is None:
+    # Of several processes the first evaluates and writes, and tells the others.
+    result = finish(config, data, model, recorder, pruning, trainer) if trainer.is_global_zero else None
+    told = trainer.strategy.broadcast(result)
+    assert told is not None
+    return told
+
+
+def finish(
+    config: DictConfig,
+    data: LabelledData,
+    model: Classifier,
+    recorder: RunRecorder,
+    pruning: Sequence[L.Callback],
+    trainer: L.Trainer,
+) -> tuple[PruningReport, float]:
+    """Evaluate the networks of a finished fit, and write report and pictures into the folder of the run."""
+    device, folder = trainer.strategy.root_device, Path(config.paths.output)
+    if recorder.pruner is None:
         restore_best(trainer, model)
         report, networks = dense_report(model), {"dense": model}
     else:
-        report, plan = cut_of(pruner)
-        networks = networks_of_phases(config, data, model, recorder.path, plan)
-    device = trainer.strategy.root_device
-    score = evaluate({"final": model}, data, device, "val")["final"]
-    report = tested(report, networks, data, device)
-    report = replace(report, command=" ".join(["python", *sys.argv]), seed=config.seed)
+        report, plan = cut_of(recorder.pruner)
+        networks = networks_of_phases(config, data, model, recorder.path, plan, device)
+
+    score = evaluate({"final": model}, data, device, "val", trainer.limit_val_batches)["final"]
+    report = tested(report, networks, data, device, trainer.limit_test_batches)
+    report = replace(report, command=command_line(), seed=config.seed)
 
     report.save(folder)
     draw(report, pruning, recorder.curve, folder)
+    log.info("report in %s\n%s", folder, report.table())
     return report, score
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> float:
+def main(config: DictConfig) -> float | None:
     """Run from the command line; a sweep optimises the validation metric that this returns."""
-    report, score = run(config)
-    log.info("report in %s\n%s", config.paths.output, report.table())
-    return score
+    if config.inspect:
+        log.info("\n%s", inspection(config))
+        return None
+    refuse_several_processes(config.trainer)
+    return run(config)[1]
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = checked(sys.argv[1:])
     main()

@@ -6,12 +6,15 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 from torch import nn
 
@@ -30,11 +33,25 @@ LAW_SETTINGS = {
     for setting in fields(law)
 }
 
+# Packages that loggers of Lightning need and that come with neither it nor us.
+LOGGER_PACKAGES = {"TensorBoardLogger": "tensorboard", "WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+
+CompositionError = HydraException
+
+
+def with_recipe(overrides: Sequence[str]) -> list[str]:
+    """Return overrides of which ``experiment=NAME`` has the plus that Hydra asks for: no recipe is taken by default."""
+    return [f"+{one}" if one.startswith("experiment=") else one for one in overrides]
+
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration that ``train.py`` would get with these overrides."""
+    """Return the configuration that ``train.py`` would get with these overrides.
+
+    Raises:
+        CompositionError: when a choice or a key does not exist.
+    """
     with initialize_config_dir(CONF, version_base="1.3"):
-        return compose("train", list(overrides))
+        return compose("train", with_recipe(overrides))
 
 
 def build_data(config: DictConfig) -> LabelledData:
@@ -103,11 +120,26 @@ def build_force(node: DictConfig | None) -> Any:
 def build_trainer(config: DictConfig, callbacks: list[L.Callback]) -> L.Trainer:
     """Return the trainer of ``conf/trainer`` with its loggers and, besides the given ones, its callbacks."""
     more = [instantiate(node) for node in config.callbacks.values()]
-    loggers = [instantiate(node) for node in config.logger.values()]
     trainer: L.Trainer = instantiate(
-        config.trainer, callbacks=[*more, *callbacks], logger=loggers or False, default_root_dir=config.paths.output
+        config.trainer,
+        callbacks=[*more, *callbacks],
+        logger=build_loggers(config.logger) or False,
+        default_root_dir=config.paths.output,
     )
     return trainer
+
+
+def build_loggers(node: DictConfig) -> list[Logger]:
+    """Return the loggers of ``conf/logger``.
+
+    Raises:
+        ModuleNotFoundError: when one needs a package that is not installed.
+    """
+    for name in map(str, node):
+        package = LOGGER_PACKAGES.get(node[name]._target_.rpartition(".")[2])
+        if package is not None and find_spec(package) is None:
+            raise ModuleNotFoundError(f"logger={name} needs a package that is not installed: pip install {package}")
+    return [instantiate(settings) for settings in node.values()]
 
 
 def checkpoint_to_resume(config: DictConfig) -> str | None:

@@ -93,16 +93,21 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
 def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from (arm, str(len(runs)))
     for cost in ("macs", "params"):
-        yield _spread([run[cost]["dense"] / run[cost]["pruned"] for run in runs], "{:.2f}") + "x fewer"
+        yield spread([run[cost]["dense"] / run[cost]["pruned"] for run in runs], "{:.2f}") + "x fewer"
     for phase in ("dense", "after_sparsify", "after_cut", "after_finetune"):
-        yield _spread([100 * run["metric"][phase] for run in runs if run["metric"][phase] is not None], "{:.2f}")
+        yield spread([100 * run["metric"][phase] for run in runs if run["metric"][phase] is not None], "{:.2f}")
     for batch in ("batch_1", "batch_32"):
         shares = [run["latency_ms"][batch]["pruned"] / run["latency_ms"][batch]["dense"] for run in runs]
-        yield _spread(shares, "{:.2f}")
-    yield _spread([len(run["not_arrived"]) for run in runs], "{:.1f}")
+        yield spread(shares, "{:.2f}")
+    yield spread([len(run["not_arrived"]) for run in runs], "{:.1f}")
 
 
-def _spread(values: Sequence[float], form: str) -> str:
+def spread(values: Sequence[float], form: str) -> str:
+    """Write mean ± standard deviation, a single value as it is, a dash for none.
+
+    >>> spread([1.0, 2.0, 3.0], "{:.1f}"), spread([2.0], "{:.1f}"), spread([], "{:.1f}")
+    ('2.0 ± 1.0', '2.0', '-')
+    """
     if not values:
         return "-"
     middle = form.format(mean(values))

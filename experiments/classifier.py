@@ -41,7 +41,7 @@ class Classifier(L.LightningModule):
         """Return the cross-entropy of one batch."""
         inputs, answers = batch
         loss = nn.functional.cross_entropy(self(inputs), answers)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(answers))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(answers))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
@@ -56,7 +56,8 @@ class Classifier(L.LightningModule):
         inputs, labels = batch
         scores = self(inputs)
         accuracy(scores, labels)
-        self.log(f"{split}/loss", nn.functional.cross_entropy(scores, labels), batch_size=len(labels))
+        loss = nn.functional.cross_entropy(scores, labels)
+        self.log(f"{split}/loss", loss, sync_dist=True, batch_size=len(labels))
         self.log(f"{split}/acc", accuracy, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -23,7 +24,11 @@ def load_weights(model: Module, path: str | Path) -> Module:
 
 @torch.no_grad()
 def evaluate(
-    networks: Mapping[str, nn.Module], data: LabelledData, device: torch.device, split: Literal["val", "test"]
+    networks: Mapping[str, nn.Module],
+    data: LabelledData,
+    device: torch.device,
+    split: Literal["val", "test"],
+    limit: int | float = 1.0,
 ) -> dict[str, float]:
     """Return the accuracy of every network in eval mode; each batch is read once and seen by all of them.
 
@@ -32,18 +37,36 @@ def evaluate(
         data: set up or not.
         device: where to compute.
         split: which samples are read.
+        limit: how many batches of it, or as a float which share of them, as the limits of Lightning's Trainer say.
 
     Returns:
         Name -> share of right answers.
+
+    Raises:
+        ValueError: when that leaves no batch.
     """
     data.setup()
     right, count = dict.fromkeys(networks, 0), 0
     for network in networks.values():
         network.to(device).eval()
-    for batch in data.loader(split):
+    loader = data.loader(split)
+    for batch in islice(loader, batches_within(limit, loader)):
         inputs, labels = data.prepare(batch)
         count += len(labels)
         for name, network in networks.items():
             predicted = network(inputs.to(device)).argmax(dim=1).cpu()
             right[name] += int((predicted == labels).sum())
+    if not count:
+        raise ValueError(f"limit: expected one that leaves batches of {split} to evaluate with, got {limit}")
     return {name: found / count for name, found in right.items()}
+
+
+def batches_within(limit: int | float, loader: Sized) -> int | None:
+    """Return how many batches a limit of Lightning's Trainer allows, None for all.
+
+    >>> batches_within(2, range(10)), batches_within(0.5, range(10)), batches_within(1.0, range(10))
+    (2, 5, None)
+    """
+    if isinstance(limit, int):
+        return limit
+    return None if limit == 1.0 else int(limit * len(loader))

@@ -120,7 +120,11 @@ def dense_report(model: Classifier) -> PruningReport:
 
 
 def tested(
-    report: PruningReport, networks: Mapping[str, Classifier], data: LabelledData, device: torch.device
+    report: PruningReport,
+    networks: Mapping[str, Classifier],
+    data: LabelledData,
+    device: torch.device,
+    limit: int | float = 1.0,  # noqa: PT028 - no test, for all its name
 ) -> PruningReport:
     """Add test accuracy of all networks, size of the weights and latency to a report.
 
@@ -129,8 +133,9 @@ def tested(
         networks: phase -> network, of the phases of a report's ``metric``.
         data: its test split is read once.
         device: where to compute and to measure.
+        limit: of the batches, see :func:`~experiments.evaluation.evaluate`.
     """
-    scores = evaluate(networks, data, device, "test")
+    scores = evaluate(networks, data, device, "test", limit)
     dense = networks.get("after_sparsify") or networks["dense"]
     sizes = {"dense": dense.network, "pruned": networks.get("after_finetune", dense).network}
     example = data.example(1).to(device)

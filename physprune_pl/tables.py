@@ -42,12 +42,27 @@ def _one_line(cell: str) -> str:
     return " ".join(cell.split()).replace("|", r"\|")
 
 
-def terminal(title: str, head: Cells, rows: Sequence[Cells]) -> str:
-    """Return a table for a terminal, drawn by rich where it is installed; nothing without rows."""
+def terminal(title: str, head: Cells, rows: Sequence[Cells], width: int = WIDTH) -> str:
+    """Return a table for a terminal, drawn by rich where it is installed; nothing without rows.
+
+    Args:
+        title: above the table.
+        head: names of the columns.
+        rows: cells of each row.
+        width: characters of a line; rich breaks the cells of a wider table.
+    """
     if not rows:
         return ""
-    draw = _rich if importlib.util.find_spec("rich") else _plain
-    return draw(title, head, rows)
+    return _rich(title, head, rows, width) if importlib.util.find_spec("rich") else _plain(title, head, rows)
+
+
+def unbroken(head: Cells, rows: Sequence[Cells]) -> int:
+    """Return the width at which rich breaks no cell.
+
+    >>> unbroken(("arm", "seeds"), [("force=uniform", "3")])
+    25
+    """
+    return sum(max(map(len, column)) for column in zip(head, *rows, strict=True)) + 3 * len(head) + 1
 
 
 def _plain(title: str, head: Cells, rows: Sequence[Cells]) -> str:
@@ -59,7 +74,7 @@ def _plain(title: str, head: Cells, rows: Sequence[Cells]) -> str:
     return "\n".join([title, *(line.rstrip() for line in lines)])
 
 
-def _rich(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+def _rich(title: str, head: Cells, rows: Sequence[Cells], width: int) -> str:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +85,7 @@ def _rich(title: str, head: Cells, rows: Sequence[Cells]) -> str:
     for row in rows:
         # As text: a name may hold what rich would read as a style.
         table.add_row(*(Text(cell) for cell in row))
-    console = Console(width=WIDTH)
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip()
