@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from physprune_pl.attention import remembered
+
 Shape = tuple[int, ...]
 Sizes = dict[str, Any]
 Changes = list[tuple[nn.Module, Sizes]]
@@ -31,6 +33,9 @@ def sizes_of(model: nn.Module, shapes: Mapping[int, Shape]) -> Changes:
         tensor = _sizing_tensor(module)
         if rule is not None and tensor is not None and id(tensor) in shapes:
             changes.append((module, rule(module, shapes[id(tensor)], name)))
+        heads = remembered(module, shapes)
+        if heads:
+            changes.append((module, heads))
     return changes
 
 

@@ -6,6 +6,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from physprune_pl.components import SlotSpace
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
-from physprune_pl.probing import Family, Observation
+from physprune_pl.observations import Family, Observation
 from physprune_pl.runs import Run, Runner, bits_of, decode
 from physprune_pl.tainting import ModulePath
 
@@ -58,8 +59,12 @@ class Collector:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
+        alone = {source: self._alone(source) for source in sources}
+        reached = [_reached(run) for run in alone.values() if run is not None]
+        for family, factors in self.clean.probe.views.items():
+            self._tie_view(family, factors, set().union(*(families for families in reached if family in families)))
         for source in sources:
-            self._attribute(source, together)
+            self._attribute(source, alone[source], together)
         self._block_inputs()
         for name in sorted(self.clean.probe.loose | self._untouched_carriers()):
             self._collect_loose(name)
@@ -88,10 +93,26 @@ class Collector:
             return None
         return result if self._same(result) else None
 
-    def _attribute(self, source: Family, together: Codes | None) -> None:
+    def _alone(self, source: Family) -> Run | None:
+        """Taint one source whole."""
+        everything = torch.ones(self.evidence.sizes[source], dtype=torch.bool)
+        return self._attempt(lambda: self.runner.run({source: everything}))
+
+    def _tie_view(self, family: Family, factors: tuple[int, ...], beside: set[Family]) -> None:
+        """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part."""
+        units = self.clean.probe.heads.units
+        axis = _head_axis(factors, {units[other] for other in beside & units.keys()})
+        size = self.evidence.sizes[family]
+        index = torch.arange(size)
+        if axis is not None:
+            inner = math.prod(factors[axis + 1 :])
+            self.evidence.link(family, index, family, index // inner % factors[axis] * inner)
+        elif len(factors) == 2:
+            self.evidence.link(family, index, family, index % (size // factors[0]))
+
+    def _attribute(self, source: Family, alone: Run | None, together: Codes | None) -> None:
         """Find out where the channels of one source go."""
         size = self.evidence.sizes[source]
-        alone = self._attempt(lambda: self.runner.run({source: torch.ones(size, dtype=torch.bool)}))
         codes = together
         if alone is not None and (codes is None or self._unsure(alone, codes, size)):
             codes = self._coded({source: torch.arange(size)})
@@ -100,7 +121,7 @@ class Collector:
             return
         if alone.returned:
             self.evidence.block(source, "the model returns its channels")
-        if self._unsure(alone, codes, size):
+        if self._unsure(alone, codes, size) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
         for seen, code in zip(alone.seen, codes, strict=True):
             self._link(source, seen, *code)
@@ -108,7 +129,10 @@ class Collector:
     def _unsure(self, alone: Run, codes: Codes, size: int) -> bool:
         """Return whether a slot was reached by more than one index."""
         pairs = zip(alone.seen, codes, strict=True)
-        return any(seen.kind != "opaque" and bool((seen.pattern & ~_sure(code, size)).any()) for seen, code in pairs)
+        return any(
+            seen.kind not in ("opaque", "head") and bool((seen.pattern & ~_sure(code, size)).any())
+            for seen, code in pairs
+        )
 
     def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
@@ -177,7 +201,7 @@ class Collector:
         if any(run is None for run in runs):
             return
         done = [run for run in runs if run is not None]
-        places = [i for i, seen in enumerate(self.clean.seen) if seen.kind in ("consumer", "carrier", "norm")]
+        places = [i for i, seen in enumerate(self.clean.seen) if seen.kind in ("consumer", "carrier", "norm", "head")]
         found = []
         for i in places:
             patterns = [run.seen[i].pattern for run in done]
@@ -195,9 +219,33 @@ class Collector:
             self.evidence.block(family, "the model returns its channels")
 
 
+def _headless(alone: Run, codes: Codes, size: int) -> bool:
+    """Return whether a source reaches heads, but mixed: it turns pairs of its channels, or divides by their norm."""
+    hits = [
+        bool(_sure(code, size)[seen.pattern].all())
+        for seen, code in zip(alone.seen, codes, strict=True)
+        if seen.kind == "head" and bool(seen.pattern.any())
+    ]
+    return bool(hits) and not any(hits)
+
+
 def _sure(code: tuple[Tensor, Tensor], size: int) -> Tensor:
     index, certain = code
     return certain & (index < size)
+
+
+def _reached(run: Run) -> set[Family]:
+    """Return the families that are no slots of the model's tensors and met NaN."""
+    return {seen.family for seen in run.seen if seen.kind in ("head", "part") and bool(seen.pattern.any())}
+
+
+def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
+    """Return which factor of an axis counts heads; the first of three rather counts queries, keys and values."""
+    places = [*range(1, len(factors)), 0] if len(factors) > 2 else [0, 1]
+    exact = (place for place in places if factors[place] in heads)
+    # Heads of keys and values may be fewer: several query heads share one.
+    shared = (place for place in places if any(count % factors[place] == 0 for count in heads))
+    return next(exact, next(shared, None))
 
 
 def _everything(tensor: Tensor) -> Tensor:
@@ -215,6 +263,7 @@ def collect(model: nn.Module, example: Example, saved: SavedState) -> tuple[Evid
         first = Collector(Runner(model, example.sized(1), path, saved), evidence)
         first.collect()
         evidence.mixings = first.clean.probe.mixings
+        evidence.products = first.clean.probe.heads.products
         model.train()
         try:
             second = Collector(Runner(model, example.sized(2), path, saved), evidence)
@@ -227,4 +276,4 @@ def collect(model: nn.Module, example: Example, saved: SavedState) -> tuple[Evid
 
 
 def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
-    return [(seen.kind, None if seen.kind == "part" else seen.family, len(seen.pattern)) for seen in run.seen]
+    return [(seen.kind, None if seen.kind in ("part", "head") else seen.family, len(seen.pattern)) for seen in run.seen]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,13 +10,15 @@ import numpy as np
 from physprune_pl.channels import ChannelGroup, LeftWhole, Role, Slice
 from physprune_pl.components import Indices, SlotSpace, connected
 from physprune_pl.evidence import Evidence
-from physprune_pl.probing import OUTPUT, Family
+from physprune_pl.heads import Product
+from physprune_pl.observations import OUTPUT, Family
+from physprune_pl.tracing_types import MixingCall
 
 
 def find_groups(
     evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]
-) -> tuple[list[ChannelGroup], list[LeftWhole]]:
-    """Return the candidate groups in call order and the sources that stay whole, with the reason."""
+) -> tuple[list[ChannelGroup], list[LeftWhole], list[MixingCall]]:
+    """Return the candidate groups in call order, what stays whole and why, and the products that shrink with heads."""
     return _Coupling(evidence, parameters, buffers).result()
 
 
@@ -61,9 +63,23 @@ class _Coupling:
             self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels"
         return bool(emptied)
 
-    def result(self) -> tuple[list[ChannelGroup], list[LeftWhole]]:
+    def result(self) -> tuple[list[ChannelGroup], list[LeftWhole], list[MixingCall]]:
         groups = [self._group(roots) for roots in self._clusters() if self._plural(roots)]
-        return _unique(groups), self._left_whole()
+        calls = [call for call in map(self._call, self.evidence.products) if call is not None]
+        return _unique(groups), self._left_whole(), calls
+
+    def _call(self, product: Product) -> MixingCall | None:
+        """Return what a product costs as a multiple of a dimension that is shared out evenly among its units."""
+        roots = Counter(self._roots(product.units).tolist())
+        if not all(root in self.members for root in roots) or len(set(roots.values())) > 1:
+            return None
+        owners = [self.members[root] for root in roots]
+        for name, dim in owners[0]:
+            size = self.evidence.sizes[name, dim]
+            shares = {len(families.get((name, dim), ())) for families in owners}
+            if shares == {size // len(roots)} and size % len(roots) == 0 and product.macs % size == 0:
+                return MixingCall(name, 0, 1, product.macs // size, dims=(dim,))
+        return None
 
     def _plural(self, roots: list[int]) -> bool:
         if len(roots) < 2:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from physprune_pl.components import Link
-from physprune_pl.probing import Family, Mixing
+from physprune_pl.heads import Product
+from physprune_pl.observations import Family, Mixing
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Evidence:
         blocked: slots that must stay, with the reason.
         inexact: families of norms over channels.
         mixings: the mixing calls of the eval run.
+        products: the products of activations in the eval run.
         used: names of all tensors that were used.
         opaque: paths of modules that probing cannot look into.
     """
@@ -34,6 +36,7 @@ class Evidence:
     blocked: list[tuple[Family, Tensor, str]] = field(default_factory=list)
     inexact: set[Family] = field(default_factory=set)
     mixings: list[Mixing] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     opaque: dict[str, None] = field(default_factory=dict)
 

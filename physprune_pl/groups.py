@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from torch import nn
 
+from physprune_pl.attention import by_head
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
 from physprune_pl.measure import count_macs
-from physprune_pl.probing import Mixing
+from physprune_pl.observations import Mixing
 from physprune_pl.tainting import named_tensors
 from physprune_pl.tracing_types import MixingCall, Trace
 from physprune_pl.verification import Verifier
@@ -49,7 +50,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     model = getattr(model, "_orig_mod", model)
     example = Example.of(example_input).to(model)
     ignored = _ignored(model, ignore)
-    with untouched(model) as saved:
+    with untouched(model) as saved, by_head(model):
         example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
         for family in evidence.sources:
@@ -63,8 +64,8 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
 def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs: int) -> Trace:
     tensors = named_tensors(model)
     buffers = frozenset(dict(model.named_buffers()))
-    groups, whole = find_groups(evidence, frozenset(tensors) - buffers, buffers)
-    calls = tuple(_call(mixing) for mixing in evidence.mixings if mixing.positions)
+    groups, whole, products = find_groups(evidence, frozenset(tensors) - buffers, buffers)
+    calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *products)
     return Trace(
         groups=tuple(groups),
         left_whole=tuple(whole),
@@ -73,7 +74,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
         parameters=frozenset(evidence.used - buffers),
         notes=notes,
-        fixed_macs=macs - sum(call.positions * tensors[call.weight].numel() for call in calls),
+        fixed_macs=macs - sum(call.macs(tensors[call.weight].shape) for call in calls),
         buffers=buffers,
     )
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.isolation import Example, copied, set_training
-from physprune_pl.operations import ACROSS, Layout, layout_of, operands
+from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.tainting import has_nan, named_tensors, tensors_in
 
 _DROPOUTS = {
@@ -47,6 +47,8 @@ class Comparable(TorchFunctionMode):
             return args[0] if args else kwargs["input"]
         if func in _NOISE:
             return torch.full_like(args[0] if args else kwargs["input"], 0.5)
+        if func in FUSED_ATTENTION:
+            args, kwargs = _without_dropout(args, kwargs)
         output = func(*args, **kwargs)
         layout = layout_of(func, args, kwargs)
         if layout is not None:
@@ -58,6 +60,11 @@ class Comparable(TorchFunctionMode):
             return
         keep = self.keep.get((id(weight), layout.output_dim))
         self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
+
+
+def _without_dropout(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of fused attention with its dropout, the fifth of them, at zero."""
+    return (*args[:4], *[0.0] * len(args[4:5]), *args[5:]), {**kwargs, **({"dropout_p": 0.0} if len(args) < 5 else {})}
 
 
 class KeptNorms(TorchFunctionMode):

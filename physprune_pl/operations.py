@@ -36,10 +36,11 @@ ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract"
     *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
     *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
 }
+FUSED_ATTENTION = {F.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention}
+PRODUCTS = MATMUL | {torch.bmm, Tensor.bmm}
+SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
 OPAQUE = {
     F.multi_head_attention_forward,
-    F.scaled_dot_product_attention,
-    torch._C._nn.scaled_dot_product_attention,
     *(F.bilinear, torch.bilinear, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
     *(torch.lstm_cell, torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell),
 }

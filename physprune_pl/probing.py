@@ -1,30 +1,30 @@
-"""Runs a model under a mode that watches its channels: NaN goes in at one operation and is looked for at the others.
-
-A *family* is one dimension of one tensor, ``(tensor name, dim)``; its indices are the slots that the trace couples.
-Two dimensions are not of a tensor's shape: ``INPUT`` (the channels that a grouped convolution reads) and ``OUTPUT``
-(those that a grouped transposed convolution writes).
-"""
+"""Runs a model under a mode that watches its channels: NaN goes in at one operation and is looked for at the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from physprune_pl.heads import HeadWatch
+from physprune_pl.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
 from physprune_pl.operations import (
     ACROSS,
     ELEMENTWISE,
     EMBEDDING,
+    FUSED_ATTENTION,
     GROUP_NORM,
     NATIVE,
     OPAQUE,
     PARTS,
     PER_CHANNEL,
+    PRODUCTS,
+    SOFTMAX,
     VIEWS,
     Layout,
     conv_groups,
@@ -33,33 +33,6 @@ from physprune_pl.operations import (
     swapped,
 )
 from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, taint, tensors_in
-
-Family = tuple[str, int]
-Kind = Literal["consumer", "carrier", "norm", "part", "opaque"]
-INPUT, OUTPUT = -1, -2
-
-
-@dataclass(frozen=True)
-class Observation:
-    """Which entries of a family were NaN when an operation met them."""
-
-    kind: Kind
-    family: Family
-    pattern: Tensor
-
-
-@dataclass(frozen=True)
-class Mixing:
-    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs."""
-
-    weight: str
-    bias: str | None
-    source: Family
-    reads: Family | None
-    output_dim: int
-    input_dim: int
-    outputs: int
-    positions: int
 
 
 @dataclass(eq=False)
@@ -83,6 +56,8 @@ class Probe(TorchFunctionMode):
         self.observations: list[Observation] = []
         self.mixings: list[Mixing] = []
         self.ties: list[tuple[Family, Tensor, Family, Tensor]] = []
+        self.views: dict[Family, tuple[int, ...]] = {}
+        self.heads = HeadWatch(self)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[str] = []
@@ -106,12 +81,25 @@ class Probe(TorchFunctionMode):
             return self.opaque_call(func, args, kwargs)
         if func in ACROSS or func in GROUP_NORM:
             return self._norm(func, args, kwargs)
-        output = func(*args, **kwargs)
+        output = self._compute(func, args, kwargs)
         if func in PARTS:
             self._split(args, kwargs, output)
         elif func in VIEWS:
             self._view(args[0] if args else kwargs["input"], output)
         self._carry(func, args, kwargs, output)
+        return output
+
+    def _compute(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operation without a weight; products of activations may be attention."""
+        inputs = tensors_in([args, kwargs])
+        if func in FUSED_ATTENTION:
+            return self.heads.attend(func, args, kwargs)
+        if func in PRODUCTS and not any(map(self.name_of, inputs)):
+            return self.heads.multiply(func, args, kwargs)
+        if func in SOFTMAX:
+            return self.heads.normalise(func, args, kwargs)
+        output = func(*args, **kwargs)
+        self.heads.follow(inputs, output)
         return output
 
     def name_of(self, value: object) -> str | None:
@@ -125,6 +113,10 @@ class Probe(TorchFunctionMode):
         """Record which entries of a family are NaN now."""
         self.sequence.append(f"{kind} {family}")
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
+
+    def see_head(self, family: Family, pattern: Tensor) -> None:
+        """Record which slots of products of activations are NaN now."""
+        self.see("head", family, pattern)
 
     def _mix(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Any:
         data, weight, bias = operands(func, args, kwargs)
@@ -218,23 +210,29 @@ class Probe(TorchFunctionMode):
             self._tie_parts(data, axis, len(output))
 
     def _view(self, data: Tensor, output: Tensor) -> None:
-        """An axis that a view factors into two: its equal parts stay equal."""
-        if not data.is_floating_point() or output.dim() != data.dim() + 1:
+        """Note an axis that a view factors; what its parts are shows when it is known where they go."""
+        added = output.dim() - data.dim()
+        if not data.is_floating_point() or added < 1:
             return
         for axis in range(1, data.dim()):
-            before, after = data.shape[:axis] == output.shape[:axis], data.shape[axis + 1 :] == output.shape[axis + 2 :]
-            parts = output.shape[axis]
-            if before and after and 1 < parts < data.shape[axis]:
-                self._tie_parts(data, axis, parts)
+            factors = tuple(output.shape[axis : axis + added + 1])
+            around = (
+                data.shape[:axis] + data.shape[axis + 1 :] == output.shape[:axis] + output.shape[axis + added + 1 :]
+            )
+            if around and 1 < factors[0] < data.shape[axis]:
+                self.views[self._see_part(data, axis)] = factors
                 return
 
     def _tie_parts(self, data: Tensor, axis: int, parts: int) -> None:
+        family = self._see_part(data, axis)
+        index = torch.arange(data.shape[axis])
+        self.ties.append((family, index, family, index % (data.shape[axis] // parts)))
+
+    def _see_part(self, data: Tensor, axis: int) -> Family:
         count = sum(seen.kind == "part" for seen in self.observations)
         family = (f"{self.mode} part {count}", 0)
-        size = data.shape[axis]
         self.see("part", family, along(data.isnan(), axis))
-        index = torch.arange(size)
-        self.ties.append((family, index, family, index % (size // parts)))
+        return family
 
     def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Record what reaches the per-channel parameters of an operation; any other use makes a parameter loose."""

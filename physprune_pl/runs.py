@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.isolation import Example, SavedState, seed_everything_inside
-from physprune_pl.probing import Family, ForeignOperations, Observation, Probe
+from physprune_pl.observations import Family, Observation
+from physprune_pl.probing import ForeignOperations, Probe
 from physprune_pl.tainting import ModulePath, has_nan, named_tensors, taint, tensors_in
 
 _SEED = 20

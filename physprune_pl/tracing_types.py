@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
 
@@ -29,6 +31,14 @@ class MixingCall:
     input_dim: int
     positions: int
     dims: tuple[int, ...] | None = None
+
+    def macs(self, shape: Sequence[int]) -> int:
+        """Multiply-adds of the call for a shape of the weight.
+
+        >>> MixingCall("fc.weight", 0, 1, positions=7).macs((3, 4))
+        84
+        """
+        return self.positions * prod(shape if self.dims is None else [shape[dim] for dim in self.dims])
 
 
 @dataclass(frozen=True)

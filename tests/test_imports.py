@@ -16,6 +16,8 @@ ORDER = [
     [
         "operations",
         "tainting",
+        "heads",
+        "observations",
         "probing",
         "components",
         "evidence",
@@ -26,7 +28,7 @@ ORDER = [
         "recording",
     ],
     # Groups are checked by cutting them on a copy, so surgery comes before tracing.
-    ["plan", "attributes", "surgery", "measure", "recalibration"],
+    ["plan", "attention", "attributes", "surgery", "measure", "recalibration"],
     ["verification", "groups"],
     ["penalty", "costs"],
     ["ladders", "targets"],

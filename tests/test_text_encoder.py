@@ -70,11 +70,13 @@ def test_the_order_of_words_does_make_one() -> None:
     assert not torch.allclose(network(tokens), network(tokens.flip(1)), atol=1e-4)
 
 
-def test_the_two_layer_networks_can_be_cut_exactly_and_the_heads_are_left_whole() -> None:
+def test_heads_and_the_two_layer_networks_can_be_cut_exactly() -> None:
     groups = {group.name: group for group in trace_groups(small(), torch.ones(2, 10, dtype=torch.long))}
     assert {name: (group.size, group.exact) for name, group in groups.items()} == {
         "word": (12, False),
+        "blocks.0.attention.query": (2, True),
         "blocks.0.widen": (96, True),
+        "blocks.1.attention.query": (2, True),
         "blocks.1.widen": (96, True),
     }
 

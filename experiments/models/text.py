@@ -133,8 +133,8 @@ def text_encoder(
 ) -> TextEncoder:
     """Transformer encoder for sentences of shape (longest length, number of token ids).
 
-    The two-layer networks hold most of the multiply-adds, 84 % with these sizes and 64 tokens: attention heads are
-    left whole, so that little else can be cut exactly. 665,922 parameters at 8,002 token ids, most of them embeddings.
+    The two-layer networks hold most of the multiply-adds, 84 % with these sizes and 64 tokens. They can be cut
+    exactly, and so can whole heads. 665,922 parameters at 8,002 token ids, most of them embeddings.
 
     Raises:
         ValueError: for data that are no sentences, or when a size is under 1.

@@ -1,6 +1,7 @@
 """Small networks that a tracer is judged by, one for every structure and trap."""
 
 from experiments.structures.nets import (
+    attention,
     composed,
     computed,
     coupled,
@@ -17,6 +18,7 @@ from experiments.structures.nets.case import CASES, Case
 __all__ = [
     "CASES",
     "Case",
+    "attention",
     "composed",
     "computed",
     "coupled",

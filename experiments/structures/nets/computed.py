@@ -112,7 +112,7 @@ class GRU(Recurrent):
         super().__init__(nn.GRU)
 
 
-@case(cut=("wide",), whole=("inward", "attention"), example=sequences)
+@case(cut=("inward", "attention", "wide"), example=sequences)
 class Attention(nn.Module):
     """multi-head attention with a residual stream and an MLP"""
 
@@ -127,7 +127,7 @@ class Attention(nn.Module):
         return self.head((x + self.narrow(torch.relu(self.wide(x)))).mean(1))
 
 
-@case(cut=("wide",), example=sequences)
+@case(cut=("inward", "block.self_attn", "block.linear1", "wide"), example=sequences)
 class EncoderLayer(nn.Module):
     """transformer encoder layer, whose fast path sees no Python"""
 
@@ -140,7 +140,7 @@ class EncoderLayer(nn.Module):
         return self.head(torch.relu(self.wide(self.block(self.inward(x)).mean(1))))
 
 
-@case(cut=("wide",), example=sequences)
+@case(cut=("wide",), whole=("triple",), example=sequences)
 class HandWrittenAttention(Attention):
     """attention from linear layers, a view into heads with constant numbers, and the fused product"""
 

@@ -1,0 +1,173 @@
+"""Finds attention heads while a model runs: what is multiplied for one head stays or goes together.
+
+A *unit* is one index of the axis before the last two of a product of activations: a head of ``[batch, heads, tokens,
+head size]``. Every slot that takes part in the products of a head is tied to its unit, so no rule for an architecture
+is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from physprune_pl.observations import Family
+from physprune_pl.tainting import cleaned
+
+_MARK = "_physprune_heads"
+
+
+@dataclass(frozen=True)
+class Product:
+    """Multiply-adds of one sample that are shared out evenly among the units of a family."""
+
+    units: Family
+    macs: int
+
+
+class Notes(Protocol):
+    """Where what was seen is written down: the probe of a run."""
+
+    mode: str
+    ties: list[tuple[Family, Tensor, Family, Tensor]]
+
+    def see_head(self, family: Family, pattern: Tensor) -> None:
+        """Record which slots of a family are NaN now."""
+
+
+@dataclass(frozen=True)
+class Operands:
+    """The tensors of a call of ``scaled_dot_product_attention``."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+
+    @classmethod
+    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operands:
+        """Read the arguments of a call."""
+        names = ("query", "key", "value", "attn_mask")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        return cls(given["query"], given["key"], given["value"], given.get("attn_mask"))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of both products."""
+        queries, keys = self.query.shape[-2], self.key.shape[-2]
+        heads = max(self.query.shape[:-2].numel(), self.key.shape[:-2].numel())
+        return heads * queries * keys * (self.query.shape[-1] + self.value.shape[-1])
+
+
+class HeadWatch:
+    """Watches products of activations in one run."""
+
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
+        self.products: list[Product] = []
+        self.units: dict[Family, int] = {}
+        self._calls = 0
+
+    def attend(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute fused attention on clean data; its output carries the channels of the values."""
+        given = Operands.of(args, kwargs)
+        output = func(*[_clean(value) for value in args], **{key: _clean(value) for key, value in kwargs.items()})
+        count = max(_units(given.query), _units(given.key))
+        units = self._new_units(count, _by_unit(given.mask, count))
+        for name, tensor in (("query", given.query), ("key", given.key), ("value", given.value)):
+            self._tie(units, name, tensor.isnan().any(-2))
+        self.products.append(Product(units, given.macs))
+        tainted = _spread(given.value.isnan().any(-2, keepdim=True), count)
+        return output.masked_fill(tainted, float("nan"))
+
+    def multiply(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a product of two activations: what is summed over in one unit belongs together.
+
+        A product with a product (scores with values) ties the other axis of the values too.
+        """
+        output = func(*args, **kwargs)
+        left, right = (*args, *kwargs.values())[:2]
+        if not (isinstance(left, Tensor) and isinstance(right, Tensor) and left.dim() > 2 and right.dim() > 2):
+            return output
+        marks = [mark for mark in (getattr(left, _MARK, None), getattr(right, _MARK, None)) if mark is not None]
+        units = self._new_units(_units(output), None)
+        self._tie(units, "left", left.isnan().any(-2))
+        self._tie(units, "right", right.isnan().any(-1))
+        if marks:
+            self._tie(units, "left rows", left.isnan().any(-1))
+            self._tie(units, "right columns", right.isnan().any(-2))
+        for mark in marks:
+            if self.units[mark] == self.units[units]:
+                everything = torch.arange(self.units[units])
+                self.notes.ties.append((units, everything, mark, everything))
+        self.products.append(Product(units, output.numel() * left.shape[-1]))
+        setattr(output, _MARK, units)
+        return output
+
+    def normalise(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Compute a softmax; one of scores is clean afterwards, because what reached them is tied to its unit."""
+        data = args[0] if args else kwargs["input"]
+        units = getattr(data, _MARK, None)
+        if units is None:
+            return func(*args, **kwargs)
+        self.notes.see_head(units, _by_unit(data, self.units[units]))
+        output = cleaned(func(*args, **kwargs))
+        setattr(output, _MARK, units)
+        return output
+
+    def follow(self, inputs: list[Tensor], output: Any) -> None:
+        """Hand the mark of scores on to what has their shape."""
+        marked = next((tensor for tensor in inputs if hasattr(tensor, _MARK)), None)
+        if marked is None or not isinstance(output, Tensor) or output.dim() < 3:
+            return
+        if output.shape[-3:] == marked.shape[-3:]:
+            setattr(output, _MARK, getattr(marked, _MARK))
+
+    def _new_units(self, count: int, reached: Tensor | None) -> Family:
+        units = (f"{self.notes.mode} heads {self._calls}", 0)
+        self._calls += 1
+        self.units[units] = count
+        self.notes.see_head(units, torch.zeros(count, dtype=torch.bool) if reached is None else reached)
+        return units
+
+    def _tie(self, units: Family, name: str, pattern: Tensor) -> None:
+        """Tie the slots ``[..., units, size]`` of an operand to their units."""
+        count, size = self.units[units], pattern.shape[-1]
+        family = (f"{units[0]} {name}", 0)
+        self.notes.see_head(family, _spread(_merged(pattern, 2), count, axis=0).flatten())
+        self.units[family] = count
+        slots = torch.arange(count * size)
+        self.notes.ties.append((family, slots, units, slots // size))
+
+
+def _units(tensor: Tensor) -> int:
+    return tensor.shape[-3] if tensor.dim() > 2 else 1
+
+
+def _merged(mask: Tensor, keep: int) -> Tensor:
+    """Return a mask with its last ``keep`` axes; one that has fewer gets leading ones."""
+    mask = mask.reshape(*[1] * max(0, keep - mask.dim()), *mask.shape)
+    return mask.flatten(0, mask.dim() - keep - 1).any(0) if mask.dim() > keep else mask
+
+
+def _spread(mask: Tensor, count: int, axis: int = -3) -> Tensor:
+    """Repeat the entries of the units' axis: several query heads may share a key head."""
+    if mask.dim() < 3 and axis == -3:
+        return mask
+    return mask.repeat_interleave(count // mask.shape[axis], axis)
+
+
+def _by_unit(tensor: Tensor | None, count: int) -> Tensor:
+    """Return for every unit whether anything in ``[..., units, rows, columns]`` is NaN."""
+    if tensor is None or tensor.dim() < 3:
+        return torch.zeros(count, dtype=torch.bool)
+    reached = _merged(tensor.isnan().flatten(-2).any(-1), 1)
+    return _spread(reached, count, axis=0)
+
+
+def _clean(value: Any) -> Any:
+    # Infinity stays: it is what masks are made of.
+    return value.masked_fill(value.isnan(), 0.0) if isinstance(value, Tensor) else value

@@ -1,0 +1,40 @@
+"""What a watched run writes down: which slots were NaN where, and which calls mixed channels.
+
+A *family* is one dimension of one tensor, ``(tensor name, dim)``; its indices are the slots that the trace couples.
+Two dimensions are not of a tensor's shape: ``INPUT`` (the channels that a grouped convolution reads) and ``OUTPUT``
+(those that a grouped transposed convolution writes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+Family = tuple[str, int]
+Kind = Literal["consumer", "carrier", "norm", "part", "head", "opaque"]
+INPUT, OUTPUT = -1, -2
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Which entries of a family were NaN when an operation met them."""
+
+    kind: Kind
+    family: Family
+    pattern: Tensor
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs."""
+
+    weight: str
+    bias: str | None
+    source: Family
+    reads: Family | None
+    output_dim: int
+    input_dim: int
+    outputs: int
+    positions: int
