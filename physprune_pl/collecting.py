@@ -114,7 +114,7 @@ class Collector:
         """Find out where the channels of one source go."""
         size = self.evidence.sizes[source]
         codes = together
-        if alone is not None and (codes is None or self._unsure(alone, codes, size)):
+        if alone is not None and (codes is None or self._unsure(alone, codes, size) or _headless(alone, codes, size)):
             codes = self._coded({source: torch.arange(size)})
         if alone is None or codes is None:
             self.evidence.block(source, _FLOW)
