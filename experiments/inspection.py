@@ -48,9 +48,16 @@ def planned(model: Classifier, pruner: PruneAndFinetune) -> PruningReport:
     Raises:
         TargetError: when the target is out of reach.
     """
-    session = pruner.session
+    session, widths = pruner.session, pruner.widths
     plan = plan_pruning(
-        model, model.example_input_array, pruner.target, session.ignore, pruner.round_to, session.strength
+        model,
+        model.example_input_array,
+        pruner.target,
+        session.ignore,
+        widths.round_to,
+        session.strength,
+        widths.min_share,
+        widths.max_share,
     )
     macs, params = (dict(zip(("dense", "pruned"), cost, strict=True)) for cost in (plan.macs, plan.params))
     whole: list[Mapping[str, str]] = [dict(vars(part)) for part in plan.left_whole]

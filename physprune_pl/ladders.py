@@ -14,24 +14,10 @@ Ints = NDArray[np.intp]
 NODES_PER_RADIUS = 500
 
 
-def rungs(size: int, min_channels: int, round_to: int | None) -> Ints:
-    """Numbers of channels of a group that may be removed, ascending from 0.
-
-    What is kept is everything, or a multiple of ``round_to`` that is at least ``min_channels``.
-
-    Example:
-        >>> rungs(10, 1, 4).tolist()
-        [0, 2, 6]
-    """
-    step = round_to or 1
-    lowest = -(-min_channels // step) * step
-    highest = (size - 1) // step * step
-    kept = [size, *range(highest, lowest - 1, -step)]
-    return size - np.array(kept, dtype=np.intp)
-
-
 class Ladders:
     """The channels of every group from the lowest score up, removed rung by rung; a level counts the rungs taken.
+
+    ``steps`` are the numbers of channels that may be removed, ascending; the first one is removed at level 0 already.
 
     Attributes:
         top: highest level of each group [G].

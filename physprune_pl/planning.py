@@ -12,6 +12,7 @@ from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.targets import Chooser, Target, parse_target
+from physprune_pl.widths import Shares, Widths
 
 
 def plan_pruning(
@@ -21,6 +22,8 @@ def plan_pruning(
     ignore: Sequence[str] = (),
     round_to: int | None = None,
     strength: str | Strength | None = None,
+    min_share: Shares | None = None,
+    max_share: Shares | None = None,
 ) -> PruningPlan:
     """Decide which channels of a model go so that the target is met: the weakest of all groups first.
 
@@ -32,6 +35,8 @@ def plan_pruning(
         ignore: names or regular expressions of modules that are left whole.
         round_to: channels kept in a group that is cut are a multiple of this.
         strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.
+        min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
+        max_share: likewise, at most; they are cut to it even if the target asks for less.
 
     Returns:
         A plan for ``apply_plan``.
@@ -41,10 +46,11 @@ def plan_pruning(
         ValueError: if an argument is outside its range.
     """
     wanted = parse_target(target)
+    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
     norm = L2() if strength is None else resolve_strength(strength)
     model = getattr(model, "_orig_mod", model)  # a compiled model wraps the one whose names the trace and plan use
     traced = trace(model, example_input, ignore)
-    chooser = Chooser(traced, wanted, round_to=round_to)
+    chooser = Chooser(traced, wanted, widths)
     penalty = Penalty(traced.groups, dict(model.named_parameters()), norm)
     strengths = penalty.strengths()
     removed = chooser.choose([strengths[segment] for segment in penalty.segments])

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.costs import CostModel, Floats, Kind
-from physprune_pl.ladders import Ints, Ladders, Search, rungs
+from physprune_pl.ladders import Ints, Ladders, Search
 from physprune_pl.tracing_types import Trace
+from physprune_pl.widths import Widths
 
 TargetKind = Literal["macs", "params", "threshold"]
 
@@ -88,8 +89,7 @@ class Chooser:
     Attributes:
         trace: the traced model.
         target: what must be kept; costs are met within 2 % of the asked share.
-        min_channels: what every group keeps at least.
-        round_to: channels kept in a group that is cut are a multiple of this.
+        widths: how many channels a group may keep.
         exact_first: leave inexact groups alone if the target can be met without them. A threshold is a rule for each
             group by itself and treats them all alike.
         cost_model: cost of the traced model as a function of the removed channels.
@@ -97,21 +97,15 @@ class Chooser:
 
     trace: Trace
     target: Target
-    min_channels: int = field(default=1, kw_only=True)
-    round_to: int | None = field(default=None, kw_only=True)
+    widths: Widths = field(default_factory=Widths)
     exact_first: bool = field(default=True, kw_only=True)
     cost_model: CostModel = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, value in (("min_channels", self.min_channels), ("round_to", self.round_to)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         self.cost_model = CostModel(self.trace)
         self._covering = [_covering(group, self.trace.shapes) for group in self.trace.groups]
-        self._steps = [
-            rungs(group.size, max(self.min_channels, len(parts)), self.round_to)
-            for group, parts in zip(self.trace.groups, self._covering, strict=True)
-        ]
+        needed = [max(1, len(parts)) for parts in self._covering]
+        self._steps = self.widths.steps(self.trace.groups, needed, self.trace.left_whole)
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")
 
@@ -155,14 +149,15 @@ class Chooser:
         levels = np.zeros_like(ladders.top)
         for number, (strength, order) in enumerate(zip(strengths, ladders.order, strict=True)):
             weak = np.searchsorted(lifted[number][order], self.target.share * strength.max())
-            levels[number] = np.searchsorted(self._steps[number], weak, side="right") - 1
+            # A group that must be cut is, even if none of its channels is weak.
+            levels[number] = max(0, np.searchsorted(self._steps[number], weak, side="right") - 1)
         return levels
 
     def _meeting_cost(self, ladders: Ladders, kind: Kind) -> Ints:
         """Levels that meet the target, without inexact groups if that is possible."""
         dense = getattr(self.cost_model.dense, kind)
         aim = self.target.share * dense
-        closest = float(dense)
+        closest = float(ladders.cost(kind, np.zeros_like(ladders.top)))
         for groups in self._turns():
             levels = self._weakest_first(ladders, kind, aim, groups)
             cost = float(ladders.cost(kind, levels))
@@ -196,7 +191,7 @@ class Chooser:
         return Search(lambda states: ladders.cost(kind, states), guesses[int(np.argmin(gaps))], top, band, aim).run()
 
     def _unreachable(self, closest: float) -> TargetError:
-        limits = f"min_channels={self.min_channels}, round_to={self.round_to}"
+        limits = ", ".join(f"{name}={value!r}" for name, value in vars(self.widths).items() if value)
         return TargetError(
             f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
             f"reachable share is {closest:.4g} (groups: {len(self.trace.groups)}, {limits})",

@@ -18,6 +18,7 @@ from physprune_pl.schedules import Schedule
 from physprune_pl.steering import Select
 from physprune_pl.strengths import Strength
 from physprune_pl.targets import Target, parse_target
+from physprune_pl.widths import Shares, Widths
 
 
 class PruningCallbacks(list[Callback]):
@@ -56,6 +57,8 @@ def physics_pruning(
     distance: str | Distance | None = None,
     pivot: Pivot = 0,
     module: str | None = None,
+    min_share: Shares | None = None,
+    max_share: Shares | None = None,
 ) -> list[Callback]:
     """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
 
@@ -82,6 +85,9 @@ def physics_pruning(
         distance: distance of a channel from the pivot; None means the one that the law is meant for.
         pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
         module: name of the submodule to prune, where it is not the whole network.
+        min_share: name or regular expression of modules -> share of the channels that their groups keep at least,
+            such as ``{"layer4.*": 0.5}``.
+        max_share: likewise, at most; they are cut to it even if the target asks for less.
 
     Returns:
         :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`, :class:`PruneAndFinetune`, which
@@ -100,11 +106,12 @@ def physics_pruning(
         # Only steering chooses by the law; a cut after a fixed pressure ranks strengths.
         raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')
     aim = parse_target(target)
-    session = PruningSession(module, example_input, ignore, strength, target=aim, round_to=round_to, select=select)
+    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+    session = PruningSession(module, example_input, ignore, strength, target=aim, widths=widths, select=select)
     callbacks: list[Callback] = []
     if force is not None:
         callbacks.append(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
-    cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session)
+    cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session, min_share, max_share)
     return PruningCallbacks([*callbacks, ChannelTracker(session=session), cut])

@@ -11,6 +11,7 @@ from physprune_pl.groups import trace
 from physprune_pl.penalty import Penalty
 from physprune_pl.targets import Chooser, Target, TargetError
 from physprune_pl.tracing_types import Trace
+from physprune_pl.widths import Widths
 
 
 def preview(
@@ -18,7 +19,7 @@ def preview(
     session: PruningSession,
     target: Target,
     finetune_epochs: int,
-    round_to: int | None,
+    widths: Widths,
     example_input: ExampleInput | None,
 ) -> str:
     """Trace a network and say which groups there are, whether the target is in reach, and what each phase will do.
@@ -32,7 +33,7 @@ def preview(
     if example is None:
         raise ValueError("example_input: expected one, as the model has no example_input_array; got None")
     traced = trace(network, example, session.ignore)
-    reach = _reach(network, traced, session, target, round_to)
+    reach = _reach(network, traced, session, target, widths)
     return "\n".join([*_structure(traced), reach, *_phases(target, finetune_epochs)])
 
 
@@ -44,9 +45,9 @@ def _structure(traced: Trace) -> list[str]:
     return lines + [f"  {part.name} is left whole: {part.reason}" for part in traced.left_whole]
 
 
-def _reach(network: nn.Module, traced: Trace, session: PruningSession, target: Target, round_to: int | None) -> str:
+def _reach(network: nn.Module, traced: Trace, session: PruningSession, target: Target, widths: Widths) -> str:
     penalty = Penalty(traced.groups, dict(network.named_parameters()), session.strength)
-    chooser, strengths = Chooser(traced, target, round_to=round_to), penalty.strengths()
+    chooser, strengths = Chooser(traced, target, widths), penalty.strengths()
     dense = chooser.cost_model.dense
     try:
         removed = chooser.choose([strengths[segment] for segment in penalty.segments])

@@ -31,6 +31,7 @@ from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
 from physprune_pl.targets import Chooser, Target, parse_target
+from physprune_pl.widths import Shares, Widths
 
 
 class PruneAndFinetune(StepWatching):
@@ -49,6 +50,8 @@ class PruneAndFinetune(StepWatching):
             the first ModelCheckpoint, else EarlyStopping, else the last weights are kept.
         mode: ``"min"`` or ``"max"``, goes with ``monitor``.
         round_to: channels kept are a multiple of this.
+        min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
+        max_share: likewise, at most.
         session: state shared with other callbacks.
 
     Attributes:
@@ -69,16 +72,18 @@ class PruneAndFinetune(StepWatching):
         mode: Mode | None = None,
         round_to: int | None = None,
         session: PruningSession | None = None,
+        min_share: Shares | None = None,
+        max_share: Shares | None = None,
     ) -> None:
         super().__init__()
         self.target = parse_target(target)
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
         self.monitor, self.mode = monitor, mode
-        self.session = session or PruningSession(target=self.target, round_to=round_to)
+        self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+        self.session = session or PruningSession(target=self.target, widths=self.widths)
         if self.session.target not in (None, self.target):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
-        self.round_to = round_to
         self.report: PruningReport | None = None
         self.record = self._cut_by = Record()
         self._any_width = AnyWidth()
@@ -107,7 +112,7 @@ class PruneAndFinetune(StepWatching):
         Raises:
             ValueError: there is no example input, or nothing can be pruned.
         """
-        return preview(model, self.session, self.target, self.finetune_epochs, self.round_to, example_input)
+        return preview(model, self.session, self.target, self.finetune_epochs, self.widths, example_input)
 
     # Start of a fit, and resuming
 
@@ -176,7 +181,7 @@ class PruneAndFinetune(StepWatching):
         if not self.session.prepare(trainer, pl_module, batch):
             return None
         # Always the session's: a step may show that groups must stay whole.
-        chooser = self.session.chooser or Chooser(self.session.trace, self.target, round_to=self.round_to)
+        chooser = self.session.chooser or Chooser(self.session.trace, self.target, self.widths)
         if fresh or "trace" not in self.record.seconds:
             self.record.seconds["trace"] = self.session.trace.seconds
             cutting.choose(self.session, chooser, None)

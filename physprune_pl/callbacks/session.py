@@ -26,6 +26,7 @@ from physprune_pl.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.targets import Chooser, Target
 from physprune_pl.tracing_types import Trace
+from physprune_pl.widths import Widths
 
 Phase = Literal["sparsify", "finetune"]
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class PruningSession:
         ignore: names or regular expressions of modules left whole.
         strength: the norm of a channel, a name or an object; None means L2 over the whole group.
         target: what the cut must keep, when it is known beforehand; needed for steering.
-        round_to: channels kept are a multiple of this.
+        widths: how many channels a group may keep.
         select: the set to cut: the weakest channels, or those that the law presses most.
 
     Attributes:
@@ -64,7 +65,7 @@ class PruningSession:
         strength: str | Strength | None = None,
         *,
         target: Target | None = None,
-        round_to: int | None = None,
+        widths: Widths | None = None,
         select: Select = "strength",
     ) -> None:
         self.module = module
@@ -72,7 +73,7 @@ class PruningSession:
         self.ignore = tuple(ignore)
         self.strength = resolve_strength("l2" if strength is None else strength)
         self.target = target
-        self.round_to = round_to
+        self.widths = widths or Widths()
         self.select = select
         self.law = GroupLaw()
         self.steered = False
@@ -193,7 +194,7 @@ class PruningSession:
 
     def _aim(self) -> None:
         if self.target is not None and self.phase == "sparsify":
-            self.chooser = Chooser(self.trace, self.target, round_to=self.round_to)
+            self.chooser = Chooser(self.trace, self.target, self.widths)
             if self.steered:
                 self.steering = Steering(self.chooser, self.penalty.segments, self.select)
 

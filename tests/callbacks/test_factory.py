@@ -19,6 +19,7 @@ from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
 from physprune_pl.schedules import Linear
 from physprune_pl.strengths import L1
+from physprune_pl.widths import Widths
 
 
 def test_force_tracker_and_cut_share_one_session():
@@ -46,6 +47,8 @@ def test_every_argument_arrives():
         example_input=example,
         ignore=["head"],
         round_to=8,
+        min_share={"net.*": 0.5},
+        max_share={"net.0": 0.75},
         schedule="linear",
         strength="l1",
         distance="rank",
@@ -55,7 +58,8 @@ def test_every_argument_arrives():
     assert (force.law.force, force.law.distance, force.law.pivot) == (Gravity(), RankDistance(), "middle")
     assert (force.coefficient, force.schedule) == ("auto", Linear())
     session = force.session
-    assert (session.module, session.ignore, session.strength, session.round_to) == ("net", ("head",), L1(), 8)
+    assert (session.module, session.ignore, session.strength) == ("net", ("head",), L1())
+    assert session.widths == cut.widths == Widths(1, 8, {"net.*": 0.5}, {"net.0": 0.75})
     assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
     assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")
 
@@ -64,7 +68,7 @@ def test_the_documented_defaults():
     defaults = {name: one.default for name, one in inspect.signature(physics_pruning).parameters.items()}
     expected = {"force": "exponential", "coefficient": "auto", "select": "strength", "finetune_epochs": 20}
     assert {name: defaults[name] for name in expected} == expected
-    unset = ("finetune_lr", "monitor", "mode", "example_input", "round_to")
+    unset = ("finetune_lr", "monitor", "mode", "example_input", "round_to", "min_share", "max_share")
     assert [defaults[name] for name in unset] == [None] * len(unset)
 
 
@@ -78,6 +82,7 @@ def test_the_documented_defaults():
         ({"select": "random"}, r"select: expected one of \['strength', 'law'\], got 'random'"),
         ({"force": None, "select": "law"}, 'select: "law" needs a force'),
         ({"coefficient": 0.1, "select": "law"}, 'select: "law" needs a force and coefficient="auto"'),
+        ({"min_share": {"net": 0}}, r"min_share of 'net' must be a share in \(0, 1\], got 0"),
         ({"schedule": "square"}, "schedule: expected one of"),
         ({"strength": "l3"}, "strength: expected one of"),
         ({"distance": "far"}, "distance: expected one of"),

@@ -1,0 +1,154 @@
+"""How many channels of each group may stay, as the user wants it and as the tensors need it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physprune_pl.channels import ChannelGroup, LeftWhole
+
+Ints = NDArray[np.intp]
+Shares = Mapping[str, float]
+
+# Products such as 0.7 * 10 land a little beside the whole number that is meant.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Numbers of channels that a group may keep.
+
+    A pattern is a name or a regular expression; it stands for the groups of that name, for those with a module of
+    that name among the producers of their channels, and for those with such a producer inside a module of that name.
+    A group that several patterns stand for obeys all of them.
+
+    Attributes:
+        min_channels: what every group keeps at least.
+        round_to: channels kept in a group that is cut are a multiple of this.
+        min_share: pattern -> share of the channels that its groups keep at least, in (0, 1].
+        max_share: pattern -> share of the channels that its groups keep at most, in (0, 1]; they are cut to it
+            even if the target asks for less.
+
+    Raises:
+        ValueError: a number is outside its range.
+        TypeError: a share is no number, or shares are no mapping.
+
+    Example:
+        >>> group = ChannelGroup("layer4.0.conv1", 10, ())
+        >>> Widths(min_share={"layer4": 0.5}, max_share={".*conv1": 0.8}).steps([group], [1], ()) [0].tolist()
+        [2, 3, 4, 5]
+    """
+
+    min_channels: int = 1
+    round_to: int | None = None
+    min_share: Shares = field(default_factory=dict)
+    max_share: Shares = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in (("min_channels", self.min_channels), ("round_to", self.round_to)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
+            _check_shares(name, shares)
+
+    def steps(self, groups: Sequence[ChannelGroup], needed: Sequence[int], whole: Sequence[LeftWhole]) -> list[Ints]:
+        """Numbers of channels that may be removed from each group, ascending.
+
+        Args:
+            groups: the groups of a trace.
+            needed: channels of each that must stay for its tensors' sake, at least 1.
+            whole: what the trace leaves whole; a pattern may stand for such a module in ``min_share``.
+
+        Raises:
+            ValueError: a pattern stands for nothing, or no number of channels obeys all of the limits.
+        """
+        self._check_patterns(groups, whole)
+        return [self._steps_of(group, need) for group, need in zip(groups, needed, strict=True)]
+
+    def _steps_of(self, group: ChannelGroup, needed: int) -> Ints:
+        shortest, widest = self._range(group, needed)
+        kept = [count for count in _multiples(group.size, self.round_to) if shortest <= count <= widest]
+        if kept:
+            return group.size - np.array(kept, dtype=np.intp)
+        multiples = f" and is a multiple of round_to={self.round_to}" if self.round_to else ""
+        raise ValueError(
+            f"group {group.name!r} of {group.size} channels: no number of channels to keep is at least {shortest}, "
+            f"at most {widest}{multiples} (min_channels={self.min_channels}, min_share={dict(self.min_share)}, "
+            f"max_share={dict(self.max_share)}, needed by its tensors: {needed})"
+        )
+
+    def _range(self, group: ChannelGroup, needed: int) -> tuple[int, int]:
+        """Fewest and most channels that the limits let the group keep."""
+        lows = [math.ceil(share * group.size - _ROUNDING) for share in _shares_of(group, self.min_share)]
+        highs = [math.floor(share * group.size + _ROUNDING) for share in _shares_of(group, self.max_share)]
+        # A group that is smaller than min_channels stays as it is.
+        return min(max(self.min_channels, needed, *lows), group.size), min([group.size, *highs])
+
+    def _check_patterns(self, groups: Sequence[ChannelGroup], whole: Sequence[LeftWhole]) -> None:
+        for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
+            for pattern in shares:
+                if any(_stands_for(pattern, group) for group in groups):
+                    continue
+                left = next((part for part in whole if _matches(pattern, part.name)), None)
+                if left is None:
+                    raise ValueError(
+                        f"{name}: expected names or regular expressions of groups or of modules that produce their "
+                        f"channels, got {pattern!r}: no match"
+                    )
+                if name == "max_share":
+                    raise ValueError(f"max_share: {pattern!r} cannot be cut, {left.name} is left whole: {left.reason}")
+
+
+def _check_shares(name: str, shares: Shares) -> None:
+    if not isinstance(shares, Mapping):
+        raise TypeError(f"{name} must be a mapping such as {{'layer4.*': 0.5}}, got {shares!r}")
+    for pattern, share in shares.items():
+        _check_pattern(name, pattern)
+        if isinstance(share, bool) or not isinstance(share, (int, float)):
+            raise TypeError(f"{name} of {pattern!r} must be a number, got {share!r}")
+        if not 0 < share <= 1:
+            raise ValueError(f"{name} of {pattern!r} must be a share in (0, 1], got {share!r}")
+
+
+def _check_pattern(name: str, pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(f"{name}: expected a name or a regular expression, got {pattern!r}: {error}") from error
+
+
+def _multiples(size: int, step: int | None) -> list[int]:
+    """The whole size, then every smaller multiple of a step, largest first."""
+    step = step or 1
+    return [size, *range((size - 1) // step * step, 0, -step)]
+
+
+def _shares_of(group: ChannelGroup, shares: Shares) -> list[float]:
+    return [share for pattern, share in shares.items() if _stands_for(pattern, group)]
+
+
+def _stands_for(pattern: str, group: ChannelGroup) -> bool:
+    names = [group.name, *(part.name.rpartition(".")[0] for part in group.producing)]
+    return any(_matches(pattern, name) for name in dict.fromkeys(names))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """Whether a pattern is the name of a module, or of one that it is in."""
+    return any(pattern == path or re.fullmatch(pattern, path) is not None for path in _paths(name))
+
+
+def _paths(name: str) -> Iterator[str]:
+    """The name without a number of its group, and the names of the modules around it.
+
+    >>> list(_paths("layer1.0.conv#2"))
+    ['layer1.0.conv', 'layer1.0', 'layer1']
+    """
+    path = name.partition("#")[0]
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
