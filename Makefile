@@ -21,7 +21,7 @@ help: ## list the targets
 .venv/.installed: pyproject.toml constraints.txt
 	test -n "$(PYTHON)"
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,export,dev]'
 	touch $@
 
 .PHONY: install
