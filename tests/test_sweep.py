@@ -76,8 +76,8 @@ def test_a_sweep_on_several_processes_is_refused_with_advice(monkeypatch: pytest
         refuse_several_processes(config.trainer)
 
 
-def swept(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "train.py", *TINY, *QUIET, f"hydra.sweep.dir={folder}", *overrides]
+def swept(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "train.py", *arguments, *TINY, *QUIET, f"hydra.sweep.dir={folder}"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -120,7 +120,7 @@ def test_the_sweep_of_all_laws_has_a_summary(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_with_ddp_stops_before_training(tmp_path: Path) -> None:
-    done = swept(tmp_path, "-m", "trainer=ddp", "seed=0,1")
+    done = swept(tmp_path, "-m", "trainer.devices=2", "seed=0,1")
     assert done.returncode == 1
     assert "Give every job one process" in done.stderr
     assert not list(tmp_path.iterdir())
