@@ -25,18 +25,41 @@ def sizes_of(model: nn.Module, shapes: Mapping[int, Shape]) -> Changes:
         shapes: ``id`` of a parameter or buffer -> its new shape.
 
     Raises:
-        ValueError: a grouped convolution or group norm would be left with a broken group.
+        ValueError: a grouped convolution or group norm would be left with a broken group, or a module with tensors
+            that do not fit together.
     """
     changes: Changes = []
     for name, module in model.named_modules():
         rule = next((rule for kinds, rule in _RULES if isinstance(module, kinds)), None)
         tensor = _sizing_tensor(module)
-        if rule is not None and tensor is not None and id(tensor) in shapes:
-            changes.append((module, rule(module, shapes[id(tensor)], name)))
+        companions = _companions(module)
+        touched = any(id(one) in shapes for one in (tensor, *companions.values()))
+        if rule is not None and tensor is not None and touched:
+            sizes = rule(module, _shape(tensor, shapes), name)
+            _check_companions(companions, next(iter(sizes.values())), shapes, name)
+            changes.append((module, sizes))
         heads = remembered(module, shapes)
         if heads:
             changes.append((module, heads))
     return changes
+
+
+def _shape(tensor: Tensor, shapes: Mapping[int, Shape]) -> Shape:
+    return shapes.get(id(tensor), tuple(tensor.shape))
+
+
+def _companions(module: nn.Module) -> dict[str, Tensor]:
+    """Bias and statistics, which have one entry per output of the module."""
+    own = {**module._parameters, **module._buffers}
+    tensors = {name: own.get(name) for name in ("bias", "running_mean", "running_var")}
+    return {name: tensor for name, tensor in tensors.items() if tensor is not None}
+
+
+def _check_companions(parts: Mapping[str, Tensor], size: int | Shape, shapes: Mapping[int, Shape], name: str) -> None:
+    wanted = size if isinstance(size, tuple) else (size,)
+    for part, tensor in parts.items():
+        if (shape := _shape(tensor, shapes)) != wanted:
+            raise ValueError(f"{name!r}: expected {part} of shape {wanted} beside its weight, got {shape}")
 
 
 def set_attributes(changes: Changes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.tracing_types import Trace
 
 FORMAT = 1
+
+# No tensor of torch has more than 64 dimensions.
+_DIMENSIONS = frozenset(map(str, range(64)))
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,14 @@ def _check_kept(dim: int, kept: tuple[int, ...], shape: tuple[int, ...]) -> None
     if not kept:
         raise ValueError(f"keep: at least one index of dimension {dim} of shape {shape} must stay, got none")
     if any(later <= earlier for earlier, later in itertools.pairwise(kept)):
-        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {kept}")
+        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {_shown(kept)}")
     if kept[0] < 0 or kept[-1] >= shape[dim]:
-        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {kept}")
+        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {_shown(kept)}")
+
+
+def _shown(value: Any) -> str:
+    """A value for a message, cut short: a plan that somebody tampered with may hold anything, of any length."""
+    return reprlib.repr(value)
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,11 @@ class GroupCut:
                 f"least one left, got before={self.before}, after={self.after}"
             )
         if list(self.removed) != sorted(set(self.removed)):
-            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {self.removed}")
+            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {_shown(self.removed)}")
         if self.removed and not 0 <= self.removed[0] <= self.removed[-1] < self.before:
-            raise ValueError(f"group {self.name!r}: expected channels below {self.before}, got {self.removed}")
+            raise ValueError(
+                f"group {self.name!r}: expected channels from 0 to {self.before - 1}, got {_shown(self.removed)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -120,16 +131,18 @@ class PruningPlan:
         """
         keys = ("format", "tensors", "groups", "left_whole", "macs", "params")
         _check_keys(data, keys, "plan")
-        if data["format"] != FORMAT:
-            raise ValueError(f"plan: expected format {FORMAT}, got {data['format']!r}")
+        if _typed(data["format"], int, "plan: format") != FORMAT:
+            raise ValueError(f"plan: expected format {FORMAT}, got {_shown(data['format'])}")
         tensors = _typed(data["tensors"], dict, "tensors")
-        return cls(
+        plan = cls(
             tensors={_typed(name, str, "tensors"): _tensor_from_dict(cut, name) for name, cut in tensors.items()},
             groups=tuple(_group_from_dict(group) for group in _typed(data["groups"], list, "groups")),
             left_whole=tuple(_left_from_dict(part) for part in _typed(data["left_whole"], list, "left_whole")),
             macs=_pair(data["macs"], "macs"),
             params=_pair(data["params"], "params"),
         )
+        _check_sizes(plan)
+        return plan
 
     def to_json(self) -> str:
         """The plan as JSON text."""
@@ -143,10 +156,18 @@ class PruningPlan:
             ValueError: the text is no JSON, or no plan.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = json.loads(text, object_pairs_hook=_without_repeats)
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets without end
             raise ValueError(f"text: expected the JSON of a plan, got {text[:40]!r} ({error})") from error
         return cls.from_dict(data)
+
+
+def _check_sizes(plan: PruningPlan) -> None:
+    """Refuse groups larger than any tensor: whoever lists their channels would run out of memory."""
+    largest = max((size for cut in plan.tensors.values() for size in cut.shape_after), default=0)
+    for group in plan.groups:
+        if group.removed and group.after > largest:
+            raise ValueError(f"group {group.name!r}: expected at most {largest} channels left, got {group.after}")
 
 
 def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], params: tuple[int, int]) -> PruningPlan:
@@ -198,13 +219,20 @@ def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
 
 def _check_keys(data: Any, keys: Sequence[str], what: str) -> None:
     if not isinstance(data, Mapping) or set(data) != set(keys):
-        got = sorted(data) if isinstance(data, Mapping) else type(data).__name__
+        got = _shown(sorted(map(str, data))) if isinstance(data, Mapping) else type(data).__name__
         raise ValueError(f"{what}: expected the keys {sorted(keys)}, got {got}")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key stands there twice among {_shown([key for key, _ in pairs])}")
+    return found
 
 
 def _typed(value: Any, kind: type, what: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{what}: expected {kind.__name__}, got {value!r}")
+        raise ValueError(f"{what}: expected {kind.__name__}, got {_shown(value)}")
     return value
 
 
@@ -214,8 +242,8 @@ def _integers(value: Any, what: str) -> tuple[int, ...]:
 
 def _pair(value: Any, what: str) -> tuple[int, int]:
     numbers = _integers(value, what)
-    if len(numbers) != 2:
-        raise ValueError(f"{what}: expected two numbers, dense and pruned, got {value!r}")
+    if len(numbers) != 2 or not 0 <= numbers[1] <= numbers[0]:
+        raise ValueError(f"{what}: expected two numbers, dense and pruned, the first no smaller, got {_shown(value)}")
     return numbers[0], numbers[1]
 
 
@@ -226,8 +254,11 @@ def _tensor_to_dict(cut: TensorCut) -> dict[str, Any]:
 def _tensor_from_dict(data: Any, name: str) -> TensorCut:
     _check_keys(data, ("shape", "keep"), f"tensor {name!r}")
     keep = _typed(data["keep"], dict, f"tensor {name!r}: keep")
-    if not all(isinstance(dim, str) and dim.isdigit() for dim in keep):
-        raise ValueError(f"tensor {name!r}: expected dimensions as the keys of keep, got {sorted(map(str, keep))}")
+    # Only one way to write a number: "0" beside "00" would hide one of the two.
+    if not all(isinstance(dim, str) and dim in _DIMENSIONS for dim in keep):
+        raise ValueError(
+            f"tensor {name!r}: expected dimensions as the keys of keep, got {_shown(list(map(str, keep)))}"
+        )
     kept = {int(dim): _integers(indices, f"tensor {name!r}: keep") for dim, indices in keep.items()}
     return TensorCut(_integers(data["shape"], f"tensor {name!r}: shape"), kept)
 

@@ -5,7 +5,7 @@ A parameter keeps its object and gets smaller data: ``parameter.data = parameter
 
 from __future__ import annotations
 
-import pickle
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -89,21 +89,36 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     as it is. The model may be the LightningModule or the bare network inside it.
 
     Raises:
-        ValueError: the file is no such checkpoint, or its plan or weights do not fit the model.
+        ValueError: the file is no such checkpoint, or its plan or weights do not fit the model; nothing has changed
+            then.
     """
     checkpoint = _read(path)
     weights = {plain(name): value for name, value in checkpoint["state_dict"].items()}
     saved = _saved_state(checkpoint)
     prefix = _prefix(weights, model, saved.get("prefix", ""))
-    if saved:
-        apply_plan(model, _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix))
+    plan = _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix) if saved else None
     names = {plain(name): name for name in model.state_dict()}
     inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    try:
-        model.load_state_dict({names.get(name, name): value for name, value in inside.items()})
-    except RuntimeError as error:
-        raise ValueError(f"path: the weights in {str(path)!r} do not fit the model: {error}") from error
+    _check_weights(model, plan, inside)
+    if plan is not None:
+        apply_plan(model, plan)
+    model.load_state_dict({names[name]: value for name, value in inside.items()})
     return model
+
+
+def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[str, Any]) -> None:
+    """Refuse weights that the model, once cut, would not take."""
+    own = {plain(name): value for name, value in model.state_dict().items()}
+    if unknown := sorted(set(weights) - set(own)):
+        raise ValueError(f"path: the weights do not fit the model, which has no {unknown[:3]}")
+    cuts = {} if plan is None else plan.tensors
+    for name, mine in own.items():
+        if not isinstance(mine, Tensor):
+            continue
+        wanted = cuts[name].shape_after if name in cuts else tuple(mine.shape)
+        came = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
+        if came != wanted:
+            raise ValueError(f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}")
 
 
 def plain(name: str) -> str:
@@ -184,18 +199,35 @@ def _partial(moment: Tensor, cut: TensorCut) -> TensorCut | None:
 
 def _read(path: str | Path) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"path: {str(path)!r} does not load with weights_only=True: {error}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, IsADirectoryError, PermissionError):
+        raise
+    except Exception as error:  # whatever bytes that somebody wrote lead to
+        raise ValueError(_unreadable(path, str(error))) from error
+    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f"path: expected a Lightning checkpoint with a state_dict, got {str(path)!r}")
-    return checkpoint
+    return dict(checkpoint)
+
+
+def _unreadable(path: str | Path, error: str) -> str:
+    """What to say of a file that holds more than plain data, with the class and the way out, or that is broken."""
+    message = f"path: {str(path)!r} does not load with weights_only=True"
+    found = re.search(r"GLOBAL (\S+)", error)
+    if found is None:
+        return f"{message}: {error}"
+    return (
+        f"{message}: it needs {found[1]}, which is no plain data. If you trust the file, call "
+        f"torch.serialization.add_safe_globals([{found[1]}]) and load it again"
+    )
 
 
 def _saved_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What the callback saved with a plan; empty in a checkpoint from before the cut."""
-    states = (state for state in checkpoint.get("callbacks", {}).values() if isinstance(state, dict))
-    return next((state for state in states if state.get("plan") is not None and "prefix" in state), {})
+    callbacks = checkpoint.get("callbacks", {})
+    states = callbacks.values() if isinstance(callbacks, dict) else ()
+    ours = (state for state in states if isinstance(state, dict) and isinstance(state.get("prefix"), str))
+    return next((state for state in ours if state.get("plan") is not None), {})
 
 
 def _prefix(weights: Mapping[str, Tensor], model: nn.Module, likely: str) -> str:

@@ -12,11 +12,15 @@ Places = Mapping[int, int]
 
 
 def kept_channels(plan: PruningPlan) -> dict[str, tuple[int, ...]]:
-    """Return the original indices of the channels that each group kept, ascending, by the name of the group."""
+    """Return the original indices of the channels that each group kept, ascending, by the name of the group.
+
+    Groups that stayed whole are left out.
+    """
     kept = {}
     for cut in plan.groups:
-        gone = set(cut.removed)
-        kept[cut.name] = tuple(index for index in range(cut.before) if index not in gone)
+        if cut.removed:
+            gone = set(cut.removed)
+            kept[cut.name] = tuple(index for index in range(cut.before) if index not in gone)
     return kept
 
 
