@@ -12,6 +12,7 @@ from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.targets import Chooser, Target, parse_target
+from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Shares, Widths
 
 
@@ -36,7 +37,7 @@ def plan_pruning(
         round_to: channels kept in a group that is cut are a multiple of this.
         strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
-        max_share: likewise, at most; they are cut to it even if the target asks for less.
+        max_share: likewise, at most; they are cut to it in any case.
 
     Returns:
         A plan for ``apply_plan``.
@@ -47,11 +48,23 @@ def plan_pruning(
     """
     wanted = parse_target(target)
     widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
-    norm = L2() if strength is None else resolve_strength(strength)
+    norm = None if strength is None else resolve_strength(strength)
     model = getattr(model, "_orig_mod", model)  # a compiled model wraps the one whose names the trace and plan use
     traced = trace(model, example_input, ignore)
-    chooser = Chooser(traced, wanted, widths)
-    penalty = Penalty(traced.groups, dict(model.named_parameters()), norm)
+    return plan_traced(model, traced, wanted, widths, norm)
+
+
+def plan_traced(
+    model: nn.Module, traced: Trace, target: Target, widths: Widths, strength: Strength | None = None
+) -> PruningPlan:
+    """Decide the same for a model whose trace is there, by its weights as they are now.
+
+    Raises:
+        TargetError: if no choice of channels comes within 2 % of the target.
+        ValueError: if no choice obeys the widths.
+    """
+    chooser = Chooser(traced, target, widths)
+    penalty = Penalty(traced.groups, dict(model.named_parameters()), strength or L2())
     strengths = penalty.strengths()
     removed = chooser.choose([strengths[segment] for segment in penalty.segments])
     return plan_removal(chooser, removed)

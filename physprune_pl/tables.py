@@ -53,7 +53,7 @@ def terminal(title: str, head: Cells, rows: Sequence[Cells], width: int = WIDTH)
     """
     if not rows:
         return ""
-    return _rich(title, head, rows, width) if importlib.util.find_spec("rich") else _plain(title, head, rows)
+    return _rich(title, head, rows, width) if importlib.util.find_spec("rich") else plain(title, head, rows)
 
 
 def unbroken(head: Cells, rows: Sequence[Cells]) -> int:
@@ -65,7 +65,8 @@ def unbroken(head: Cells, rows: Sequence[Cells]) -> int:
     return sum(max(map(len, column)) for column in zip(head, *rows, strict=True)) + 3 * len(head) + 1
 
 
-def _plain(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+def plain(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+    """Return a table of spaces only, for a file or where rich is not installed."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(cells))

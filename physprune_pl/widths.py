@@ -32,7 +32,7 @@ class Widths:
         round_to: channels kept in a group that is cut are a multiple of this.
         min_share: pattern -> share of the channels that its groups keep at least, in (0, 1].
         max_share: pattern -> share of the channels that its groups keep at most, in (0, 1]; they are cut to it
-            even if the target asks for less.
+            in any case.
 
     Raises:
         ValueError: a number is outside its range.

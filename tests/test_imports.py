@@ -34,8 +34,8 @@ ORDER = [
     ["ladders", "targets"],
     ["planning", "steering"],
     ["report", "plots", "export"],
-    ["callbacks"],
-    ["__init__"],
+    ["callbacks", "commands"],
+    ["__init__", "__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 

@@ -87,7 +87,7 @@ def physics_pruning(
         module: name of the submodule to prune, where it is not the whole network.
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least,
             such as ``{"layer4.*": 0.5}``.
-        max_share: likewise, at most; they are cut to it even if the target asks for less.
+        max_share: likewise, at most; they are cut to it in any case.
 
     Returns:
         :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`, :class:`PruneAndFinetune`, which

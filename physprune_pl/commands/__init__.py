@@ -1,0 +1,52 @@
+"""Commands for networks that a factory makes: look at them, export them, time them.
+
+A command is one module with an object of :class:`Command`; adding one means adding it to ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from physprune_pl.commands.command import Command, described
+from physprune_pl.commands.exporting import EXPORT
+from physprune_pl.commands.inspecting import INSPECT
+from physprune_pl.commands.timing import LATENCY
+
+COMMANDS: tuple[Command, ...] = (INSPECT, EXPORT, LATENCY)
+
+EXAMPLES = """\
+examples:
+  python -m physprune_pl inspect --model torchvision.models:resnet50 --input 1,3,224,224
+  python -m physprune_pl COMMAND --help     more of them
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, or 2 with one line on the error stream.
+
+    Args:
+        arguments: words of the command line; None takes those that the process was started with.
+    """
+    chosen = parser().parse_args(arguments)
+    try:
+        print(chosen.command.run(chosen))
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+        if chosen.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    top = described(argparse.ArgumentParser(prog="python -m physprune_pl"), __doc__.splitlines()[0], EXAMPLES)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        own = described(commands.add_parser(command.name, help=command.summary), command.summary, command.examples)
+        command.add_options(own)
+        own.add_argument("--debug", action="store_true", help="show where an error comes from")
+        own.set_defaults(command=command)
+    return top

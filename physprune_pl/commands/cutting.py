@@ -1,0 +1,104 @@
+"""Options that say what is cut from a network, and the plan that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from torch import nn
+
+from physprune_pl.commands.network import example_of, made_by, network_of
+from physprune_pl.groups import trace
+from physprune_pl.plan import PruningPlan
+from physprune_pl.planning import plan_traced
+from physprune_pl.surgery import apply_plan
+from physprune_pl.targets import parse_target
+from physprune_pl.tracing_types import Trace
+from physprune_pl.widths import Widths
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--target`` and what limits it."""
+    group = parser.add_argument_group("what is cut")
+    group.add_argument(
+        "--target",
+        type=share,
+        metavar="KIND=SHARE",
+        help="what to keep, such as macs=0.4, params=0.3 or threshold=1e-3",
+    )
+    group.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="name or regular expression of modules left whole; may be repeated",
+    )
+    group.add_argument("--round-to", type=int, metavar="N", help="channels kept are a multiple of N")
+    for name, word in (("--min-share", "least"), ("--max-share", "most")):
+        group.add_argument(
+            name,
+            action="append",
+            default=[],
+            type=share,
+            metavar="PATTERN=SHARE",
+            help=f"keep at {word} that share of the channels of matching modules; may be repeated",
+        )
+
+
+def add_cut_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a target, and ``--plan``."""
+    add_target_options(parser)
+    parser.add_argument("--plan", metavar="FILE", help="a plan that was saved, instead of --target")
+
+
+def traced_by(options: argparse.Namespace, model: nn.Module) -> Trace:
+    """Trace the network as the options say."""
+    return trace(model, example_of(options), options.ignore)
+
+
+def planned_by(options: argparse.Namespace, model: nn.Module, traced: Trace) -> PruningPlan:
+    """Return the plan that meets the target of the options.
+
+    Raises:
+        ValueError: an option is outside its range, or nothing meets the target.
+    """
+    widths = Widths(round_to=options.round_to, min_share=dict(options.min_share), max_share=dict(options.max_share))
+    return plan_traced(model, traced, parse_target(dict([options.target])), widths)
+
+
+def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | None]:
+    """Make the network twice: as the factory makes it, and loaded or cut as the options say, None if they do not.
+
+    Raises:
+        ValueError: both a plan and a target are given, or either does not fit the network.
+    """
+    if options.plan and options.target:
+        raise ValueError("--plan and --target: expected one of them, got both")
+    dense = made_by(options.model, dict(options.model_args))
+    if not (options.plan or options.target or options.checkpoint):
+        return dense, None
+    model = network_of(options)
+    if options.plan:
+        apply_plan(model, PruningPlan.from_json(Path(options.plan).read_text(encoding="utf-8")))
+    elif options.target:
+        apply_plan(model, planned_by(options, model, traced_by(options, model)))
+    return dense, model
+
+
+def share(text: str) -> tuple[str, float]:
+    """Read a name and a number.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not of the form ``name=0.5``.
+
+    >>> share("layer4.*=0.5")
+    ('layer4.*', 0.5)
+    """
+    name, _, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        name = ""
+    if not name:
+        raise argparse.ArgumentTypeError(f"expected a name and a number such as macs=0.4, got {text!r}")
+    return name, value

@@ -1,0 +1,51 @@
+"""``export``: a network, dense or cut, as an ONNX file or a saved ``torch.export`` program."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from physprune_pl.commands.command import Command
+from physprune_pl.commands.cutting import add_cut_options, dense_and_cut
+from physprune_pl.commands.network import add_network_options, example_of
+from physprune_pl.export import export_onnx, export_program
+from physprune_pl.measure import count_parameters
+from physprune_pl.tables import short
+
+EXAMPLES = """\
+examples:
+  python -m physprune_pl export --model my_package:build --input 1,3,32,32 --checkpoint last.ckpt --out model.onnx
+  python -m physprune_pl export --model torchvision.models:resnet18 --model-args weights=DEFAULT \\
+      --input 1,3,224,224 --plan plan.json --out model.pt2
+
+A pruned checkpoint is exported pruned. ONNX needs the extra: pip install 'physprune_pl[export]'.
+"""
+WRITERS: dict[str, Callable[..., object]] = {".onnx": export_onnx, ".pt2": export_program}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add_network_options(parser)
+    add_cut_options(parser)
+    parser.add_argument("--out", required=True, metavar="FILE", help="what to write: model.onnx, or model.pt2")
+    parser.add_argument("--fixed-batch", action="store_true", help="take batches of the size of --input only")
+
+
+def run(options: argparse.Namespace) -> str:
+    """Write the file and say so.
+
+    Raises:
+        ValueError: the network cannot be made, cut or exported, or the name of the file tells no format.
+        ModuleNotFoundError: what writes ONNX is not installed.
+    """
+    path = Path(options.out)
+    if path.suffix not in WRITERS:
+        raise ValueError(f"--out: expected a file that ends in {' or '.join(WRITERS)}, got {options.out!r}")
+    dense, cut = dense_and_cut(options)
+    model = dense if cut is None else cut
+    WRITERS[path.suffix](model, example_of(options), path, dynamic_batch=not options.fixed_batch)
+    return f"{path}: {short(count_parameters(model))} parameters, {short(path.stat().st_size)}B."
+
+
+EXPORT = Command("export", "Write a network to ONNX or as a torch.export program.", EXAMPLES, add_options, run)
