@@ -21,7 +21,7 @@ from experiments.evaluation import evaluate
 from experiments.inspection import inspection
 from experiments.outcome import command_line, cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
-from experiments.sweep import refuse_several_processes
+from experiments.sweep import command_of_job, refuse_several_processes
 from physprune_pl import PruningReport
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def finish(
 
     score = evaluate({"final": model}, data, device, "val", trainer.limit_val_batches)["final"]
     report = tested(report, networks, data, device, trainer.limit_test_batches)
-    report = replace(report, command=command_line(), seed=config.seed)
+    report = replace(report, command=command_of_job() or command_line(), seed=config.seed)
 
     report.save(folder)
     draw(report, pruning, recorder.curve, folder)

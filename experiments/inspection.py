@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from experiments.assembly import build_data, build_model, build_pruning
 from experiments.classifier import Classifier
 from experiments.outcome import dense_report
-from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning, trace_groups
+from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning
+from physprune_pl.groups import trace
 from physprune_pl.tables import terminal
 from physprune_pl.targets import TargetError
 
@@ -39,7 +40,8 @@ def inspection(config: DictConfig) -> str:
         (group["name"], str(group["before"]), str(group["after"]), "yes" if group["exact"] else "no")
         for group in report.groups
     ]
-    return "\n".join([terminal("Groups", ("group", "channels", "kept", "exact"), widths), report.table(), "", NOTE])
+    groups = terminal("Groups", ("group", "channels", "kept", "exact"), widths)
+    return "\n".join([groups, report.table(), *(["", NOTE] if pruner else [])])
 
 
 def planned(model: Classifier, pruner: PruneAndFinetune) -> PruningReport:
@@ -66,8 +68,9 @@ def planned(model: Classifier, pruner: PruneAndFinetune) -> PruningReport:
 
 def untouched(model: Classifier) -> PruningReport:
     """Return the report of a network of which nothing is to be cut: its groups as they are."""
+    traced = trace(model, model.example_input_array)
     groups: list[Mapping[str, Any]] = [
-        {"name": group.name, "before": group.size, "after": group.size, "exact": group.exact}
-        for group in trace_groups(model, model.example_input_array)
+        {"name": group.name, "before": group.size, "after": group.size, "exact": group.exact} for group in traced.groups
     ]
-    return replace(dense_report(model), groups=groups)
+    whole: list[Mapping[str, str]] = [dict(vars(part)) for part in traced.left_whole]
+    return replace(dense_report(model), groups=groups, left_whole=whole)

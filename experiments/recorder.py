@@ -35,7 +35,8 @@ class RunRecorder(L.Callback):
             FileNotFoundError: when a run is resumed after its cut and the weights before it are gone.
         """
         self._save(trainer, pl_module)
-        if self.pruner is not None and not self.path.exists():
+        # Only the first of several processes writes the file, and only it reads the file in the end.
+        if self.pruner is not None and trainer.is_global_zero and not self.path.exists():
             if self._resumed is None or not self._resumed.exists():
                 raise FileNotFoundError(f"a run resumed after its cut needs the weights before it: {self._resumed}")
             shutil.copy(self._resumed, self.path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -61,6 +62,13 @@ class SweepSummary(Callback):
         print(summary.text(), f"summary: {folder / 'summary.json'}", f"picture: {folder / 'pareto.png'}", sep="\n")
         if summary.failed:
             sys.exit(1)
+
+
+def command_of_job() -> str | None:
+    """Return the command that repeats one job of a sweep on its own; None outside of a sweep."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return shlex.join(["python", "train.py", *HydraConfig.get().overrides.task])
 
 
 def several_processes(trainer: DictConfig) -> bool:

@@ -67,8 +67,6 @@ SMALL_GROUPS = ("force", "strength", "distance", "schedule", "target", "finetune
     ("group", "choice"), [(group, choice) for group in SMALL_GROUPS for choice in choices(group)], ids=str
 )
 def test_every_choice_of_the_method_runs(group: str, choice: str, tmp_path: Path) -> None:
-    if choice == "latency":
-        pytest.skip("a target of latency is not there yet")
     small = ("model=lenet5", "data.batch_size=16")
     smoke(tmp_path, *small, f"{group}={choice}", *COMPANIONS.get(f"{group}={choice}", ()))
 

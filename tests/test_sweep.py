@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.sweep import SweepSummary, refuse_several_processes, several_processes
+from experiments.sweep import SweepSummary, command_of_job, refuse_several_processes, several_processes
 
 
 def job_config(folder: Path, mode: str = "MULTIRUN") -> DictConfig:
@@ -74,6 +74,13 @@ def test_a_sweep_on_several_processes_is_refused_with_advice(monkeypatch: pytest
     monkeypatch.setattr(HydraConfig.instance(), "cfg", job_config(tmp_path))
     with pytest.raises(ValueError, match=r"joblib"):
         refuse_several_processes(config.trainer)
+
+
+def test_a_job_has_a_command_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command_of_job() is None
+    page = OmegaConf.merge(job_config(Path()), {"hydra": {"overrides": {"task": ["force=uniform", "ignore=[a b]"]}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", page)
+    assert command_of_job() == "python train.py force=uniform 'ignore=[a b]'"
 
 
 def swept(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

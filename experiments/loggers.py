@@ -1,0 +1,33 @@
+"""Loggers that keep what an earlier run has left in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class KeepingCSVLogger(CSVLogger):
+    """Lightning's CSV logger, which deletes the ``metrics.csv`` it finds; here it becomes ``metrics-1.csv``, and so on.
+
+    A resumed run writes into the folder of the old one: the rows until the interruption are in the older files.
+    """
+
+    @property
+    def experiment(self) -> Any:
+        """The writer of ``metrics.csv``; the first use puts an existing file aside, on the process that writes."""
+        if self._experiment is None and rank_zero_only.rank == 0:
+            put_aside(Path(self.log_dir) / "metrics.csv")
+        return super().experiment
+
+
+def put_aside(path: Path) -> None:
+    """Give a file the first free name of ``<stem>-1``, ``<stem>-2`` and so on; nothing happens where there is none."""
+    if not path.exists():
+        return
+    number = 1
+    while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
+        number += 1
+    path.rename(aside)
