@@ -47,7 +47,7 @@ def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None
         axis.axis("off")
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("channel", fontsize=9)
-    figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01, label="strength / largest of the group")
+    figure.colorbar(image, ax=axes, fraction=0.02, pad=0.01, label="share of the largest").ax.tick_params(labelsize=7)
     figure.savefig(path, dpi=120)
 
 
@@ -97,13 +97,14 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     upper.plot(list(metric), list(metric.values()), color=AFTER, marker=".")
     upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
-    upper.set_title(_summary(report), fontsize=9, loc="left")
+    upper.set_title(_summary(report), fontsize=8, loc="left")
     epochs = history["epochs"]
     cut = history["phases"] == "finetune"
     share = report.macs["pruned"] / report.macs["dense"]
     lower.step(epochs, np.where(cut, share, 1.0), where="mid", color=AFTER, label="MACs")
     lower.plot(epochs, _alive(history), color=ACCENT, label="channels over 1 % of the largest")
     lower.set(ylim=(0, 1.05), xlabel="epoch", ylabel="share of dense")
+    lower.xaxis.get_major_locator().set_params(integer=True)
     lower.legend(frameon=False, fontsize=8)
     if cut.any():
         for axis in (upper, lower):
@@ -131,7 +132,10 @@ def _heat_map(axis: Any, history: History, name: str) -> Any:
     extent = (epochs[0] - 0.5, epochs[-1] + 0.5, -0.5, strength.shape[1] - 0.5)
     axis.set_title(name, fontsize=7)
     axis.tick_params(labelsize=6)
-    return axis.imshow(strength.T / largest, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    shares = strength.T / largest
+    # Nearest: smoothing would draw a haze where channels are cut from one epoch to the next.
+    return axis.imshow(shares, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1, interpolation="nearest")
 
 
 def _alive(history: History) -> NDArray[np.float64]:
@@ -147,6 +151,8 @@ def _ratio(cost: Mapping[str, int]) -> str:
 
 
 def _summary(report: PruningReport) -> str:
+    """Return the metric after every phase, three to a line: a title does not wrap by itself."""
     scores = [(text, report.metric.get(key)) for key, text in PHASES.items()]
-    split = report.metric.get("split", "val")
-    return f"{split}: " + ", ".join(f"{text} {value:.4f}" for text, value in scores if value is not None)
+    known = [f"{text} {value:.4f}" for text, value in scores if value is not None]
+    lines = [", ".join(known[start : start + 3]) for start in range(0, len(known), 3)]
+    return f"{report.metric.get('split', 'val')}: " + ",\n".join(lines)
