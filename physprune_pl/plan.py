@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
+from physprune_pl.identity import checked_fingerprint, fingerprint
 from physprune_pl.tracing_types import Trace
 
 FORMAT = 1
@@ -103,6 +104,8 @@ class PruningPlan:
         left_whole: modules that are never cut, and why.
         macs: multiply-adds of one sample, dense and pruned.
         params: number of parameters, dense and pruned.
+        fingerprint: names and shapes of all parameters before the cut as a short hash; empty for a part of that
+            network, which is not compared.
     """
 
     tensors: dict[str, TensorCut]
@@ -110,6 +113,7 @@ class PruningPlan:
     left_whole: tuple[LeftWhole, ...]
     macs: tuple[int, int]
     params: tuple[int, int]
+    fingerprint: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""
@@ -120,6 +124,7 @@ class PruningPlan:
             "left_whole": [dict(vars(part)) for part in self.left_whole],
             "macs": list(self.macs),
             "params": list(self.params),
+            "fingerprint": self.fingerprint,
         }
 
     @classmethod
@@ -129,7 +134,7 @@ class PruningPlan:
         Raises:
             ValueError: a key is missing or unknown, a value has the wrong type, or the format is not known.
         """
-        keys = ("format", "tensors", "groups", "left_whole", "macs", "params")
+        keys = ("format", "tensors", "groups", "left_whole", "macs", "params", "fingerprint")
         _check_keys(data, keys, "plan")
         if _typed(data["format"], int, "plan: format") != FORMAT:
             raise ValueError(f"plan: expected format {FORMAT}, got {_shown(data['format'])}")
@@ -140,6 +145,7 @@ class PruningPlan:
             left_whole=tuple(_left_from_dict(part) for part in _typed(data["left_whole"], list, "left_whole")),
             macs=_pair(data["macs"], "macs"),
             params=_pair(data["params"], "params"),
+            fingerprint=checked_fingerprint(_typed(data["fingerprint"], str, "fingerprint")),
         )
         _check_sizes(plan)
         return plan
@@ -194,7 +200,8 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
         tensors[name] = TensorCut(
             shape, {dim: _kept(shape[dim], gone[part, dim]) for part, dim in gone if part == name}
         )
-    return PruningPlan(tensors, cuts, tuple(trace.left_whole), macs, params)
+    parameters = {name: shape for name, shape in trace.shapes.items() if name not in trace.buffers}
+    return PruningPlan(tensors, cuts, tuple(trace.left_whole), macs, params, fingerprint(parameters))
 
 
 def _cut_group(group: ChannelGroup, chosen: Tensor) -> GroupCut:

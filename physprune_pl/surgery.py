@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from physprune_pl.attributes import set_attributes, sizes_of
+from physprune_pl.identity import check_identity, plain
 from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
 
 __all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "load_pruned", "make_plan"]
 
 Model = TypeVar("Model", bound=nn.Module)
-COMPILED = "_orig_mod."
 
 
 def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -> Model:
@@ -43,6 +43,7 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
     """
     tensors = named_tensors(model)
     cuts = _match(plan, tensors)
+    check_identity(plan.fingerprint, model)
     shapes = {key: cut.shape_after for key, (_, cut) in cuts.items()}
     changes = sizes_of(model, shapes)
     smaller = {key: shrink(tensor.detach(), cut) for key, (tensor, cut) in cuts.items()}
@@ -119,15 +120,6 @@ def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[
         came = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
         if came != wanted:
             raise ValueError(f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}")
-
-
-def plain(name: str) -> str:
-    """The name of a tensor without the marks that ``torch.compile`` puts in.
-
-    >>> plain("net._orig_mod.conv.weight")
-    'net.conv.weight'
-    """
-    return name.replace(COMPILED, "")
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -245,4 +237,4 @@ def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
     """A plan in the names of the part of the LightningModule that `prefix` leads to."""
     whole = {traced + name: cut for name, cut in plan.tensors.items()}
     inside = {name.removeprefix(prefix): cut for name, cut in whole.items() if name.startswith(prefix)}
-    return replace(plan, tensors=inside)
+    return replace(plan, tensors=inside, fingerprint=plan.fingerprint if prefix == traced else "")

@@ -26,8 +26,9 @@ def norm(name: str, size: int) -> tuple[Slice, ...]:
 
 
 def trace_of(model: nn.Module, *groups: ChannelGroup) -> Trace:
-    shapes = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
-    return Trace(groups, (), (), 0.0, shapes, frozenset(), (), 0, frozenset())
+    buffers = dict(model.named_buffers())
+    shapes = {name: tuple(tensor.shape) for name, tensor in {**dict(model.named_parameters()), **buffers}.items()}
+    return Trace(groups, (), (), 0.0, shapes, frozenset(), (), 0, frozenset(buffers))
 
 
 def plan_for(model: nn.Module, *groups: ChannelGroup, gone: tuple[int, ...] = (1, 3)) -> PruningPlan:

@@ -11,7 +11,18 @@ PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 
 # Each line may import from those above it, and within itself without a circle.
 ORDER = [
-    ["channels", "registry", "tracing_types", "isolation", "memory", "tables", "history", "concentration", "widths"],
+    [
+        "channels",
+        "registry",
+        "tracing_types",
+        "isolation",
+        "memory",
+        "tables",
+        "history",
+        "concentration",
+        "widths",
+        "identity",
+    ],
     ["strengths", "distances", "forces", "schedules"],
     [
         "operations",

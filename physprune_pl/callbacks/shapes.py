@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from physprune_pl.identity import plain
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes, named_tensors, plain
+from physprune_pl.surgery import adopt_shapes, named_tensors
 
 Shapes = dict[str, tuple[int, ...]]
 
