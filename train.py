@@ -13,8 +13,8 @@ import hydra
 import lightning as L
 from omegaconf import DictConfig
 
+from experiments import assembly
 from experiments.arguments import checked
-from experiments.assembly import build_data, build_model, build_pruning, build_trainer, checkpoint_to_resume
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.evaluation import evaluate
@@ -28,19 +28,22 @@ log = logging.getLogger(__name__)
 
 # The data are tensors in memory: worker processes would only slow the batches down.
 warnings.filterwarnings("ignore", message=".*does not have many workers")
+# Lightning's own, on current torch.
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated", category=FutureWarning)
 
 
 def run(config: DictConfig) -> tuple[PruningReport, float]:
     """Run one configuration; return the report with test figures, and the validation metric of the final network."""
+    assembly.check_settings(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
 
-    data = build_data(config)
-    model = build_model(config, data)
-    pruning, pruner = build_pruning(config)
+    data = assembly.build_data(config)
+    model = assembly.build_model(config, data)
+    pruning, pruner = assembly.build_pruning(config)
     recorder = RunRecorder(config.paths.output, pruner)
-    trainer = build_trainer(config, [recorder, *pruning])
+    trainer = assembly.build_trainer(config, [recorder, *pruning])
 
-    trainer.fit(model, datamodule=data, ckpt_path=checkpoint_to_resume(config))
+    trainer.fit(model, datamodule=data, ckpt_path=assembly.checkpoint_to_resume(config))
 
     # Of several processes the first evaluates and writes, and tells the others.
     result = finish(config, data, model, recorder, pruning, trainer) if trainer.is_global_zero else None

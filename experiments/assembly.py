@@ -54,6 +54,19 @@ def composed(overrides: Sequence[str]) -> DictConfig:
         return compose("train", with_recipe(overrides))
 
 
+def check_settings(config: DictConfig) -> None:
+    """Check what is used only after the training, so that it fails before.
+
+    Raises:
+        FileNotFoundError: when ``baseline`` names no file.
+        ValueError: when ``recalibration_batches`` is negative.
+    """
+    if config.baseline is not None and not Path(config.baseline).is_file():
+        raise FileNotFoundError(f"baseline: expected the checkpoint of a dense network, no file {config.baseline}")
+    if config.recalibration_batches < 0:
+        raise ValueError(f"recalibration_batches: expected at least 0, got {config.recalibration_batches}")
+
+
 def build_data(config: DictConfig) -> LabelledData:
     """Return the data module of ``conf/data``."""
     data: LabelledData = instantiate(config.data)
@@ -85,6 +98,11 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         if config.force is not None or config.finetune.epochs:
             raise ValueError("target=none trains a plain dense network: it needs force=none and finetune=none too")
         return [], None
+    if len(target) > 1:
+        kinds = " and ".join(f"target.{kind}" for kind in target)
+        raise ValueError(
+            f"target: expected one share to keep, got {kinds}; target=params leaves params alone, and so on"
+        )
     callbacks = physics_pruning(
         force=build_force(config.force),
         coefficient=config.coefficient,

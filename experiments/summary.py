@@ -112,9 +112,12 @@ class Summary:
         rows = [arm.row() for arm in self.arms]
         lines = [terminal(title, HEAD, rows, unbroken(HEAD, rows))]
         lines += [f"All jobs: {' '.join(self.shared)}"] if self.shared else []
-        lines += [f"FAILED: job {job.name}, {' '.join(job.overrides)}: {job.error}" for job in self.failed]
-        lines += [f"Not finished: job {job.name}, {' '.join(job.overrides)}" for job in self.unfinished]
+        lines += [f"FAILED: job {job.name}, {self._own(job)}: {job.error}" for job in self.failed]
+        lines += [f"Not finished: job {job.name}, {self._own(job)}" for job in self.unfinished]
         return "\n".join(line for line in lines if line)
+
+    def _own(self, job: Job) -> str:
+        return " ".join(one for one in job.overrides if one not in self.shared)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of summary.json."""

@@ -91,7 +91,7 @@ def test_etp_official_is_the_code_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (("target.params=0.5",), "target"),
+        (("target.params=0.5",), "target=params leaves params alone"),
         (("target.macs=1.5",), "target"),
         (("target=none",), "force=none"),
         (("coefficient=-1",), "coefficient"),

@@ -47,7 +47,7 @@ def test_arms_are_overrides_without_the_seed(sweep: Path) -> None:
 
 def test_a_failed_job_is_named_and_its_old_report_is_not_read(sweep: Path) -> None:
     text = read(sweep).text()
-    assert "FAILED: job 10, model=lenet5 force=gravity seed=1: ValueError: no" in text
+    assert "FAILED: job 10, force=gravity seed=1: ValueError: no" in text
     assert "Not finished: job 11" in text
     assert "3 of 5 jobs done" in text
     assert "60.00 ± 14.14" in text

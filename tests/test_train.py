@@ -81,3 +81,16 @@ def test_a_trained_network_is_cut_without_a_sparsify_phase(tmp_path: Path) -> No
     )
     assert report.macs["pruned"] <= 0.32 * report.macs["dense"]
     assert report.metric["after_sparsify"] is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("baseline=nowhere.ckpt", "baseline: expected the checkpoint"),
+        ("recalibration_batches=-1", "at least 0, got -1"),
+    ],
+)
+def test_what_is_needed_after_training_is_checked_before(override: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        run(composed(*TINY, *QUIET, override, f"paths.output={tmp_path}"))
+    assert not list(tmp_path.iterdir())
