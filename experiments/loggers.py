@@ -18,8 +18,8 @@ class KeepingCSVLogger(CSVLogger):
     @property
     def experiment(self) -> Any:
         """The writer of ``metrics.csv``; the first use puts an existing file aside, on the process that writes."""
-        if self._experiment is None and rank_zero_only.rank == 0:
-            put_aside(Path(self.log_dir) / "metrics.csv")
+        if self._experiment is None:
+            rank_zero_only(put_aside)(Path(self.log_dir) / "metrics.csv")
         return super().experiment
 
 

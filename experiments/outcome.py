@@ -24,7 +24,7 @@ from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths
-from physprune_pl.recalibration import recalibrate
+from physprune_pl.recalibration import has_batch_norm, recalibrate
 from physprune_pl.report import PHASES
 
 CPU = torch.device("cpu")
@@ -65,7 +65,7 @@ def networks_of_phases(
     after = load_weights(build_model(config, data), sparsified)
     apply_plan(after, plan)
     networks |= {"after_sparsify": before, "after_cut": after}
-    if config.recalibration_batches:
+    if config.recalibration_batches and has_batch_norm(after):
         networks["after_recalibration"] = recalibrated(after, data, config.recalibration_batches, device)
     return {**networks, "after_finetune": tuned}
 

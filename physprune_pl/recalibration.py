@@ -51,13 +51,22 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> int:
     >>> model.running_mean, model.running_var
     (tensor([4., 3.]), tensor([2., 1.]))
     """
-    layers = [layer for layer in model.modules() if _has_statistics(layer)]
-    if not layers:
+    if not has_batch_norm(model):
         return 0
+    layers = [layer for layer in model.modules() if _has_statistics(layer)]
     with saved_random_state(), run_eagerly(model), set_training(model, False), _averaging(layers):
         if not sum(_passed(model, batch) for batch in batches):
             raise ValueError("batches: expected at least one, got none")
         return sum(bool(layer.num_batches_tracked) for layer in layers)
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Return whether a model has a batch norm with running statistics.
+
+    >>> has_batch_norm(nn.BatchNorm1d(2)), has_batch_norm(nn.LayerNorm(2))
+    (True, False)
+    """
+    return any(_has_statistics(layer) for layer in model.modules())
 
 
 def _has_statistics(layer: nn.Module) -> bool:

@@ -56,6 +56,15 @@ def test_without_batches_there_is_no_such_network(cut: tuple) -> None:
         networks_of_phases(composed([*CONFIG, "recalibration_batches=-1"]), data, model, path, plan)
 
 
+def test_without_batch_norm_there_is_no_such_network(tmp_path: Path) -> None:
+    config = composed(["model=lenet5", "recalibration_batches=2"])
+    data = build_data(config)
+    model = build_model(config, data)
+    torch.save(model.state_dict(), tmp_path / "sparsified.pt")
+    plan = plan_pruning(model, model.example_input_array, target={"macs": 0.6})
+    assert "after_recalibration" not in networks_of_phases(config, data, model, tmp_path / "sparsified.pt", plan)
+
+
 def test_more_batches_than_an_epoch_has_are_an_epoch(cut: tuple) -> None:
     data, model, _, _ = cut
     data.setup()
