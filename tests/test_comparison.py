@@ -9,7 +9,7 @@ from experiments.assembly import build_pruning, composed
 from experiments.comparison import Comparison
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-NAMES = ("digits", "mnist", "cifar10")
+NAMES = ("digits", "mnist", "cifar10", "sst2")
 
 
 def comparison(name: str) -> Comparison:
