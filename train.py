@@ -21,6 +21,7 @@ from experiments.evaluation import evaluate
 from experiments.inspection import inspection
 from experiments.outcome import command_line, cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
+from experiments.resume import checkpoint_to_resume
 from experiments.sweep import command_of_job, refuse_several_processes
 from physprune_pl import PruningReport
 
@@ -43,7 +44,8 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
     recorder = RunRecorder(config.paths.output, pruner)
     trainer = assembly.build_trainer(config, [recorder, *pruning])
 
-    trainer.fit(model, datamodule=data, ckpt_path=assembly.checkpoint_to_resume(config))
+    checkpoint = checkpoint_to_resume(config.ckpt_path, Path(config.paths.output))
+    trainer.fit(model, datamodule=data, ckpt_path=checkpoint)
 
     # Of several processes the first evaluates and writes, and tells the others.
     result = finish(config, data, model, recorder, pruning, trainer) if trainer.is_global_zero else None

@@ -22,6 +22,7 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
+from physprune_pl.callbacks import RandomStates
 
 CONF = str(Path(__file__).parent.parent / "conf")
 
@@ -91,13 +92,13 @@ def build_network(node: DictConfig, data: LabelledData) -> nn.Module:
 def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetune | None]:
     """Return the callbacks of :func:`physprune_pl.physics_pruning` and the one of them that cuts.
 
-    Without a target there is nothing to cut, and no callback.
+    Without a target there is nothing to cut; a run can be resumed all the same.
     """
     target = {kind: share for kind, share in config.target.items() if share is not None}
     if not target:
         if config.force is not None or config.finetune.epochs:
             raise ValueError("target=none trains a plain dense network: it needs force=none and finetune=none too")
-        return [], None
+        return [RandomStates()], None
     if len(target) > 1:
         kinds = " and ".join(f"target.{kind}" for kind in target)
         raise ValueError(
@@ -158,18 +159,3 @@ def build_loggers(node: DictConfig) -> list[Logger]:
         if package is not None and find_spec(package) is None:
             raise ModuleNotFoundError(f"logger={name} needs a package that is not installed: pip install {package}")
     return [instantiate(settings) for settings in node.values()]
-
-
-def checkpoint_to_resume(config: DictConfig) -> str | None:
-    """Return the checkpoint that ``ckpt_path`` names, None for a fresh start.
-
-    Raises:
-        FileNotFoundError: when it is not there; a run that was to be resumed must not silently start anew.
-    """
-    if config.ckpt_path is None:
-        return None
-    last = Path(config.paths.output) / "checkpoints" / "last.ckpt"
-    path = last if config.ckpt_path == "last" else Path(config.ckpt_path)
-    if not path.is_file():
-        raise FileNotFoundError(f"ckpt_path={config.ckpt_path}: no file {path}; is hydra.run.dir that of the old run?")
-    return str(path)

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 
 from physprune_pl import PruneAndFinetune
+from physprune_pl.files import replaced
 
 
 class RunRecorder(L.Callback):
@@ -39,7 +40,8 @@ class RunRecorder(L.Callback):
         if self.pruner is not None and trainer.is_global_zero and not self.path.exists():
             if self._resumed is None or not self._resumed.exists():
                 raise FileNotFoundError(f"a run resumed after its cut needs the weights before it: {self._resumed}")
-            shutil.copy(self._resumed, self.path)
+            with replaced(self.path) as part:
+                shutil.copy(self._resumed, part)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         """Note the metric of the epoch; a later validation of the same epoch takes its place."""
@@ -52,8 +54,8 @@ class RunRecorder(L.Callback):
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.pruner is not None and self.pruner.plan is None and trainer.is_global_zero:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(pl_module.state_dict(), self.path)
+            with replaced(self.path) as part:
+                torch.save(pl_module.state_dict(), part)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the curve, so that a resumed run draws the whole of it, and where the weights are."""

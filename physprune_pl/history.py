@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physprune_pl.files import replaced
+
 History = Mapping[str, NDArray[Any]]
 Row = NDArray[np.float32]
 
@@ -99,10 +101,8 @@ class ChannelHistory:
 
     def save(self, path: Path) -> None:
         """Write the file in one piece: a reader, or whoever comes after a crash, finds the old one or the new one."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(self.encode())
-        part.replace(path)
+        with replaced(path) as part:
+            part.write_bytes(self.encode())
 
 
 def spread(values: NDArray[Any], places: Sequence[int]) -> Row:

@@ -29,5 +29,5 @@ def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
 def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> None:
     configs = [composed([*arm.overrides, "paths.output=out"]) for arm in comparison(name).arms]
     assert len({config.trainer.max_epochs + config.finetune.epochs for config in configs}) == 1
-    assert build_pruning(configs[0]) == ([], None)
+    assert build_pruning(configs[0])[1] is None
     assert len({str(config.target) for config in configs[1:]}) == 1

@@ -1,7 +1,6 @@
 """The configuration: every file composes and means what it says, bad values are refused before any training."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from experiments import assembly
-from experiments.assembly import build_force, build_loggers, build_pruning, checkpoint_to_resume
+from experiments.assembly import build_force, build_loggers, build_pruning
 from physprune_pl import Channels
+from physprune_pl.callbacks import RandomStates
 from physprune_pl.forces import FORCES, ForceLaw
 
 
@@ -43,7 +43,9 @@ def test_the_layout_is_complete() -> None:
 @pytest.mark.parametrize("experiment", choices("experiment"))
 def test_the_command_line_can_switch_everything_off(experiment: str) -> None:
     config = composed(f"experiment={experiment}", *UNPRUNED)
-    assert build_pruning(config) == ([], None)
+    callbacks, cutter = build_pruning(config)
+    assert [type(one) for one in callbacks] == [RandomStates]
+    assert cutter is None
 
 
 @pytest.mark.parametrize("name", sorted(FORCES))
@@ -102,12 +104,6 @@ def test_etp_official_is_the_code_of_the_paper() -> None:
 def test_bad_values_are_refused_before_training(overrides: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_pruning(composed(*overrides))
-
-
-def test_resuming_from_nothing_is_an_error(tmp_path: Path) -> None:
-    assert checkpoint_to_resume(composed()) is None
-    with pytest.raises(FileNotFoundError, match=r"hydra\.run\.dir"):
-        checkpoint_to_resume(composed("ckpt_path=last", f"paths.output={tmp_path}"))
 
 
 def test_a_recipe_is_added_with_and_without_the_plus_and_later_choices_win() -> None:

@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 
 # Each line may import from those above it, and within itself without a circle.
 ORDER = [
+    ["files", "randomness"],
     [
         "channels",
         "registry",

@@ -54,7 +54,7 @@ def test_a_run_leaves_report_pictures_and_checkpoints(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "1" / "report.json").read_text())["macs"] == report.macs
 
 
-@pytest.mark.parametrize("epoch", [0, 1, 2])
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3])
 def test_a_run_can_be_resumed_in_any_phase(epoch: int, whole: Path, tmp_path: Path) -> None:
     report, score = run(composed(*FOUR_EPOCHS, f"paths.output={tmp_path}", f"ckpt_path='{whole}/epoch={epoch}.ckpt'"))
     expected = PruningReport.from_json((whole.parent / "report.json").read_text())

@@ -1,8 +1,17 @@
 """The callbacks that press, watch and cut during a fit."""
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
+from physprune_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+from physprune_pl.callbacks.random_states import RandomStates
 
-__all__ = ["ChannelTracker", "ForceRegularization", "PruneAndFinetune", "physics_pruning"]
+__all__ = [
+    "AtomicCheckpointIO",
+    "ChannelTracker",
+    "ForceRegularization",
+    "PruneAndFinetune",
+    "RandomStates",
+    "physics_pruning",
+]

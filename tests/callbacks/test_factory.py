@@ -15,6 +15,7 @@ from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+from physprune_pl.callbacks.random_states import RandomStates
 from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
 from physprune_pl.schedules import Linear
@@ -24,18 +25,18 @@ from physprune_pl.widths import Widths
 
 def test_force_tracker_and_cut_share_one_session():
     callbacks = physics_pruning("gravity", 0.1, target={"params": 0.5})
-    assert [type(one) for one in callbacks] == [ForceRegularization, ChannelTracker, PruneAndFinetune]
-    assert len({id(one.session) for one in callbacks}) == 1
+    assert [type(one) for one in callbacks] == [ForceRegularization, ChannelTracker, RandomStates, PruneAndFinetune]
+    assert len({id(one.session) for one in callbacks if not isinstance(one, RandomStates)}) == 1
 
 
 def test_without_a_force_nothing_is_pressed():
     callbacks = physics_pruning(None, target={"params": 0.5})
-    assert [type(one) for one in callbacks] == [ChannelTracker, PruneAndFinetune]
+    assert [type(one) for one in callbacks] == [ChannelTracker, RandomStates, PruneAndFinetune]
 
 
 def test_every_argument_arrives():
     example = torch.zeros(1, 4)
-    force, _, cut = physics_pruning(
+    force, *_, cut = physics_pruning(
         Gravity(),
         "auto",
         target={"macs": 0.4},
@@ -109,7 +110,7 @@ def test_one_fit_presses_cuts_and_finetunes(tmp_path, force, coefficient, select
     report = callbacks[-1].report
     assert report.params["pruned"] / report.params["dense"] == pytest.approx(0.6, abs=0.02)
     assert report.params["pruned"] == sum(parameter.numel() for parameter in module.parameters())
-    history = callbacks[-2].history()
+    history = next(one for one in callbacks if isinstance(one, ChannelTracker)).history()
     assert history["phases"].tolist() == ["sparsify"] * 4 + ["finetune"] * 2
     widths = {group["name"]: group["after"] for group in report.groups}
     alive = {name: int((~torch.tensor(history[f"strength/{name}"][-1]).isnan()).sum()) for name in widths}
@@ -143,7 +144,7 @@ def test_a_resumed_fit_ends_as_the_uninterrupted_one(tmp_path, epoch):
 def test_a_threshold_cannot_be_steered_to() -> None:
     with pytest.raises(ValueError, match="cannot steer to a threshold"):
         physics_pruning(target={"threshold": 1e-3})
-    assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 3
+    assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 4
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*isinstance.treespec, LeafSpec")

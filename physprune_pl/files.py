@@ -1,0 +1,37 @@
+"""Files that are written in one piece: whoever reads them, or comes after a crash, finds the old one or the new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write; once that is done it takes the place of ``path`` in one step.
+
+    The new file is written beside the old one, since a file is moved in one step only within its file system, and is
+    on the disk before it takes the place. A folder that is missing is made. An exception leaves the old file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replaced(Path(folder) / "note.txt") as part:
+    ...         _ = part.write_text("whole")
+    ...     print([(file.name, file.read_text()) for file in Path(folder).iterdir()])
+    [('note.txt', 'whole')]
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        _to_disk(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

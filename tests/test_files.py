@@ -1,0 +1,26 @@
+"""Files written in one piece."""
+
+import pytest
+
+from physprune_pl.files import replaced
+
+
+def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with replaced(path) as part:
+        part.write_text("old")
+    with replaced(path) as part:
+        part.write_text("new")
+        assert part.parent == path.parent
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_exception_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError), replaced(path) as part:
+        part.write_text("ne\udc80")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
