@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.losses import LossWatch
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.recording import StepRecorder
 
@@ -48,21 +49,38 @@ class Watch:
 
 
 class StepWatching(Callback):
-    """A callback whose session watches the first training step and the first validation step."""
+    """Watches the first training step and the first validation step with its session, and the loss of every step.
+
+    Of several callbacks with one session the first looks at the losses, see
+    :class:`~physprune_pl.callbacks.losses.LossWatch`.
+    """
 
     session: PruningSession
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._losses = LossWatch()
+
+    def _looks_at_losses(self, trainer: Trainer) -> bool:
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        same = (one for one in callbacks if isinstance(one, StepWatching) and one.session is self.session)
+        return next(same, None) is self
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Begin to watch a training step."""
         self.session.watch("training", pl_module)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:  # noqa: ARG002
-        """End the watch: everything but gradients was computed."""
+        """End the watch: everything but gradients was computed. Look at the loss."""
         self.session.end_watch()
+        if self._looks_at_losses(trainer):
+            self._losses.note(trainer, self.session, loss)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
-        """End the watch over a step that had no backward."""
+        """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
         self.session.end_watch()
+        if trainer.is_last_batch and self._looks_at_losses(trainer):
+            self._losses.end(trainer, self.session)
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """Begin to watch a validation step."""
