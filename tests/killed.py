@@ -86,6 +86,13 @@ def started(folder: Path, *overrides: str, writing: int | None = None) -> Any:
     return process
 
 
+def warmed_up() -> None:
+    """Wait until the server has imported everything, so that it does not count as time of the first run."""
+    process = WORLD.Process(target=int)
+    process.start()
+    process.join()
+
+
 def left(folder: Path) -> dict[str, Any]:
     """What a finished run has found out, without times, sizes in memory and paths."""
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

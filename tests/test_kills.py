@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from killed import at_batch, left, started
+from killed import at_batch, left, started, warmed_up
 
 
 def assert_same(one: Any, other: Any, path: str = "") -> None:
@@ -29,6 +29,7 @@ def assert_same(one: Any, other: Any, path: str = "") -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], float]:
     """What an uninterrupted run leaves, and how many seconds it took."""
+    warmed_up()
     folder, start = tmp_path_factory.mktemp("whole"), time.monotonic()
     process = started(folder)
     process.join()
