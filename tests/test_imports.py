@@ -42,7 +42,7 @@ ORDER = [
     # Groups are checked by cutting them on a copy, so surgery comes before tracing.
     ["plan", "attention", "attributes", "surgery", "measure", "recalibration"],
     ["verification", "groups"],
-    ["penalty", "costs"],
+    ["owners", "blocks", "arrangement", "penalty", "costs"],
     ["ladders", "targets"],
     ["planning", "steering"],
     ["report", "plots", "export"],

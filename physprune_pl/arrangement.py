@@ -1,0 +1,175 @@
+"""Sums, gradients and scalings over all owned tensors of one device, in as few operations and passes as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from physprune_pl.blocks import Block, Elementwise, make_blocks
+from physprune_pl.owners import Owned
+
+CACHED = 1 << 17
+"""Elements of a piece on a CPU: what is read once stays in the second-level cache for the operations that follow."""
+LAUNCHED = 1 << 24
+"""Elements of a piece on other devices, where starting an operation is what costs."""
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A block with its seats in the buffers of its arrangement, each with its axis (1 rows, 2 columns)."""
+
+    block: Block
+    sums: list[tuple[int, Tensor]]
+    factors: list[tuple[int, Tensor]]
+
+
+class Arrangement:
+    """The blocks of one device and the buffers that they share, allocated once.
+
+    Args:
+        owned: tensors of one device, at least one.
+        size: number of channels N.
+        power: elementwise contribution to the sums.
+    """
+
+    def __init__(self, owned: Sequence[Owned], size: int, power: Elementwise) -> None:
+        self.size, self.power = size, power
+        device = owned[0].tensor.device
+        limit = CACHED if device.type == "cpu" else LAUNCHED
+        blocks = make_blocks(owned, limit)
+        self._owners = _take_seats(blocks).to(device)
+        dtype = _widest(power(part.tensor.new_empty(0)) for part in owned)
+        self._sums = torch.zeros(len(self._owners), dtype=dtype, device=device)
+        self._factors = torch.zeros_like(self._sums)
+        self._placed = [_Placed(block, block.views(self._sums), block.views(self._factors)) for block in blocks]
+        self._scratch = self._sums.new_empty(max(block.largest for block in blocks))
+        # One buffer for each type: a copy that also converts would be slow.
+        self._copies = {
+            dtype: torch.empty(_most_copied(blocks, dtype), dtype=dtype, device=device)
+            for dtype in {block.layout.dtype for block in blocks}
+        }
+
+    def total(self) -> Tensor:
+        """Return the sums of ``power`` over everything that each channel owns, [N]."""
+        for placed in self._placed:
+            matrix = self._read(placed.block)
+            for number, piece in enumerate(placed.block.pieces):
+                _add_up(self.power(matrix[:, piece]), placed.sums, piece, first=number == 0)
+        return self._sums.new_zeros(self.size + 1).index_add_(0, self._owners, self._sums)[:-1]
+
+    def add_gradient(self, rates: Tensor, pull: Elementwise, only: Collection[int] | None) -> None:
+        """Add pull(w) * (rates of the channels that own w) to ``.grad``; rates are [N + 1], nobody's last."""
+        self._take_factors(rates)
+        for placed in self._placed:
+            chosen = placed.block.chosen(only)
+            if chosen:
+                self._give(placed, chosen, pull)
+
+    def scale(self, scales: Tensor, only: Collection[int] | None) -> None:
+        """Multiply every tensor by the scales [N + 1] of the channels that own its indices, in place."""
+        self._take_factors(scales)
+        for placed in self._placed:
+            if chosen := placed.block.chosen(only):
+                _scale(placed, chosen, self._scratch)
+
+    def _take_factors(self, values: Tensor) -> None:
+        torch.index_select(values.to(self._factors), 0, self._owners, out=self._factors)
+
+    def _read(self, block: Block) -> Tensor:
+        return block.read(self._copies[block.layout.dtype])
+
+    def _give(self, placed: _Placed, chosen: Sequence[int], pull: Elementwise) -> None:
+        """Write the gradients of a block; those that are there already are added to."""
+        block = placed.block
+        matrix = self._read(block)
+        there = {number: grad for number in chosen if (grad := block.parts[number].grad) is not None}
+        if 0 in there and block.lies_like(there[0]):
+            target = block.matrix(there[0])
+            for piece in block.pieces:
+                target[:, piece].addcmul_(pull(matrix[:, piece]), self._factor(placed, piece))
+            return
+        # What is added is added in full precision; what is new has the type of its parameter.
+        dtype = self._scratch.dtype if there else block.layout.dtype
+        gradient = torch.empty(block.shape, dtype=dtype, device=self._scratch.device)
+        for piece in block.pieces:
+            torch.mul(pull(matrix[:, piece]), self._factor(placed, piece), out=gradient[:, piece])
+        _receive(block, gradient, chosen, there)
+
+    def _factor(self, placed: _Placed, piece: slice) -> Tensor:
+        """Return the sum of the owners' factors, shaped to broadcast over a piece."""
+        terms = [_rows(factor, axis, piece) for axis, factor in placed.factors]
+        if len(terms) == 1:
+            return terms[0]
+        count, _, columns = placed.block.shape
+        rows = piece.stop - piece.start
+        result = self._scratch[: count * rows * columns].view(count, rows, columns)
+        torch.add(terms[0], terms[1], out=result)
+        for term in terms[2:]:
+            result.add_(term)
+        return result
+
+
+def _rows(seat: Tensor, axis: int, piece: slice) -> Tensor:
+    return seat[:, piece] if axis == 1 else seat
+
+
+def _add_up(contribution: Tensor, seats: Sequence[tuple[int, Tensor]], piece: slice, *, first: bool) -> None:
+    """Sum a piece [T, a, B] over its columns and over its rows; sums over rows go on from piece to piece."""
+    for axis, seat in seats:
+        if axis == 1 or first:
+            target = _rows(seat, axis, piece)
+            torch.sum(contribution, 3 - axis, keepdim=True, dtype=seat.dtype, out=target)
+        else:
+            seat += contribution.sum(1, keepdim=True, dtype=seat.dtype)
+
+
+def _receive(block: Block, gradient: Tensor, chosen: Sequence[int], there: Mapping[int, Tensor]) -> None:
+    values = block.separate(gradient)
+    for number in chosen:
+        if number not in there:
+            block.parts[number].grad = values[number].to(block.layout.dtype)
+    if there:
+        torch._foreach_add_(list(there.values()), [values[number] for number in there])
+
+
+def _scale(placed: _Placed, chosen: Sequence[int], like: Tensor) -> None:
+    block = placed.block
+    if block.lies_like(block.parts[0]):
+        matrix = block.matrix(block.parts[0])
+        for piece in block.pieces:
+            for axis, factor in placed.factors:
+                matrix[:, piece].mul_(_rows(factor, axis, piece))
+        return
+    scaling = like.new_ones(block.shape)
+    for _, factor in placed.factors:
+        scaling.mul_(factor)
+    values = block.separate(scaling)
+    torch._foreach_mul_([block.parts[number].detach() for number in chosen], [values[number] for number in chosen])
+
+
+def _take_seats(blocks: Sequence[Block]) -> Tensor:
+    """Give every seat its place, and return the owners of all of them."""
+    owners = []
+    place = 0
+    for block in blocks:
+        for _, owner in block.seats:
+            block.places.append(slice(place, place + len(owner)))
+            owners.append(owner)
+            place += len(owner)
+    return torch.cat(owners)
+
+
+def _widest(samples: Iterator[Tensor]) -> torch.dtype:
+    dtypes = [sample.dtype for sample in samples]
+    widest = dtypes[0]
+    for dtype in dtypes:
+        widest = torch.promote_types(widest, dtype)
+    return widest
+
+
+def _most_copied(blocks: Sequence[Block], dtype: torch.dtype) -> int:
+    alike = [block for block in blocks if block.layout.dtype == dtype and len(block.parts) > 1]
+    return max((block.elements for block in alike), default=0)
