@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from physprune_pl.channels import Reader, at_pivot, upright
 from physprune_pl.registry import named_or_given
 
 Pivot = int | Literal["first", "middle", "strongest"]
 
 
 @dataclass(frozen=True)
-class Distance(ABC):
+class Distance(Reader, ABC):
     """Distance of every channel from the pivot, at least 0, at most K - 1, and 0 at the pivot itself."""
 
     @abstractmethod
@@ -23,8 +24,9 @@ class Distance(ABC):
         """Measure one group.
 
         Args:
-            strength: strengths of its channels, shape [K], floating point.
-            pivot: index of the channel to measure from, 0 .. K-1 (see :func:`resolve_pivot`).
+            strength: strengths of its channels, shape [K], floating point; [K, g] where the distance says what it
+                reads (see :class:`~physprune_pl.channels.Reader`).
+            pivot: index of the channel to measure from, 0 .. K-1 (see :func:`resolve_pivot`); [1, g] for [K, g].
 
         Returns:
             Distances, shape [K], type and device of ``strength``.
@@ -40,10 +42,12 @@ class IndexDistance(Distance):
     tensor([1., 0., 1., 2.])
     """
 
-    def __call__(self, strength: Tensor, pivot: int) -> Tensor:
+    reads = frozenset()
+
+    def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
         """Return |k - p|."""
         index = torch.arange(len(strength), dtype=strength.dtype, device=strength.device)
-        return (index - pivot).abs()
+        return (upright(index, strength) - pivot).abs().expand_as(strength)
 
 
 class RankDistance(Distance):
@@ -55,11 +59,13 @@ class RankDistance(Distance):
     tensor([3., 0., 1., 2.])
     """
 
-    def __call__(self, strength: Tensor, pivot: int) -> Tensor:
+    reads = frozenset({"strength"})
+
+    def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
         """Return |rank_k - rank_p|."""
-        order = strength.argsort(descending=True, stable=True)
-        rank = order.argsort().to(strength.dtype)
-        return (rank - rank[pivot]).abs()
+        order = strength.argsort(dim=0, descending=True, stable=True)
+        rank = order.argsort(dim=0).to(strength.dtype)
+        return (rank - at_pivot(rank, pivot)).abs()
 
 
 class StrengthGap(Distance):
@@ -72,10 +78,12 @@ class StrengthGap(Distance):
     tensor([0.0000, 0.5000, 2.0000])
     """
 
-    def __call__(self, strength: Tensor, pivot: int) -> Tensor:
+    reads = frozenset({"strength"})
+
+    def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
         """Return the scaled |s_k - s_p|."""
-        gap = (strength - strength[pivot]).abs()
-        largest = gap.max()
+        gap = (strength - at_pivot(strength, pivot)).abs()
+        largest = gap.amax(0)
         return torch.where(largest > 0, gap / largest * (len(gap) - 1), 0.0)
 
 

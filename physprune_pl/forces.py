@@ -29,7 +29,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from physprune_pl.channels import Channels
+from physprune_pl.channels import Channels, Reader, at_pivot, upright
 from physprune_pl.registry import named
 
 Orientation = Literal["far", "near"]
@@ -39,7 +39,7 @@ SAME_PLACE = 1e-6
 
 
 @dataclass(frozen=True)
-class ForceLaw(ABC):
+class ForceLaw(Reader, ABC):
     """Coefficient of every channel of a group, positive where the channel is pressed towards zero.
 
     Attributes:
@@ -62,6 +62,8 @@ Force = ForceLaw | Callable[[Channels], Tensor]
 class Uniform(ForceLaw):
     """The same for all, c_k = 1: group lasso (Yuan & Lin 2006), the baseline that the physics has to beat."""
 
+    reads = frozenset()
+
     def __call__(self, channels: Channels) -> Tensor:
         """Return ones, shape [K]."""
         return torch.ones_like(channels.strength)
@@ -73,6 +75,8 @@ class LinearTorque(ForceLaw):
 
     Source: torque-based pruning (WACV 2024). Its scale is not published; here the mean over the group is 1.
     """
+
+    reads = frozenset({"distance"})
 
     def __call__(self, channels: Channels) -> Tensor:
         """Return the distances, shape [K]."""
@@ -95,6 +99,7 @@ class ExponentialTorque(ForceLaw):
         ValueError: when ``rate`` is not finite.
     """
 
+    reads = frozenset({"distance"})
     rate: float = 5.0
     divide_by_size: bool = field(default=False, kw_only=True)
 
@@ -125,6 +130,7 @@ class Gravity(ForceLaw):
         ValueError: for another orientation.
     """
 
+    reads = frozenset({"strength", "distance"})
     orientation: Orientation = "far"
 
     def __post_init__(self) -> None:
@@ -135,8 +141,8 @@ class Gravity(ForceLaw):
         """Return the pull on each channel, shape [K]."""
         distance = channels.distance
         if self.orientation == "far":
-            distance = distance.max() - distance + 1
-        pull = channels.strength[channels.pivot] / distance.clamp(min=SAME_PLACE).square()
+            distance = distance.amax(0) - distance + 1
+        pull = at_pivot(channels.strength, channels.pivot) / distance.clamp(min=SAME_PLACE).square()
         return torch.where((distance < SAME_PLACE) | _is_pivot(channels), 0.0, pull)
 
 
@@ -156,6 +162,7 @@ class Electrostatic(ForceLaw):
         ValueError: when ``softening`` is not a finite number over 0.
     """
 
+    reads = frozenset({"strength", "distance", "sign"})
     softening: float = 0.1
     default_distance: ClassVar[str] = "strength_gap"
 
@@ -165,9 +172,9 @@ class Electrostatic(ForceLaw):
 
     def __call__(self, channels: Channels) -> Tensor:
         """Return the signed force on each channel, shape [K]."""
-        charge, source = channels.strength, channels.strength[channels.pivot]
-        product = channels.sign * channels.sign[channels.pivot]
-        length = channels.distance + self.softening * charge.mean()
+        charge, source = channels.strength, at_pivot(channels.strength, channels.pivot)
+        product = channels.sign * at_pivot(channels.sign, channels.pivot)
+        length = channels.distance + self.softening * charge.mean(0)
         # Each charge over the length, not their product over its square: tiny charges would underflow to 0 / 0.
         force = product * (source / length) * (charge / length)
         grown = (product < 0) & (charge >= source)
@@ -176,7 +183,8 @@ class Electrostatic(ForceLaw):
 
 def _is_pivot(channels: Channels) -> Tensor:
     """Mark the pivot, shape [K], without reading anything back from the device."""
-    return torch.arange(len(channels.strength), device=channels.strength.device) == channels.pivot
+    strength = channels.strength
+    return upright(torch.arange(len(strength), device=strength.device), strength) == channels.pivot
 
 
 FORCES: dict[str, Callable[..., ForceLaw]] = {
@@ -224,7 +232,7 @@ def coefficients(force: Force, channels: Channels, group: str, *, check: bool = 
     raw = force(channels)
     where = f"force law {_name(force)} on group {group!r}"
     size = len(channels.strength)
-    if not isinstance(raw, Tensor) or raw.shape != (size,):
+    if not isinstance(raw, Tensor) or raw.shape != channels.strength.shape:
         came = f"shape {list(raw.shape)}" if isinstance(raw, Tensor) else repr(raw)
         raise ValueError(f"{where}: expected a tensor of shape [{size}], got {came}")
     pressure = raw.detach().to(channels.strength)
@@ -234,7 +242,7 @@ def coefficients(force: Force, channels: Channels, group: str, *, check: bool = 
 
 
 def _normalized(raw: Tensor) -> Tensor:
-    mean = raw.abs().mean()
+    mean = raw.abs().mean(0)
     return torch.where(mean > 0, raw / mean, 0.0)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from physprune_pl.segments import Segments
 from physprune_pl.targets import Chooser
 
 Select = Literal["strength", "law"]
@@ -84,6 +85,8 @@ class Steering:
 
     def __init__(self, chooser: Chooser, segments: Sequence[slice], select: Select = "strength") -> None:
         self.chooser, self.segments, self.select = chooser, list(segments), select
+        self._per_group = Segments(self.segments)
+        self._decision: _Decision | None = None
         size = self.segments[-1].stop
         self.chosen = torch.zeros(size, dtype=torch.bool)
         self.speed = torch.full((len(self.segments),), 1.0 / ARRIVAL, dtype=torch.float64)
@@ -114,21 +117,20 @@ class Steering:
         self.peak_rate = max(self.peak_rate, learning_rate)
         if progress - self.decided >= 1.0 / UPDATES:
             self._decide(progress, strengths.detach(), law.detach())
-            self.decided = progress
+            self.decided, self._decision = progress, None
 
     def displacement(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return how much strength every channel is to lose in one optimizer step, shape [N].
 
         That is the group's speed, shaped by the law within the chosen set; 0 elsewhere, at most half of the strength.
         """
-        result = torch.zeros_like(strengths)
         if self.start is None:
-            return result
-        chosen = self.chosen.to(strengths.device)
-        per_step = (self.speed * self.start * self.step_share).tolist()
-        for segment, amount in zip(self.segments, per_step, strict=True):
-            result[segment] = amount * _shape(law[segment], chosen[segment])
-        return torch.minimum(result, strengths / 2.0)
+            return torch.zeros_like(strengths)
+        if self._decision is None or not self._decision.fits(strengths):
+            self._decision = _Decision.of(self.chosen, self.speed * self.start, self._per_group, strengths)
+        decision = self._decision
+        shape = _shape(law, decision.chosen, decision.counts, self._per_group)
+        return torch.minimum(self.step_share * decision.distance * shape, strengths / 2.0)
 
     def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return the pressure that makes plain SGD move by :meth:`displacement`, shape [N].
@@ -179,8 +181,7 @@ class Steering:
         """
         if self.start is None or not bool(self.chosen.any()):
             return 0.0
-        sizes = torch.tensor([segment.stop - segment.start for segment in self.segments])
-        small = strengths.detach().double().cpu() <= ARRIVED * torch.repeat_interleave(self.start, sizes)
+        small = strengths.detach().double().cpu() <= ARRIVED * self._per_group.spread(self.start)
         return float(small[self.chosen].double().mean())
 
     def state_dict(self) -> dict[str, Any]:
@@ -197,7 +198,7 @@ class Steering:
         """Restore what :meth:`state_dict` returned."""
         self.chosen, self.speed = state["chosen"].clone(), state["speed"].clone()
         self.start = None if state["start"] is None else state["start"].clone()
-        self.remaining = state["remaining"].clone()
+        self.remaining, self._decision = state["remaining"].clone(), None
         for name in _NUMBERS:
             setattr(self, name, float(state[name]))
 
@@ -238,18 +239,41 @@ class Steering:
     def _means(self, strengths: Tensor) -> Tensor:
         """Return the mean strength of the chosen channels of every group, 0 where none is chosen, shape [G]."""
         chosen = self.chosen.double()
-        sums = torch.stack([(strengths[s] * chosen[s]).sum() for s in self.segments])
-        return sums / torch.stack([chosen[s].sum() for s in self.segments]).clamp(min=1.0)
+        return self._per_group.sums(strengths * chosen) / self._per_group.sums(chosen).clamp(min=1.0)
 
 
 _NUMBERS = ("began", "decided", "last", "step_share", "peak_rate", "rate")
 
 
-def _shape(law: Tensor, chosen: Tensor) -> Tensor:
-    """Return factors of mean 1 over the chosen channels of a group and 0 elsewhere, shape [K]."""
+@dataclass(frozen=True)
+class _Decision:
+    """What holds from one decision to the next, on the device of the strengths, so that no step has to send it there.
+
+    Attributes:
+        chosen: which channels are pressed, bool [N].
+        counts: how many of each group, at least 1, [G].
+        distance: strength that each channel's group is to lose in one phase, [N].
+    """
+
+    chosen: Tensor
+    counts: Tensor
+    distance: Tensor
+
+    @classmethod
+    def of(cls, chosen: Tensor, distance: Tensor, per_group: Segments, like: Tensor) -> _Decision:
+        """Prepare a decision made on the CPU, given the distance of every group [G]."""
+        counts = per_group.sums(chosen.to(like)).clamp(min=1.0)
+        return cls(chosen.to(like.device), counts, per_group.spread(distance.to(like)))
+
+    def fits(self, strengths: Tensor) -> bool:
+        """Whether it was prepared for the type and device of these strengths."""
+        return (self.distance.dtype, self.distance.device) == (strengths.dtype, strengths.device)
+
+
+def _shape(law: Tensor, chosen: Tensor, counts: Tensor, per_group: Segments) -> Tensor:
+    """Return factors of mean 1 over the chosen channels of every group, which are ``counts``, and 0 elsewhere, [N]."""
     push = torch.where(chosen, law.clamp(min=0.0), 0.0)
-    count = chosen.sum().clamp(min=1)
-    mean = push.sum() / count
+    mean = per_group.spread(per_group.sums(push) / counts)
     shaped = torch.where(mean > 0, push / mean.clamp(min=1e-30), 1.0)
     return torch.where(chosen, EVEN + (1.0 - EVEN) * shaped, 0.0)
 

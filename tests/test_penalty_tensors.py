@@ -4,8 +4,8 @@ import pytest
 import reference
 import torch
 from hand_traces import GROUPS, N, hand_made, make_tensors, part
+from read_back import NothingReadBack
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.penalty import Penalty
@@ -104,14 +104,6 @@ def test_tied_parameter_counts_once_under_each_of_its_names():
     slices = part("a", 0, 2, "filter"), part("b", 0, 2, "consumer")
     penalty = Penalty([ChannelGroup("g", 2, slices)], {"a": parameter, "b": parameter}, L2())
     reference.close(penalty.strengths(), [5, 2])
-
-
-class NothingReadBack(TorchDispatchMode):
-    """Fails at any operation that would wait for a device."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.overloadpacket not in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero), func
-        return func(*args, **(kwargs or {}))
 
 
 def test_nothing_is_read_back_from_the_device():

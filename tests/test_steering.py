@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 from hand_traces import chain
+from read_back import NothingReadBack
 from torch import Tensor
 
+from physprune_pl.segments import Segments
 from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, Select, Steering, _by_law, _shape
 from physprune_pl.targets import Chooser, TargetError, parse_target
 
@@ -109,10 +111,29 @@ def test_scores_by_law_are_the_relative_strengths_in_the_laws_order() -> None:
     assert scores.tolist() == [1.5, 1.0, 0.5]
 
 
+def shape(law: list[float], chosen: list[bool]) -> list[float]:
+    """Shape of the first four channels as a group; a second group of one must not matter."""
+    mask = torch.tensor([*chosen, True])
+    segments = Segments([slice(0, 4), slice(4, 5)])
+    counts = segments.sums(mask.float()).clamp(min=1.0)
+    return _shape(torch.tensor([*law, 100.0]), mask, counts, segments)[:4].tolist()
+
+
 def test_half_of_the_pressure_is_even_and_attraction_counts_as_none() -> None:
-    shape = _shape(torch.tensor([-4.0, 0.0, 2.0, 9.0]), torch.tensor([True, True, True, False]))
-    assert shape.tolist() == pytest.approx([0.5, 0.5, 2.0, 0.0])
-    assert _shape(torch.zeros(3), torch.tensor([True, True, False])).tolist() == [1.0, 1.0, 0.0]
+    assert shape([-4.0, 0.0, 2.0, 9.0], [True, True, True, False]) == pytest.approx([0.5, 0.5, 2.0, 0.0])
+    assert shape([0.0, 0.0, 0.0, 0.0], [True, True, False, False]) == [1.0, 1.0, 0.0, 0.0]
+    assert shape([1.0, 2.0, 3.0, 4.0], [False] * 4) == [0.0] * 4
+
+
+def test_between_decisions_nothing_is_read_back() -> None:
+    steered, law = steering(), torch.ones(sum(SIZES))
+    steered.update(0.0, 0.1, start(), law)
+    steered.update(0.001, 0.1, start(), law)
+    with NothingReadBack():
+        steered.update(0.002, 0.1, start(), law)
+        pressure = steered.pressure(start(), law)
+        steered.kept(start(), law)
+    assert pressure.any()
 
 
 def test_kept_and_pressure_say_the_same() -> None:

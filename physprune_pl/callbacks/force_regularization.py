@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from physprune_pl.callbacks.group_coefficients import GroupCoefficients
 from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.injection import (
     check_optimizers,
@@ -95,6 +96,7 @@ class ForceRegularization(StepWatching):
         self.steps = 0
         self._owed = True
         self._keep: Tensor | None = None
+        self._coefficients: GroupCoefficients | None = None
         self._steering_state: dict[str, Any] | None = None
 
     @property
@@ -199,10 +201,11 @@ class ForceRegularization(StepWatching):
         return self._factor(trainer) * (1.0 if steering is None else float(steering.coefficients().mean()))
 
     def _law(self, trainer: Trainer, strengths: Tensor) -> Tensor:
-        penalty, groups = self.session.penalty, self.session.groups
-        channels = self.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
+        penalty = self.session.penalty
+        if self._coefficients is None or self._coefficients.penalty is not penalty:
+            self._coefficients = GroupCoefficients(self.law, self.session.groups, penalty)
         try:
-            return self.law.coefficients(channels, groups, check=self.steps % CHECK_EVERY == 0)
+            return self._coefficients(strengths, check=self.steps % CHECK_EVERY == 0)
         except ValueError as error:
             raise ValueError(f"{error} (epoch {trainer.current_epoch})") from error
 
@@ -226,6 +229,7 @@ class ForceRegularization(StepWatching):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model; what a later checkpoint needs is kept."""
         self.state_dict()
+        self._coefficients = None
         self.session.release()
 
 

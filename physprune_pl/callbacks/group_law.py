@@ -42,6 +42,25 @@ class GroupLaw:
             resolve_pivot(pivot, torch.ones(1))
         return cls(law, measure, pivot)
 
+    @property
+    def stacks(self) -> bool:
+        """Whether law and distance take several groups of one size at once."""
+        return getattr(self.force, "reads", None) is not None and self.distance.reads is not None
+
+    @property
+    def reads_signs(self) -> bool:
+        """Whether the law may depend on the charge signs."""
+        reads = getattr(self.force, "reads", None)
+        return reads is None or "sign" in reads
+
+    @property
+    def constant(self) -> bool:
+        """Whether the coefficients depend on nothing but the number of channels."""
+        reads = getattr(self.force, "reads", None)
+        if reads is None or reads & {"strength", "sign"}:
+            return False
+        return "distance" not in reads or (self.distance.reads == frozenset() and self.pivot != "strongest")
+
     def check(self, groups: Sequence[ChannelGroup]) -> None:
         """Raise a ValueError that names the first group too small for the pivot."""
         for group in groups:
