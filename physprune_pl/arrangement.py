@@ -10,6 +10,7 @@ from torch import Tensor
 
 from physprune_pl.blocks import Block, Elementwise, make_blocks
 from physprune_pl.owners import Owned
+from physprune_pl.reuse import Reused
 
 CACHED = 1 << 17
 """Elements of a piece on a CPU: what is read once stays in the second-level cache for the operations that follow."""
@@ -19,11 +20,12 @@ LAUNCHED = 1 << 24
 
 @dataclass(frozen=True)
 class _Placed:
-    """A block with its seats in the buffers of its arrangement, each with its axis (1 rows, 2 columns)."""
+    """A block, its seats in the shared buffers, each with its axis (1 rows, 2 columns), and its new gradients."""
 
     block: Block
     sums: list[tuple[int, Tensor]]
     factors: list[tuple[int, Tensor]]
+    gradients: Reused
 
 
 class Arrangement:
@@ -44,13 +46,17 @@ class Arrangement:
         dtype = _widest(power(part.tensor.new_empty(0)) for part in owned)
         self._sums = torch.zeros(len(self._owners), dtype=dtype, device=device)
         self._factors = torch.zeros_like(self._sums)
-        self._placed = [_Placed(block, block.views(self._sums), block.views(self._factors)) for block in blocks]
+        self._placed = [self._place(block, device) for block in blocks]
         self._scratch = self._sums.new_empty(max(block.largest for block in blocks))
         # One buffer for each type: a copy that also converts would be slow.
         self._copies = {
             dtype: torch.empty(_most_copied(blocks, dtype), dtype=dtype, device=device)
             for dtype in {block.layout.dtype for block in blocks}
         }
+
+    def _place(self, block: Block, device: torch.device) -> _Placed:
+        gradients = Reused(block.shape, block.layout.dtype, device)
+        return _Placed(block, block.views(self._sums), block.views(self._factors), gradients)
 
     def total(self) -> Tensor:
         """Return the sums of ``power`` over everything that each channel owns, [N]."""
@@ -92,8 +98,7 @@ class Arrangement:
                 target[:, piece].addcmul_(pull(matrix[:, piece]), self._factor(placed, piece))
             return
         # What is added is added in full precision; what is new has the type of its parameter.
-        dtype = self._scratch.dtype if there else block.layout.dtype
-        gradient = torch.empty(block.shape, dtype=dtype, device=self._scratch.device)
+        gradient = self._scratch.new_empty(block.shape) if there else placed.gradients.take()
         for piece in block.pieces:
             torch.mul(pull(matrix[:, piece]), self._factor(placed, piece), out=gradient[:, piece])
         _receive(block, gradient, chosen, there)
@@ -130,7 +135,8 @@ def _receive(block: Block, gradient: Tensor, chosen: Sequence[int], there: Mappi
     values = block.separate(gradient)
     for number in chosen:
         if number not in there:
-            block.parts[number].grad = values[number].to(block.layout.dtype)
+            new = values[number]
+            block.parts[number].grad = new.to(block.layout.dtype) if there else new
     if there:
         torch._foreach_add_(list(there.values()), [values[number] for number in there])
 

@@ -52,7 +52,7 @@ class Layout:
         dense = tensor.permute(order).is_contiguous()
         return cls(order, tuple(tensor.shape[dim] for dim in order), dense, owned, tensor.dtype)
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether the order in memory is that of the dimensions."""
         return self.order == tuple(range(len(self.order)))
@@ -136,8 +136,8 @@ class Block:
         if len(self.parts) == 1:
             return self.matrix(self.parts[0])
         flat = buffer[: self.elements]
-        ordered = [self.layout.ordered(part.detach()) for part in self.parts]
-        torch.cat(ordered, out=flat.view(-1, *self.layout.shape[1:]))
+        ordered = self.parts if self.layout.plain else [self.layout.ordered(part) for part in self.parts]
+        torch.cat(list(ordered), out=flat.view(-1, *self.layout.shape[1:]))
         return flat.view(self.shape)
 
     def matrix(self, tensor: Tensor) -> Tensor:

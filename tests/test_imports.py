@@ -23,6 +23,8 @@ ORDER = [
         "concentration",
         "widths",
         "identity",
+        "segments",
+        "reuse",
     ],
     ["strengths", "distances", "forces", "schedules"],
     [

@@ -167,7 +167,10 @@ class ForceRegularization(StepWatching):
     def _press(
         self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
     ) -> None:
-        if self.session.phase != "sparsify" or (factor := self._factor(trainer)) == 0:
+        if self.session.phase != "sparsify":
+            self._coefficients = None  # It holds the penalty of the network as it was before the cut.
+            return
+        if (factor := self._factor(trainer)) == 0:
             return
         penalty, steering = self.session.penalty, self.session.steering
         with self.session.trainable():
