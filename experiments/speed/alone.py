@@ -11,7 +11,7 @@ from experiments.speed.pressed import Force, Training
 from experiments.speed.timing import Job, copying, interleaved, medians
 
 OURS = {f"ours, {law}": law for law in ("uniform", "exponential", "gravity", "electrostatic")}
-SECONDS = 3.0
+SECONDS = 2.0
 
 
 def measured(training: Training) -> dict[str, float]:

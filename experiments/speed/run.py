@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from experiments.bench import hardware
 from experiments.speed import alone, steps
 from experiments.speed.pressed import NETWORKS, Training
 from physprune_pl.report import versions
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 CARD = """# What the force costs
 
 **What it does.** (1) Training steps (forward, backward, SGD with momentum) without a force and with each, in turn and
-in another order each round; medians, one thread. *Force*: time between forward and backward. *Share*: 1 + force / step
+in another order each round; medians of processor time, one thread. *Force*: time between forward and backward. *Share*: 1 + force / step
 without. *Added*: median difference of neighbouring whole steps, which also holds what autograd pays for adding to a
 gradient that is there already; it carries the noise of the whole step. *Floor*: four passes over the parameters that
 the force touches, at the bandwidth of a copy measured in the same run (a copy is two passes). The goal is 1.5 floors
@@ -58,7 +58,7 @@ def main() -> None:
     torch.set_num_threads(1)
     place = FOLDER / "results.json"
     results = json.loads(place.read_text()) if place.exists() and not again else {"networks": {}}
-    results["machine"] = {"processor": _processor(), "threads": 1, "versions": versions()}
+    results["machine"] = {**hardware(), "versions": versions()}
     for name, network in NETWORKS.items():
         if name not in results["networks"]:
             training = Training(network)
@@ -79,11 +79,11 @@ def card(results: Mapping[str, Any]) -> str:
     return CARD.format(
         machine=f"{machine['processor']}, {machine['threads']} thread; {versions_used}.",
         steps=markdown(
-            ["network", "law", "step without", "force", "share", "added", "floor", "1.5 floors + 3"],
+            ("network", "law", "step without", "force", "share", "added", "floor", "1.5 floors + 3"),
             [row for name, found in networks.items() for row in _step_rows(name, found["steps"])],
         ),
         alone=markdown(
-            ["network", "parameters", "floor", *(key for key in _first(networks)["alone"] if key != "copy")],
+            ("network", "parameters", "floor", *(key for key in _first(networks)["alone"] if key != "copy")),
             [_alone_row(name, found) for name, found in networks.items()],
         ),
         goals="\n".join(f"- {line}" for name, found in networks.items() for line in goals(name, found)),
@@ -107,19 +107,19 @@ def goals(name: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield f"{name}: {beside:.1f} times as fast as the loop, of 1: {_met(beside >= 1)}."
 
 
-def _step_rows(name: str, times: Mapping[str, Any]) -> Iterator[list[str]]:
+def _step_rows(name: str, times: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     for law, found in times.items():
         if isinstance(found, dict):
             share = 1 + found["force"] / times["without"]
             figures = [times["without"], found["force"], share, found["added"], 2 * times["copy"], _limit(times)]
             formats = [".0f", ".2f", ".4f", ".1f", ".2f", ".1f"]
-            yield [name, law, *(format(value, how) for value, how in zip(figures, formats, strict=True))]
+            yield (name, law, *(format(value, how) for value, how in zip(figures, formats, strict=True)))
 
 
-def _alone_row(name: str, found: Mapping[str, Any]) -> list[str]:
+def _alone_row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
     times = dict(found["alone"])
     floor = 2 * times.pop("copy")
-    return [name, str(found["touched"]), f"{floor:.2f}", *(f"{value:.2f}" for value in times.values())]
+    return (name, str(found["touched"]), f"{floor:.2f}", *(f"{value:.2f}" for value in times.values()))
 
 
 def _limit(times: Mapping[str, Any]) -> float:
@@ -133,12 +133,6 @@ def _met(yes: bool) -> str:
 def _first(networks: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = next(iter(networks.values()))
     return found
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from experiments.speed.pressed import Force, Training, without
 from experiments.speed.timing import copying, interleaved
 from physprune_pl.forces import FORCES
 
-SECONDS = 25.0
+SECONDS = 20.0
 Step = Callable[[], object]
 
 
