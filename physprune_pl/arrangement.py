@@ -12,7 +12,7 @@ from physprune_pl.blocks import Block, Elementwise, make_blocks
 from physprune_pl.owners import Owned
 from physprune_pl.reuse import Reused
 
-CACHED = 1 << 17
+CACHED = 1 << 18
 """Elements of a piece on a CPU: what is read once stays in the second-level cache for the operations that follow."""
 LAUNCHED = 1 << 24
 """Elements of a piece on other devices, where starting an operation is what costs."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from experiments.bench import hardware
-from experiments.speed import alone, steps
+from experiments.speed import alone, peak, steps
 from experiments.speed.pressed import NETWORKS, Training
 from physprune_pl.report import versions
 from physprune_pl.tables import markdown
@@ -20,12 +20,12 @@ FOLDER = Path(__file__).parent
 CARD = """# What the force costs
 
 **What it does.** (1) Training steps (forward, backward, SGD with momentum) without a force and with each, in turn and
-in another order each round; medians of processor time, one thread. *Force*: time between forward and backward. *Share*: 1 + force / step
-without. *Added*: median difference of neighbouring whole steps, which also holds what autograd pays for adding to a
-gradient that is there already; it carries the noise of the whole step. *Floor*: four passes over the parameters that
-the force touches, at the bandwidth of a copy measured in the same run (a copy is two passes). The goal is 1.5 floors
-plus 3 ms. (2) The penalty alone beside an autograd loop over the rows of all convolutions and Torch-Pruning's
-`GroupNormPruner.regularize`.
+in another order each round; medians of processor time, one thread. *Force*: time between forward and backward.
+*Share*: 1 + force / step without. *Added*: median difference of whole steps of one round, which also holds what
+autograd pays for adding to a gradient that is there already; it carries the noise of the whole step. *Floor*: four
+passes over the parameters that the force touches, at the bandwidth of a copy measured in the same run (a copy is two
+passes). The goal is 1.5 floors plus 3 ms. (2) The penalty alone beside an autograd loop over the rows of all
+convolutions and Torch-Pruning's `GroupNormPruner.regularize`. (3) The largest memory of a process that trains.
 
 **Command.** `python -m experiments.speed.run` measures what `results.json` does not hold yet and writes this file;
 `--again` measures everything.
@@ -43,6 +43,13 @@ Pictures of 32 x 32 pixels in batches of 128; ResNet-50: 64 x 64 in batches of 3
 Milliseconds; the law is the exponential one unless it is named. *Added*: to gradients that are there.
 
 {alone}
+
+## Memory
+
+Largest resident memory of a process in MB. On paper the force adds one gradient at the start of the backward pass,
+while all activations are still there, and keeps its memory for the next step.
+
+{peaks}
 
 ## Goals
 
@@ -66,6 +73,7 @@ def main() -> None:
                 "touched": training.touched,
                 "alone": alone.measured(training),
                 "steps": steps.measured(training),
+                "peak": peak.measured(name),
             }
             place.write_text(json.dumps(results, indent=1) + "\n")
             print(f"{name} measured", flush=True)
@@ -85,6 +93,10 @@ def card(results: Mapping[str, Any]) -> str:
         alone=markdown(
             ("network", "parameters", "floor", *(key for key in _first(networks)["alone"] if key != "copy")),
             [_alone_row(name, found) for name, found in networks.items()],
+        ),
+        peaks=markdown(
+            ("network", "without a force", "with", "gradients alone"),
+            [_peak_row(name, found) for name, found in networks.items()],
         ),
         goals="\n".join(f"- {line}" for name, found in networks.items() for line in goals(name, found)),
     )
@@ -120,6 +132,11 @@ def _alone_row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
     times = dict(found["alone"])
     floor = 2 * times.pop("copy")
     return (name, str(found["touched"]), f"{floor:.2f}", *(f"{value:.2f}" for value in times.values()))
+
+
+def _peak_row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+    megabytes = [found["peak"]["without"], found["peak"]["with"], 4 * found["touched"] / 2**20]
+    return (name, *(f"{value:.0f}" for value in megabytes))
 
 
 def _limit(times: Mapping[str, Any]) -> float:
