@@ -90,8 +90,9 @@ class Force:
     def __init__(self, training: Training, name: str, *, steered: bool = False) -> None:
         self.penalty = training.penalty
         self.law = GroupCoefficients(GroupLaw.resolve(name), training.trace.groups, training.penalty)
-        chooser = Chooser(training.trace, Target("macs", 0.4))
-        self.steering = Steering(chooser, training.penalty.segments) if steered else None
+        self.steering: Steering | None = None
+        if steered:
+            self.steering = Steering(Chooser(training.trace, Target("macs", 0.4)), training.penalty.segments)
         self.steps = 0
 
     def __call__(self) -> None:
