@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.sweep import SweepSummary, command_of_job, refuse_several_processes, several_processes
+
+
+INSTALLED = {one.metadata["Name"] for one in distributions()}
 
 
 def job_config(folder: Path, mode: str = "MULTIRUN") -> DictConfig:
@@ -108,7 +111,7 @@ def test_a_sweep_outlives_a_failed_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("hydra_plugins.hydra_joblib_launcher") is None, reason="needs physprune_pl[sweep]")
+@pytest.mark.skipif("hydra-joblib-launcher" not in INSTALLED, reason="needs physprune_pl[sweep]")
 def test_jobs_can_run_side_by_side(tmp_path: Path) -> None:
     parallel = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     check_that_one_of_three_failed(swept(tmp_path, *ONE_FAILS, *parallel), tmp_path)
