@@ -15,7 +15,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.sweep import SweepSummary, command_of_job, refuse_several_processes, several_processes
 
-
 INSTALLED = {one.metadata["Name"] for one in distributions()}
 
 
