@@ -32,7 +32,8 @@ convolutions and Torch-Pruning's `GroupNormPruner.regularize`. (3) The largest m
 `--again` measures everything.
 
 **Machine.** {machine} It was busy with other
-work: medians of time on the clock differed up to fourfold between laws that do the same work, so processor time is told.
+work: medians of time on the clock differed up to fourfold between laws that do the same work, so processor time
+is told.
 
 ## A step with and without a force
 
@@ -51,8 +52,8 @@ Milliseconds; the law is the exponential one unless it is named. *Added*: to gra
 Largest resident memory of a process during {count} steps after tracing, in MB, one process each. On paper the force
 adds one gradient at the start of the backward pass, while all activations are still there, and keeps its memory for the
 next step. **This measurement decides nothing**: what the allocator keeps moves the figure by more than the gradients.
-Three more processes each of ResNet-50 gave 1455, 1877, 1455 without a force and 1444, 1885, 1893 with one; two of VGG-19
-1722, 1624 and 1564, 1561.
+Three more processes each of ResNet-50 gave 1455, 1877, 1455 without a force and 1444, 1885, 1893 with one; two of
+VGG-19 1722, 1624 and 1564, 1561.
 
 {peaks}
 
