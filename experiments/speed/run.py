@@ -63,14 +63,12 @@ VGG-19 1722, 1624 and 1564, 1561.
 
 ## What was tried
 
-One exponential gradient alone, in a loop of its own, took 2.1, 6.2, 56 and about 100 ms on these four networks when
-every parameter had its own operations, and 0.5, 1.4, 15 and 20 ms now (processor time, same machine, one run each).
-What it took: small tensors of one shape stacked, all vectors in one row; large tensors a megabyte at a time, so that
-squares are summed while they are in the cache (pieces of 128 kB cost nearly half more, pieces of 512 kB about as
-much); rows and columns as sums over a matrix in the order of memory; laws called once for all groups of one size, and
-those of index distance once for all steps; memory of gradients handed out again (asking for it anew cost VGG-19 some
-24 ms a step).
-Products with vectors of ones instead of sums, and two multiply-adds instead of one factor, were no faster.
+With operations of its own for every parameter the penalty took several times as long. What it took to shorten that:
+small tensors of one shape stacked, all vectors in one row; large tensors a megabyte at a time, so that squares are
+summed while they are in the cache (pieces of 128 kB were clearly slower, pieces of 512 kB alike); rows and columns as
+sums over a matrix in the order of memory; laws called once for all groups of one size, and those of index distance once
+for all steps; memory of gradients handed out again, since asking for it anew costs page faults at every step. Products
+with vectors of ones instead of sums, and two multiply-adds instead of one factor, were no faster.
 
 Where a time is over the limit: force alone makes four passes and works on squares and factors in the cache besides;
 autograd's adding is up to three passes more, so that 1.5 floors leave no room for both. A hook that adds the penalty
