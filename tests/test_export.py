@@ -159,6 +159,7 @@ def test_a_program_outlives_a_cut():
     assert_equal([program.module()(inputs)], [wanted])
 
 
+@pytest.mark.skipif(torch.__version__ < "2.7", reason="torch 2.6 exports no network with a compiled part")
 def test_a_compiled_model_is_exported_as_the_one_it_was_made_from():
     model = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), torch.compile(nn.Linear(8, 2), backend="eager"))
     inputs = torch.randn(5, 3)

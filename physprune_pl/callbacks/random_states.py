@@ -63,8 +63,16 @@ class RandomStates(Callback):
         """Make the iterator over the batches anew: it draws the order and the seed of its workers."""
         resumed, self._resumed = self._resumed, False
         fetcher: Any = trainer.fit_loop._data_fetcher
-        if resumed and not any(hasattr(one, "load_state_dict") for one in fetcher.combined_loader.flattened):
+        if not resumed or _makes_iterator(trainer):
+            return
+        if not any(hasattr(one, "load_state_dict") for one in fetcher.combined_loader.flattened):
             iter(fetcher)
+
+
+def _makes_iterator(trainer: Trainer) -> bool:
+    """Whether Lightning itself makes the iterator anew right after this hook; versions differ after a resume."""
+    loop = trainer.fit_loop
+    return trainer.current_epoch > 0 and not getattr(loop, "is_resuming", False) and not loop.epoch_loop.restarting
 
 
 def _of_all(trainer: Trainer, state: Tensor) -> Tensor:

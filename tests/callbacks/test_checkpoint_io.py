@@ -21,7 +21,7 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path):
     plugin.save_checkpoint({"epoch": 1}, path)
     with pytest.raises(Exception, match="pickle"):
         plugin.save_checkpoint({"epoch": 2, "bad": lambda: None}, path)
-    assert plugin.load_checkpoint(path, weights_only=True) == {"epoch": 1}
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
