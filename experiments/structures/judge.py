@@ -12,7 +12,7 @@ from torch import nn
 from experiments.structures.accounts import Snapshot, filter_modules, is_named, malformed, unaccounted
 from experiments.structures.nets import Case
 from experiments.structures.networks import make
-from experiments.structures.oracle import complement, draw_removed, errors, visible_gain
+from experiments.structures.oracle import complement, draw_removed, errors, planned, visible_gain
 from physprune_pl.groups import trace
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
@@ -78,10 +78,7 @@ def judge_network(name: str) -> Verdict:
     traced = trace(model, example)
     verdict = judge_trace(name, model, example, traced, shares=(0.5,), pieces=False)
     plan = plan_pruning(model, example, {"macs": TARGET})
-    removed = [torch.zeros(cut.before, dtype=torch.bool) for cut in plan.groups]
-    for gone, cut in zip(removed, plan.groups, strict=True):
-        gone[list(cut.removed)] = True
-    _try(verdict, model, traced, example, removed, "target")
+    _try(verdict, model, traced, example, planned(plan), "target")
     verdict.macs = plan.macs[1] / plan.macs[0]
     apply_plan(model, plan)
     counted = (count_macs(model, example), count_parameters(model))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup, Slice
-from physprune_pl.plan import make_plan
+from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.surgery import apply_plan
 from physprune_pl.tracing_types import Trace
 
@@ -36,6 +36,14 @@ def draw_removed(trace: Trace, share: float, seed: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     orders = [torch.randperm(group.size, generator=generator) for group in trace.groups]
     return _spare(trace, [order < min(max(1, int(share * len(order))), len(order) - 1) for order in orders])
+
+
+def planned(plan: PruningPlan) -> list[Tensor]:
+    """The channels that a plan removes, as bool tensors [K]."""
+    removed = [torch.zeros(cut.before, dtype=torch.bool) for cut in plan.groups]
+    for gone, cut in zip(removed, plan.groups, strict=True):
+        gone[list(cut.removed)] = True
+    return removed
 
 
 def complement(trace: Trace, removed: Removed) -> list[Tensor]:

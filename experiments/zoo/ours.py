@@ -1,0 +1,108 @@
+"""One network through trace, plan, cut, a training step, and the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from time import process_time
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from experiments.structures.accounts import malformed, unaccounted
+from experiments.structures.judge import TOLERANCE
+from experiments.structures.oracle import errors, forward, leaves, planned, visible_gain
+from experiments.zoo.apart import Row
+from experiments.zoo.networks import make
+from physprune_pl.groups import trace
+from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.memory import process_peak
+from physprune_pl.plan import PruningPlan
+from physprune_pl.planning import plan_traced
+from physprune_pl.surgery import apply_plan
+from physprune_pl.targets import TOLERANCE as OFF_TARGET
+from physprune_pl.targets import Target
+from physprune_pl.tracing_types import Trace
+from physprune_pl.widths import Widths
+
+KEPT_MACS = 0.5
+
+Result = TypeVar("Result")
+Make = Callable[[str], tuple[nn.Module, Any]]
+
+
+def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
+    """Yield what is found out about a network, in parts; a row has ``"problems"`` unless a step raises.
+
+    The steps are those of ``plan_pruning`` and ``apply_plan``, apart so that each is timed.
+
+    Args:
+        name: of a network.
+        build: returns that network and its example, the same each time.
+    """
+    model, example = build(name)
+    traced, seconds = timed(lambda: trace(model, example))
+    yield {"trace_seconds": seconds, **_described(traced)}
+    plan, seconds = timed(lambda: plan_traced(model, traced, Target("macs", KEPT_MACS), Widths()))
+    yield {"plan_seconds": seconds, "macs": plan.macs, "params": plan.params}
+    _, seconds = timed(lambda: apply_plan(model, plan))
+    yield {"cut_seconds": seconds, "peak_bytes": process_peak()}
+    problems = [*malformed(traced), *(f"{module} is neither cut nor named" for module in unaccounted(traced))]
+    problems += [*_miscounted(model, example, plan), *untrainable(model, example, sorted(traced.parameters))]
+    found = _earned(*build(name), traced, planned(plan))
+    yield {"error": found, "problems": problems + _inequalities(found)}
+
+
+def timed(step: Callable[[], Result]) -> tuple[Result, float]:
+    """Return the result of a step, and its seconds of processor time."""
+    start = process_time()
+    result = step()
+    return result, process_time() - start
+
+
+def untrainable(model: nn.Module, example: Any, names: Sequence[str]) -> list[str]:
+    """Say which of the named parameters a training step gives no gradient, or one that is not finite."""
+    outputs = leaves(forward(model.train(), example))
+    loss = torch.stack([out.square().mean() for out in outputs if isinstance(out, Tensor)]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters() if name in set(names)}
+    absent = [f"no gradient in {name}" for name, gradient in gradients.items() if gradient is None]
+    wild = [name for name, gradient in gradients.items() if gradient is not None and not gradient.isfinite().all()]
+    return absent + [f"the gradient of {name} is not finite" for name in wild]
+
+
+def _described(traced: Trace) -> Row:
+    reasons: dict[str, list[str]] = {}
+    for left in traced.left_whole:
+        reasons.setdefault(left.reason, []).append(left.name)
+    return {
+        "groups": len(traced.groups),
+        "exact_groups": sum(group.exact for group in traced.groups),
+        "channels": sum(group.size for group in traced.groups),
+        "left_whole": reasons,
+    }
+
+
+def _miscounted(model: nn.Module, example: Any, plan: PruningPlan) -> list[str]:
+    counted = (count_macs(model, example), count_parameters(model))
+    written = (plan.macs[1], plan.params[1])
+    found = [] if counted == written else [f"planned {written} multiply-adds and parameters, counted {counted}"]
+    kept = plan.macs[1] / plan.macs[0]
+    return found if abs(kept / KEPT_MACS - 1) <= OFF_TARGET else [*found, f"{kept:.3f} of the multiply-adds stay"]
+
+
+def _earned(model: nn.Module, example: Any, traced: Trace, removed: Sequence[Tensor]) -> dict[str, float]:
+    """Return the errors against the masked network, at weights at which the removed channels matter.
+
+    Raises:
+        ValueError: they never do, so that nothing would be judged.
+    """
+    gain = visible_gain(model, traced, example, removed)
+    if gain is None:
+        raise ValueError("no output changes without the removed channels, so nothing is judged")
+    return errors(model, traced, example, removed, torch.float64, gain)
+
+
+def _inequalities(found: dict[str, float]) -> list[str]:
+    limit = TOLERANCE[torch.float64]
+    return [f"{mode}: differs by {error:.1e}" for mode, error in found.items() if not error <= limit]

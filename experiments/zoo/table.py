@@ -1,0 +1,97 @@
+"""The README's tables of the zoo."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from experiments.zoo.apart import GIB
+
+AnyRow = Mapping[str, Any]
+
+HEAD = ("network", "pixels", "groups", "exact", "MACs", "parameters", "error", "trace, plan, cut (s)", "memory")
+PEER_HEAD = ("network", "MACs", "parameters", "graph, cut (s)", "memory", "outcome")
+LONGEST = 160
+
+
+def ok(row: AnyRow) -> bool:
+    """Tell whether nothing failed and nothing is wrong."""
+    return "failure" not in row and not row["problems"]
+
+
+def tables(rows: Sequence[AnyRow]) -> str:
+    """Return a summary and a table per tool, then the reasons for which modules stay whole and the notes."""
+    ours = [row for row in rows if row["tool"] == "physprune_pl"]
+    peers = [row for row in rows if row["tool"] != "physprune_pl"]
+    parts = ["## physprune_pl", _summary(ours), _table((*HEAD, "whole", "outcome"), map(_our_cells, ours))]
+    parts += ["### What stayed whole", _reasons(ours), "### Networks that are not as their library builds them"]
+    parts += [_notes(ours), "## Torch-Pruning", _summary(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[AnyRow]) -> str:
+    return f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def _our_cells(row: AnyRow) -> list[str]:
+    error = f"{max(row['error'].values()):.0e}" if "error" in row else "-"
+    whole = str(sum(map(len, row["left_whole"].values()))) if "left_whole" in row else "-"
+    seconds = _seconds(row, ("trace_seconds", "plan_seconds", "cut_seconds"))
+    counts = [str(row.get(key, "-")) for key in ("groups", "exact_groups")]
+    return [
+        row["network"],
+        str(row["pixels"]),
+        *counts,
+        *_costs(row),
+        error,
+        seconds,
+        _memory(row),
+        whole,
+        _outcome(row),
+    ]
+
+
+def _peer_cells(row: AnyRow) -> list[str]:
+    return [row["network"], *_costs(row), _seconds(row, ("trace_seconds", "cut_seconds")), _memory(row), _outcome(row)]
+
+
+def _costs(row: AnyRow) -> list[str]:
+    return [_cost(row[key]) if key in row else "-" for key in ("macs", "params")]
+
+
+def _cost(pair: tuple[int, int]) -> str:
+    before, after = pair
+    return f"{before / 1e6:.2f} M to {after / 1e6:.2f} M ({after / before:.1%})"
+
+
+def _seconds(row: AnyRow, keys: Sequence[str]) -> str:
+    return ", ".join(f"{row[key]:.1f}" if key in row else "-" for key in keys)
+
+
+def _memory(row: AnyRow) -> str:
+    return f"{row['peak_bytes'] / GIB:.1f} GiB" if row.get("peak_bytes") else "-"
+
+
+def _outcome(row: AnyRow) -> str:
+    if ok(row):
+        return "ok"
+    text = " ".join((row.get("failure") or "; ".join(row["problems"])).split()).replace("|", "/")
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _reasons(rows: Iterable[AnyRow]) -> str:
+    """Return a table of reasons with, per network, how many modules each one holds back."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for reason, modules in row.get("left_whole", {}).items():
+            found[reason].append(f"{row['network']} {len(modules)}")
+    return _table(("reason", "modules"), ([reason, ", ".join(names)] for reason, names in found.items()))
+
+
+def _notes(rows: Iterable[AnyRow]) -> str:
+    return "\n".join(f"- {row['network']}: {row['note']}." for row in rows if row["note"])

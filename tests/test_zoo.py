@@ -1,0 +1,140 @@
+"""The zoo's runner on networks that are small, and on published ones."""
+
+import json
+import sys
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from experiments.zoo import run
+from experiments.zoo.apart import GIB, Limits, run_apart
+from experiments.zoo.networks import CLASSES, NETWORKS, make
+from experiments.zoo.ours import cut_and_judge, untrainable
+from experiments.zoo.peer import cut_by_torch_pruning
+from experiments.zoo.table import ok, tables
+
+QUICK = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
+COSTS = {"macs": [10, 5], "params": [8, 4]}
+
+
+def tiny(_name):
+    torch.manual_seed(0)
+    layers = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, CLASSES))
+    return nn.Sequential(*layers), torch.randn(2, 3, 6, 6)
+
+
+def merged(parts):
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def raises():
+    yield {"groups": 3}
+    raise ValueError("no such thing")
+
+
+def never_ends():
+    yield {"groups": 3}
+    while True:
+        pass
+
+
+def wants_too_much():
+    yield {"groups": torch.zeros(2**40).numel()}
+
+
+def test_row_of_a_network_that_is_cut_right():
+    row = merged(cut_and_judge("tiny", tiny))
+    assert row["problems"] == []
+    assert (row["groups"], row["exact_groups"], row["channels"]) == (2, 2, 24)
+    assert row["macs"][1] / row["macs"][0] == pytest.approx(0.5, rel=0.02)
+    assert max(row["error"].values()) < 1e-12
+    assert row["left_whole"] == {"the model returns its channels": ["5"]}
+    assert all(row[f"{step}_seconds"] >= 0 for step in ("trace", "plan", "cut"))
+
+
+def test_row_of_the_peer():
+    pytest.importorskip("torch_pruning")
+    row = merged(cut_by_torch_pruning("tiny", tiny))
+    assert row["problems"] == []
+    assert row["params"][1] < row["params"][0]
+
+
+def test_parameters_without_a_usable_gradient_are_named():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].bias.requires_grad_(False)
+    names = [name for name, _ in model.named_parameters()]
+    assert untrainable(model, torch.zeros(1, 2), names) == ["no gradient in 0.bias"]
+    found = untrainable(model, torch.full((1, 2), float("inf")), ["1.weight"])
+    assert found == ["the gradient of 1.weight is not finite"]
+
+
+@pytest.mark.parametrize(
+    ("work", "limits", "failure"),
+    [
+        (raises, Limits(), "ValueError: no such thing"),
+        (never_ends, Limits(seconds=1), "stopped after 1 s of processor time"),
+    ],
+)
+def test_process_that_ends_badly_leaves_what_it_had_found(work, limits, failure):
+    assert run_apart(work, limits, ("torch", __name__)) == {"groups": 3, "failure": failure}
+
+
+def test_process_cannot_take_more_memory_than_its_limit():
+    assert "memory" in run_apart(wants_too_much, Limits(memory=4 * GIB), ("torch", __name__))["failure"]
+
+
+def test_what_has_a_row_runs_again_only_by_name():
+    rows = [{"network": "a", "tool": "physprune_pl"}, {"network": "b", "tool": "torch-pruning"}]
+    assert run.wanted(rows, "physprune_pl", [], ["a", "b"]) == ["b"]
+    assert run.wanted(rows, "physprune_pl", ["a"], ["a", "b"]) == ["a"]
+    with pytest.raises(ValueError, match="--only: expected networks of a, b, got c"):
+        run.wanted(rows, "physprune_pl", ["c"], ["a", "b"])
+
+
+def test_main_stores_each_row_at_once_and_resumes(tmp_path, monkeypatch, capsys):
+    calls = []
+
+    def inline(work, _limits, _shared):
+        calls.append(work.args[0])
+        assert len(run.stored(tmp_path / "results.json")) == min(len(calls) - 1, 2)
+        return {"groups": 1, "failure": "RuntimeError: a | b"} if len(calls) == 2 else {"problems": [], **COSTS}
+
+    (tmp_path / "README.md").write_text("Title\n<!-- table -->\n<!-- end of table -->\n")
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    monkeypatch.setattr(run, "run_apart", inline)
+    monkeypatch.setattr(run, "NETWORKS", {name: NETWORKS[name] for name in QUICK[:2]})
+    for arguments in ([], [], ["--only", QUICK[0]]):
+        monkeypatch.setattr(sys, "argv", ["run", *arguments])
+        run.main()
+    assert calls == [*QUICK[:2], QUICK[0]]
+    rows = json.loads((tmp_path / "results.json").read_text())["results"]
+    assert [(row["network"], ok(row)) for row in rows] == [(QUICK[0], True), (QUICK[1], False)]
+    assert "1 of 2 networks are ok." in (tmp_path / "README.md").read_text()
+    assert "RuntimeError: a / b |" in (tmp_path / "README.md").read_text()
+    assert "mobilenet_v3_small: RuntimeError: a | b" in capsys.readouterr().out
+
+
+def test_readme_shows_the_results_that_are_stored():
+    assert tables(run.stored(run.FOLDER / "results.json")) in (run.FOLDER / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_network(name):
+    assert merged(cut_and_judge(name))["problems"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(NETWORKS) - set(QUICK)))
+def test_network(name):
+    row = run_apart(partial(cut_and_judge, name), Limits(), run.SHARED)
+    assert ok(row), row.get("failure") or row["problems"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_is_built_alike_each_time(name):
+    (one, first), (other, second) = make(name), make(name)
+    assert torch.equal(first, second)
+    assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
