@@ -67,11 +67,14 @@ def _received(receiver: Connection) -> Iterator[Row]:
 def _work(work: Work, limits: Limits, sender: Connection) -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 10))
-    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, most))
     try:
         for part in work():
             sender.send(part)
     except Exception as error:  # a network may fail in any way; each is a finding
+        # The error still holds what filled the memory, and saying so takes some more.
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         sender.send({"failure": f"{type(error).__name__}: {error}"})
 
 
