@@ -81,6 +81,11 @@ def test_process_that_ends_badly_leaves_what_it_had_found(work, limits, failure)
     assert run_apart(work, limits, ("torch", __name__)) == {"groups": 3, "failure": failure}
 
 
+def test_process_that_does_no_work_makes_no_row():
+    with pytest.raises(RuntimeError, match="ended with code 3"):
+        run_apart(partial(sys.exit, 3), Limits(), ("torch", __name__))
+
+
 def test_process_cannot_take_more_memory_than_its_limit():
     assert "memory" in run_apart(wants_too_much, Limits(memory=4 * GIB), ("torch", __name__))["failure"]
 

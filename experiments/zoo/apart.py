@@ -40,6 +40,9 @@ def run_apart(work: Work, limits: Limits, preload: Sequence[str] = ()) -> Row:
         work: picklable; it runs on one thread.
         limits: the process ends when it exceeds them.
         preload: modules that all processes to come share, which saves importing them each time.
+
+    Raises:
+        RuntimeError: the process could not do the work at all, which says nothing about the network.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
@@ -79,6 +82,8 @@ def _work(work: Work, limits: Limits, sender: Connection) -> None:
 
 
 def _ending(code: int, limits: Limits) -> str:
+    if code > 0:
+        raise RuntimeError(f"the process ended with code {code}; its own messages say why")
     if code == -signal.SIGXCPU:
         return f"stopped after {limits.seconds} s of processor time"
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    return f"killed by {signal.Signals(-code).name}"
