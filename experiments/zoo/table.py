@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.zoo.apart import GIB
+from experiments.zoo.networks import TIMM, TORCHVISION
 
 AnyRow = Mapping[str, Any]
 
@@ -31,7 +32,9 @@ def tables(rows: Sequence[AnyRow]) -> str:
 
 
 def _summary(rows: Sequence[AnyRow]) -> str:
-    return f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
+    missing = [name for name in (*TORCHVISION, *TIMM) if name not in {row["network"] for row in rows}]
+    found = f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
+    return f"{found} Not run yet: {', '.join(missing)}." if missing else found
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
