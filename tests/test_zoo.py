@@ -16,7 +16,8 @@ from experiments.zoo.peer import cut_by_torch_pruning
 from experiments.zoo.table import ok, tables
 
 QUICK = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
-TOO_SLOW = pytest.mark.xfail(reason="its trace takes more than 120 s of processor time on a slow core", strict=False)
+# On a slow core its trace takes longer than a row may; that is the only excuse.
+TOO_SLOW = {"maxvit_t": "stopped after 120 s of processor time"}
 COSTS = {"macs": [10, 5], "params": [8, 4]}
 
 
@@ -132,13 +133,11 @@ def test_quick_network(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=TOO_SLOW if name == "maxvit_t" else ()) for name in NETWORKS if name not in QUICK],
-)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in QUICK])
 def test_network(name):
     row = run_apart(partial(cut_and_judge, name), Limits(), run.SHARED)
-    assert ok(row), row.get("failure") or row["problems"]
+    failure = row.get("failure")
+    assert ok(row) or (failure is not None and failure == TOO_SLOW.get(name)), failure or row["problems"]
 
 
 @pytest.mark.slow
