@@ -10,7 +10,8 @@ from torch import nn
 
 from experiments.zoo import run
 from experiments.zoo.apart import GIB, Limits, run_apart
-from experiments.zoo.networks import CLASSES, NETWORKS, make
+from experiments.zoo.network import CLASSES
+from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import cut_and_judge, untrainable
 from experiments.zoo.peer import cut_by_torch_pruning
 from experiments.zoo.table import ok, tables

@@ -1,49 +1,20 @@
-"""The networks of the zoo: random weights, and pictures as small as each of them allows."""
+"""The networks of the zoo: random weights, and inputs as small as each of them allows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
-# No layer inside any of the networks has this width, so it tells their classifiers.
-CLASSES = 11
-BATCH = 4
+from experiments.zoo.network import CLASSES, Network, on_pictures
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network to cut.
-
-    Attributes:
-        library: distribution that it comes from.
-        pixels: height and width of its pictures.
-        build: returns it with random weights.
-        note: how it differs from what its library builds without arguments, if it does.
-    """
-
-    library: str
-    pixels: int
-    build: Callable[[], nn.Module]
-    note: str = ""
-
-    @property
-    def source(self) -> str:
-        """Library and version."""
-        return f"{self.library} {version(self.library)}"
-
-
-def make(name: str) -> tuple[nn.Module, Tensor]:
-    """Return a network of ``NETWORKS`` with random weights, and a batch of random pictures [B, 3, H, W] for it."""
-    torch.manual_seed(0)
-    network = NETWORKS[name]
-    return network.build(), torch.randn(BATCH, 3, network.pixels, network.pixels)
+def make(name: str) -> tuple[nn.Module, Any]:
+    """Return a network of ``NETWORKS`` with random weights, and a batch of random inputs for it."""
+    return NETWORKS[name].make()
 
 
 def _torchvision(name: str, pixels: int = 32, note: str = "", **options: Any) -> dict[str, Network]:
@@ -51,7 +22,7 @@ def _torchvision(name: str, pixels: int = 32, note: str = "", **options: Any) ->
         network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=CLASSES, **options)
         return network
 
-    return {name: Network("torchvision", pixels, build, note)}
+    return {name: on_pictures("torchvision", pixels, build, note)}
 
 
 def _timm(name: str, pixels: int = 32, **options: Any) -> dict[str, Network]:
@@ -61,7 +32,7 @@ def _timm(name: str, pixels: int = 32, **options: Any) -> dict[str, Network]:
         network: nn.Module = timm.create_model(name, pretrained=False, num_classes=CLASSES, **options)
         return network
 
-    return {f"timm:{name}": Network("timm", pixels, build)}
+    return {f"timm:{name}": on_pictures("timm", pixels, build)}
 
 
 def _maxvit() -> nn.Module:
@@ -114,10 +85,10 @@ TORCHVISION: Mapping[str, Network] = {
     **_torchvision("vit_b_16", 64, image_size=64),
     **_torchvision("swin_t", 64),
     **_torchvision("swin_v2_t", 64),
-    "maxvit_t": Network("torchvision", 64, _maxvit, "windows of 2 x 2: those of 7 x 7 need pictures of 224 pixels"),
+    "maxvit_t": on_pictures("torchvision", 64, _maxvit, "windows of 2 x 2: those of 7 x 7 need pictures of 224 pixels"),
     **_torchvision("fcn_resnet50", 64, weights_backbone=None),
     **_torchvision("deeplabv3_resnet50", 64, weights_backbone=None),
-    "fasterrcnn_mobilenet_v3_large_320_fpn": Network("torchvision", 64, _detection, "backbone and feature pyramid"),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": on_pictures("torchvision", 64, _detection, "backbone and feature pyramid"),
 }
 TIMM: Mapping[str, Network] = {
     **_timm("resnet18d"),
@@ -130,4 +101,7 @@ TIMM: Mapping[str, Network] = {
     **_timm("repvgg_a0"),
     **_timm("coatnet_nano_rw_224", 64, img_size=64),
 }
-NETWORKS: Mapping[str, Network] = TORCHVISION if find_spec("timm") is None else {**TORCHVISION, **TIMM}
+EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM}
+NETWORKS: Mapping[str, Network] = {
+    name: network for name, network in EVERY.items() if find_spec(network.library) is not None
+}

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from experiments.structures.oracle import forward, leaves
 from experiments.zoo.apart import Row
-from experiments.zoo.networks import CLASSES, make
+from experiments.zoo.network import CLASSES
+from experiments.zoo.networks import make
 from experiments.zoo.ours import Make, timed, untrainable
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.memory import process_peak
@@ -60,7 +61,7 @@ def _classifiers(model: nn.Module) -> list[nn.Module]:
     widths = {
         module: module.out_features if isinstance(module, nn.Linear) else module.out_channels
         for module in model.modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)
     }
     return [module for module, width in widths.items() if width == CLASSES]
 

@@ -55,7 +55,7 @@ def finished(tool: str, names: Sequence[str], limits: Limits) -> Iterator[Row]:
     for name in names:
         about = {"network": name, "tool": tool, "tool_version": version(tool), "library": NETWORKS[name].source}
         result = run_apart(partial(TOOLS[tool], name), limits, SHARED)
-        yield {**about, "pixels": NETWORKS[name].pixels, "note": NETWORKS[name].note, **result}
+        yield {**about, "size": NETWORKS[name].size, "note": NETWORKS[name].note, **result}
 
 
 def wrong(rows: Sequence[Mapping[str, object]]) -> list[str]:

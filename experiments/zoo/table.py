@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.zoo.apart import GIB
-from experiments.zoo.networks import TIMM, TORCHVISION
+from experiments.zoo.networks import EVERY
 
 AnyRow = Mapping[str, Any]
 
-HEAD = ("network", "pixels", "groups", "exact", "MACs", "parameters", "error", "trace, plan, cut (s)", "memory")
+HEAD = ("network", "input", "groups", "exact", "MACs", "parameters", "error", "trace, plan, cut (s)", "memory")
 PEER_HEAD = ("network", "MACs", "parameters", "graph, cut (s)", "memory", "outcome")
 LONGEST = 160
 
@@ -32,7 +32,7 @@ def tables(rows: Sequence[AnyRow]) -> str:
 
 
 def _summary(rows: Sequence[AnyRow]) -> str:
-    missing = [name for name in (*TORCHVISION, *TIMM) if name not in {row["network"] for row in rows}]
+    missing = [name for name in EVERY if name not in {row["network"] for row in rows}]
     found = f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
     return f"{found} Not run yet: {', '.join(missing)}." if missing else found
 
@@ -48,7 +48,7 @@ def _our_cells(row: AnyRow) -> list[str]:
     counts = [str(row.get(key, "-")) for key in ("groups", "exact_groups")]
     return [
         row["network"],
-        str(row["pixels"]),
+        row["size"],
         *counts,
         *_costs(row),
         error,
