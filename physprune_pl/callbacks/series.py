@@ -29,9 +29,12 @@ def epoch_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> dict
 
     Returns:
         ``<series>/<group or layer>`` -> values by original index; distances until the cut, which may take the pivot
-        away, and coefficients while a force acts.
+        away, and coefficients while a force acts. While a coefficient is steered also ``chosen``, 1 for the channels
+        to be cut, and two series of one value a group: ``group_coefficient`` and ``remaining``, the share that is
+        left of the strength that its chosen channels had at the start.
     """
-    return dict([*_channel_rows(session, strengths), *_distance_rows(session), *_filter_rows(session)])
+    rows = (_channel_rows(session, strengths), _distance_rows(session), _steering_rows(session), _filter_rows(session))
+    return dict(row for part in rows for row in part)
 
 
 def _channel_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> NamedRows:
@@ -50,6 +53,17 @@ def _distance_rows(session: PruningSession) -> NamedRows:
     channels = session.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
     for group, seen in zip(session.groups, channels, strict=True):
         yield f"distance/{group.name}", _row(seen.distance, session.original_channels(group))
+
+
+def _steering_rows(session: PruningSession) -> NamedRows:
+    steering = session.steering
+    if steering is None or session.phase != "sparsify":
+        return
+    coefficients = steering.coefficients()
+    for place, group in enumerate(session.groups):
+        yield f"chosen/{group.name}", _row(steering.removed()[place], session.original_channels(group))
+        yield f"group_coefficient/{group.name}", _row(coefficients[place : place + 1], (0,))
+        yield f"remaining/{group.name}", _row(steering.remaining[place : place + 1], (0,))
 
 
 def _filter_rows(session: PruningSession) -> NamedRows:

@@ -1,11 +1,13 @@
 """A force that steers its own coefficient: it arrives, resumes and learns the learning rate."""
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
 from safe_load import SAFE_LOAD
 from tiny import Module, fit, loader, trainer
 
+from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.targets import Target
@@ -74,3 +76,16 @@ def test_steering_learns_the_effective_learning_rate(optimizer, options, rate):
 
     fit(Module(optimizer=optimizer, **options), force, Look(), epochs=1)
     assert seen == [pytest.approx(rate)] * 5
+
+
+def test_the_history_tells_how_far_the_chosen_channels_have_come(tmp_path):
+    force = steered()
+    tracker, arrivals = ChannelTracker(session=force.session, path=tmp_path / "channels.npz"), Arrivals(force)
+    fit(Module(), force, tracker, arrivals, epochs=15, batches=20)
+    history = tracker.history()
+    chosen = [history[f"chosen/{name}"][-1].astype(bool) for name in ("one", "two")]
+    assert np.concatenate(chosen).tolist() == arrivals.chosen.tolist()
+    assert history["remaining/one"].shape == (15, 1)
+    for name, remaining in arrivals.remaining.items():
+        assert history[f"remaining/{name}"][-1, 0] == pytest.approx(remaining, abs=0.01)
+        assert (history[f"group_coefficient/{name}"] > 0).all()
