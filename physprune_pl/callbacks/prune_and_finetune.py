@@ -118,7 +118,7 @@ class PruneAndFinetune(StepWatching):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
-        self._any_width.attach(pl_module)
+        self._any_width.attach(pl_module, self.state_key, self._cut_by)
         self._fitting = self._validated = False
         if stage != "fit":
             return
@@ -127,12 +127,6 @@ class PruneAndFinetune(StepWatching):
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
         self._fitting = True
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Check that a plan explains every shape that the network took from the checkpoint."""
-        state = checkpoint["callbacks"].get(self.state_key) or {}
-        stored = PruningPlan.from_dict(state["plan"]) if state.get("plan") else None
-        self._any_width.check(state.get("prefix") or self._cut_by.prefix, stored, self._cut_by.plan)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the plan (key ``plan``), the phase, metrics, best weights and times."""

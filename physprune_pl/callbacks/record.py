@@ -119,7 +119,19 @@ class Record:
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Record:
-        """Read what `to_dict` wrote."""
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: a part is missing, unknown or of another kind.
+        """
+        known = {part.name for part in fields(cls)}
+        if not isinstance(state, dict) or set(state) != known:
+            raise ValueError(f"checkpoint: expected the parts {sorted(known)} of a fit with a cut, got {list(state)}")
+        phase = "sparsify" if state["plan"] is None else "finetune"
+        if state["phase"] != phase or not isinstance(state["prefix"], str):
+            raise ValueError(
+                f"checkpoint: expected phase {phase!r} and a prefix, got {state['phase']!r} and {state['prefix']!r}"
+            )
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
         return cls(**{**state, "plan": plan, "best": best})

@@ -1,15 +1,17 @@
-"""Loading a checkpoint of another width: shapes are adopted before the weights are, and checked after."""
+"""Loading a checkpoint of another width: everything is checked first, then shapes are adopted, then weights loaded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
+from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from physprune_pl.identity import plain
+from physprune_pl.callbacks.record import Record
+from physprune_pl.identity import fingerprint, plain
 from physprune_pl.plan import PruningPlan
 from physprune_pl.surgery import adopt_shapes, named_tensors
 
@@ -17,18 +19,27 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class AnyWidth:
-    """Lets a module load state dicts of other widths, as long as it is attached."""
+    """Lets a module load state dicts of the widths that a plan explains, as long as it is attached."""
 
     def __init__(self) -> None:
-        self._adopted: Shapes = {}
         self._handle: RemovableHandle | None = None
 
-    def attach(self, module: nn.Module) -> None:
-        """From now on give the module the shapes of any state dict before it is loaded."""
+    def attach(self, module: LightningModule, key: str, own: Record) -> None:
+        """From now on give the module the shapes of a state dict before it is loaded.
+
+        Loading raises a ValueError, with nothing changed, where the plan in the checkpoint that its trainer loads does
+        not fit module and weights, or where no plan explains a shape: that one, after its cut, or without one our own,
+        before it.
+
+        Args:
+            module: the module, with a trainer.
+            key: of our state among those of the callbacks in a checkpoint.
+            own: what has been cut before.
+        """
         self.detach()
-        self._adopted.clear()
         register: Any = module.register_load_state_dict_pre_hook
-        self._handle = register(partial(_adopt, self._adopted))
+        # Copies of the module copy this too, so it holds names and shapes alone.
+        self._handle = register(partial(_adopt, key, _shapes(own, "shape")))
 
     def detach(self) -> None:
         """Leave the module alone again."""
@@ -36,28 +47,60 @@ class AnyWidth:
             self._handle.remove()
             self._handle = None
 
-    def check(self, prefix: str, stored: PruningPlan | None, own: PruningPlan | None) -> None:
-        """Accept only shapes that a plan explains: those after the checkpoint's cut, or those before our own.
 
-        Raises:
-            ValueError: a shape was adopted for another reason.
-        """
-        for name, shape in self._adopted.items():
-            after = stored.tensors.get(name.removeprefix(prefix)) if stored is not None else None
-            before = own.tensors.get(name.removeprefix(prefix)) if stored is None and own is not None else None
-            if shape not in (after and after.shape_after, before and before.shape):
-                raise ValueError(
-                    f"checkpoint: {name!r} has shape {shape} there, and no pruning plan in it explains that"
-                )
-
-
-def _adopt(adopted: Shapes, module: nn.Module, state_dict: Mapping[str, Any], *_: Any) -> None:
+def _adopt(key: str, before: Shapes, module: LightningModule, weights: Mapping[str, Any], *_: Any) -> None:
     tensors = named_tensors(module)
-    incoming = {plain(name): tuple(value.shape) for name, value in state_dict.items() if isinstance(value, Tensor)}
+    incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
     changed = {name: shape for name, shape in incoming.items() if _differs(tensors.get(name), shape)}
+    saved = _saved(module, key)
+    if saved.plan is not None:
+        _check_plan(saved.plan, saved.prefix, module, incoming)
+    _explain(changed, before if saved.plan is None else _shapes(saved, "shape_after"))
     adopt_shapes(module, changed)
-    adopted.update(changed)
+
+
+def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
+    """Shapes before or after a cut of what it changed, by their names in the LightningModule."""
+    cuts = {} if record.plan is None else record.plan.tensors
+    return {record.prefix + name: getattr(cut, moment) for name, cut in cuts.items()}
 
 
 def _differs(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
     return tensor is not None and tensor.dim() == len(shape) and tuple(tensor.shape) != shape
+
+
+def _saved(module: LightningModule, key: str) -> Record:
+    """What the checkpoint that the trainer loads at the moment says of us, if it loads one."""
+    # A copy of the module has no trainer.
+    trainer: Any = module._trainer
+    checkpoint = {} if trainer is None else trainer._checkpoint_connector._loaded_checkpoint
+    state = checkpoint.get("callbacks", {}).get(key)
+    return Record.from_dict(state) if state else Record()
+
+
+def _check_plan(plan: PruningPlan, prefix: str, module: nn.Module, incoming: Shapes) -> None:
+    """Refuse a plan that was not made for this network, or not for these weights."""
+    for name, cut in plan.tensors.items():
+        if incoming.get(prefix + name) != cut.shape_after:
+            raise ValueError(
+                f"checkpoint: its pruning plan leaves {name!r} with shape {cut.shape_after}, "
+                f"but its weights have {incoming.get(prefix + name)}"
+            )
+    dense = {name.removeprefix(prefix): shape for name, shape in incoming.items() if name.startswith(prefix)}
+    dense |= {name: cut.shape for name, cut in plan.tensors.items()}
+    names = [plain(name) for name, _ in _inside(module, prefix).named_parameters()]
+    if fingerprint({name: dense[name] for name in names if name in dense}) != plan.fingerprint:
+        raise ValueError(f"checkpoint: its pruning plan was made for another network than {type(module).__name__}")
+
+
+def _inside(module: nn.Module, prefix: str) -> nn.Module:
+    try:
+        return module.get_submodule(prefix.removesuffix("."))
+    except AttributeError as error:
+        raise ValueError(f"checkpoint: its pruning plan is for {prefix!r}, which the module does not have") from error
+
+
+def _explain(changed: Shapes, known: Shapes) -> None:
+    for name, shape in changed.items():
+        if known.get(name) != shape:
+            raise ValueError(f"checkpoint: {name!r} has shape {shape} there, and no pruning plan in it explains that")
