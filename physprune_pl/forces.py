@@ -243,7 +243,8 @@ def coefficients(force: Force, channels: Channels, group: str, *, check: bool = 
 
 def _normalized(raw: Tensor) -> Tensor:
     mean = raw.abs().mean(0)
-    return torch.where(mean > 0, raw / mean, 0.0)
+    # Numbers that are not finite stay: as zeros they would end the force without a word.
+    return torch.where(mean == 0, 0.0, raw / mean)
 
 
 def _name(force: Force) -> str:

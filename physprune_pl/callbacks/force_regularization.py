@@ -210,7 +210,8 @@ class ForceRegularization(StepWatching):
         try:
             return self._coefficients(strengths, check=self.steps % CHECK_EVERY == 0)
         except ValueError as error:
-            raise ValueError(f"{error} (epoch {trainer.current_epoch})") from error
+            where = f"epoch {trainer.current_epoch}, optimizer step {trainer.global_step}"
+            raise ValueError(f"{error} ({where})") from error
 
     def _check_length(self, trainer: Trainer) -> None:
         endless = trainer.max_steps < 0 and self.session.phase_epochs in (None, -1)

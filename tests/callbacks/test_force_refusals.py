@@ -8,6 +8,7 @@ import torch
 from tiny import (
     Module,
     fit,
+    precision,
 )
 
 from physprune_pl.callbacks.force_regularization import ForceRegularization
@@ -63,9 +64,32 @@ def test_lbfgs_is_refused():
         fit(Module(optimizer=torch.optim.LBFGS), ForceRegularization("exponential", 1.0))
 
 
-def test_coefficients_that_are_not_finite_name_law_group_and_epoch():
-    def broken(channels):
-        return torch.full_like(channels.strength, math.nan)
+class Breaks:
+    """A law that fails in group `two` from a step on; on which call depends on the number of groups, two."""
 
-    with pytest.raises(ValueError, match=r"broken on group 'one'.*finite.*epoch 0"):
-        fit(Module(), ForceRegularization(broken, 1.0))
+    def __init__(self, step):
+        self.step, self.calls = step, 0
+
+    def __call__(self, channels):
+        self.calls += 1
+        bad = self.calls > 2 * self.step and len(channels.strength) == 5
+        return torch.full_like(channels.strength, math.nan if bad else 1.0)
+
+
+@pytest.mark.parametrize(("step", "epoch"), [(0, 0), (50, 10)])
+def test_coefficients_that_are_not_finite_name_law_group_epoch_and_step(step, epoch):
+    with pytest.raises(ValueError, match=rf"Breaks.*on group 'two'.*finite.*\(epoch {epoch}, optimizer step {step}\)"):
+        fit(Module(), ForceRegularization(Breaks(step), 1.0), epochs=11)
+
+
+def test_a_penalty_that_is_not_finite_between_two_looks_at_it_ends_the_fit_one_step_later():
+    with pytest.raises(ValueError, match="epoch 0, optimizer step 4; so are the strengths of the groups one, two"):
+        fit(Module(), ForceRegularization(Breaks(3), 1.0), epochs=1)
+
+
+def test_a_penalty_that_a_scaler_skips_is_found_at_the_next_look():
+    options, _, _ = precision("16-mixed")
+    module = Module()
+    with pytest.raises(ValueError, match=r"on group 'two'.*finite.*\(epoch 10, optimizer step"):
+        fit(module, ForceRegularization(Breaks(3), 1e-3), epochs=11, **options)
+    assert all(bool(value.isfinite().all()) for value in module.state_dict().values())
