@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
+
+from physprune_pl.callbacks.kinds import is_a
 
 Histograms = Mapping[str, Tensor]
 
@@ -26,7 +27,7 @@ def log_histograms(trainer: Trainer, strengths: Histograms) -> None:
         strengths: group -> strengths of its channels, [K].
     """
     pairs = product(trainer.loggers, WRITERS.items())
-    writers = [(logger, write) for logger, (kind, write) in pairs if isinstance(logger, kind)]
+    writers = [(logger, write) for logger, (kind, write) in pairs if is_a(logger, kind)]
     if not writers or not trainer.is_global_zero:
         return
     named = {f"physprune/strengths/{name}": values for name, values in strengths.items()}
@@ -48,8 +49,8 @@ def _wandb(logger: Any, histograms: Histograms, step: int) -> None:
     logger.log_metrics({tag: wandb.Histogram(values.numpy()) for tag, values in histograms.items()}, step)
 
 
-WRITERS: dict[type[Logger], Callable[[Any, Histograms, int], None]] = {
-    TensorBoardLogger: _tensorboard,
-    WandbLogger: _wandb,
+WRITERS: dict[str, Callable[[Any, Histograms, int], None]] = {
+    "TensorBoardLogger": _tensorboard,
+    "WandbLogger": _wandb,
 }
-"""Kind of a logger -> how it takes histograms; one's own kind may be added."""
+"""Name of the class of a logger -> how it takes histograms; one's own kind may be added."""

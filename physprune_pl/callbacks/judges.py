@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
+from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.isolation import saved_random_state
 
 Mode = Literal["min", "max"]
@@ -21,16 +22,6 @@ Watched = tuple[str, Mode] | tuple[None, None]
 
 _CONNECTOR = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics", "_first_loop_iter", "_current_fx")
 _LOOP = ("batch_progress", "_seen_batches_per_dataloader", "_has_run", "_restarting", "_restart_stage")
-
-
-def is_a(callback: Callback, *names: str) -> bool:
-    """Whether a callback is of a class of that name; both packages that Lightning comes in define these classes.
-
-    >>> from lightning.pytorch.callbacks import ModelCheckpoint
-    >>> is_a(ModelCheckpoint(), "Checkpoint")
-    True
-    """
-    return any(base.__name__ in names for base in type(callback).__mro__)
 
 
 def find_monitor(trainer: Trainer) -> Watched:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lightning.pytorch import LightningModule
 from torch import nn
 
+from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.resolve import ExampleInput, resolve_module
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.groups import trace
@@ -27,7 +27,7 @@ def preview(
     Raises:
         ValueError: there is no example input, or nothing can be pruned.
     """
-    network = resolve_module(model, session.module) if isinstance(model, LightningModule) else model
+    network = resolve_module(model, session.module) if is_a(model, "LightningModule") else model
     example = example_input if example_input is not None else session.given_input
     example = getattr(model, "example_input_array", None) if example is None else example
     if example is None:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import LBFGS
 
-from physprune_pl.callbacks.judges import is_a
+from physprune_pl.callbacks.kinds import is_a
 
 # Callbacks that keep a dense copy of the weights for later.
 COPIES = ("WeightAveraging", "StochasticWeightAveraging")

@@ -6,13 +6,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 ExampleInput = Tensor | tuple[Any, ...] | dict[str, Any]
 
 
-def resolve_module(pl_module: LightningModule, name: str | None = None) -> nn.Module:
+def resolve_module(pl_module: nn.Module, name: str | None = None) -> nn.Module:
     """Return the network to trace.
 
     That is the submodule ``name``; without a name the LightningModule itself when it has a ``forward`` of its own,
@@ -26,7 +25,7 @@ def resolve_module(pl_module: LightningModule, name: str | None = None) -> nn.Mo
     return original
 
 
-def _named(pl_module: LightningModule, name: str) -> nn.Module:
+def _named(pl_module: nn.Module, name: str) -> nn.Module:
     try:
         return pl_module.get_submodule(name)
     except AttributeError:
@@ -35,7 +34,7 @@ def _named(pl_module: LightningModule, name: str) -> nn.Module:
         raise ValueError(f"module: expected a submodule of {kind}, such as one of {children}, got {name!r}") from None
 
 
-def _only(pl_module: LightningModule) -> nn.Module:
+def _only(pl_module: nn.Module) -> nn.Module:
     # By name, so that it holds for the pytorch_lightning package too.
     if type(pl_module).forward.__qualname__ != "LightningModule.forward":
         return pl_module

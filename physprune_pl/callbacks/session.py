@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.exclusion import frozen_groups, without
 from physprune_pl.callbacks.group_law import GroupLaw
+from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
@@ -129,7 +129,7 @@ class PruningSession:
         Raises:
             NotImplementedError: for strategies that shard parameters.
         """
-        if isinstance(trainer.strategy, DeepSpeedStrategy | FSDPStrategy | ModelParallelStrategy):
+        if is_a(trainer.strategy, "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy"):
             raise NotImplementedError(f"physprune_pl cannot prune under {type(trainer.strategy).__name__}")
         # A fit that ended in an exception was never torn down.
         self.release()
