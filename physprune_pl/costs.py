@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 from typing import Any, Literal
 
@@ -114,12 +115,12 @@ class CostModel:
 
     def _sum_up(self, calls: Sequence[MixingCall]) -> _Sum:
         """Merge calls into terms: dimensions that no group owns are part of the factor."""
-        terms: Counter[tuple[int, ...]] = Counter()
+        terms: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
         for call in calls:
             places = [(call.weight, dim) for dim in self._dims(call)]
             axes = sorted(self._axis_of[place] for place in places if place in self._axis_of)
             rest = prod(self._shapes[name][dim] for name, dim in places if (name, dim) not in self._axis_of)
-            terms[tuple(axes)] += call.positions * rest
+            terms[tuple(axes)] += call.share * call.positions * rest
         width = max((len(axes) for axes in terms), default=0)
         padded = [[*axes, *[len(self._axes)] * (width - len(axes))] for axes in terms]
         axes_table = np.array(padded, dtype=np.intp).reshape(len(terms), width)

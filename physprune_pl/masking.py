@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.isolation import Example, copied, set_training
 from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
+from physprune_pl.row_blocks import RowBlock
 from physprune_pl.tainting import has_nan, named_tensors, tensors_in
 
 _DROPOUTS = {
@@ -58,7 +59,10 @@ class Comparable(TorchFunctionMode):
     def _collect(self, layout: Layout, weight: Tensor, output: Tensor) -> None:
         if layout.transposed:  # in conv groups its output channels are no dimension of its weight
             return
-        keep = self.keep.get((id(weight), layout.output_dim))
+        block = RowBlock.of(weight)
+        keep = self.keep.get((id(block.owner), layout.output_dim))
+        if keep is not None and not block.whole:
+            keep = keep[(keep >= block.first) & (keep < block.first + block.rows)] - block.first
         self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
 
 

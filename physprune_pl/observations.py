@@ -8,6 +8,7 @@ Two dimensions are not of a tensor's shape: ``INPUT`` (the channels that a group
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from torch import Tensor
@@ -28,7 +29,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class Mixing:
-    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs."""
+    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs.
+
+    ``share`` is the part of the weight's rows that the call uses.
+    """
 
     weight: str
     bias: str | None
@@ -38,3 +42,4 @@ class Mixing:
     input_dim: int
     outputs: int
     positions: int
+    share: Fraction = Fraction(1)

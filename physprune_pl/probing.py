@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -32,6 +33,7 @@ from physprune_pl.operations import (
     operands,
     swapped,
 )
+from physprune_pl.row_blocks import RowBlock
 from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, taint, tensors_in
 
 
@@ -120,12 +122,13 @@ class Probe(TorchFunctionMode):
 
     def _mix(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Any:
         data, weight, bias = operands(func, args, kwargs)
-        name = self.name_of(weight)
-        if name is None:
-            return self.opaque_call(func, args, kwargs)
-        bias_name = self.name_of(bias)
-        self._note_loose((data,))
+        block, bias_block = RowBlock.of(weight), RowBlock.of(bias)
+        name = self.name_of(block.owner)
         groups = conv_groups(func, args, kwargs)
+        if name is None or not (block.whole or (groups == 1 and layout.output_dim == 0)):
+            return self.opaque_call(func, args, kwargs)
+        bias_name = self.name_of(bias_block.owner)
+        self._note_loose((data,))
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
         self.see("consumer", reads, along(data.isnan(), layout.axis))
         output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
@@ -133,12 +136,22 @@ class Probe(TorchFunctionMode):
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
         positions = slid_over.numel() // slid_over.shape[layout.axis]
+        share = Fraction(1)
+        if not (block.whole and bias_block.whole):
+            self._tie_bias(source, block, bias_block, bias_name)
+            outputs, bias_name, share = block.owner.shape[0], None, Fraction(block.rows, block.owner.shape[0])
         if groups > 1:
             self._tie_groups(name, groups, data.shape[layout.axis], outputs, layout.transposed)
         self.mixings.append(
-            Mixing(name, bias_name, source, reads, layout.output_dim, layout.input_dim, outputs, positions)
+            Mixing(name, bias_name, source, reads, layout.output_dim, layout.input_dim, outputs, positions, share)
         )
-        return taint(output, layout.axis, self.taints[source]) if source in self.taints else output
+        return taint(output, layout.axis, block.part_of(self.taints[source])) if source in self.taints else output
+
+    def _tie_bias(self, source: Family, block: RowBlock, bias: RowBlock, name: str | None) -> None:
+        """Couple rows of a weight with those of a bias, either of which may be a part of a longer one."""
+        if name is not None:
+            self.see("carrier", (name, 0), torch.zeros(bias.owner.shape[0], dtype=torch.bool))
+            self.ties.append((source, block.index, (name, 0), bias.index))
 
     def _tie_groups(self, name: str, groups: int, inputs: int, outputs: int, transposed: bool) -> None:
         """Couple the inputs, rows and outputs of every conv group into one unit."""

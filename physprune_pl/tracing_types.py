@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
@@ -14,7 +15,8 @@ class MixingCall:
     """One call that multiplies channels with a weight: a convolution or a linear layer, at the shapes of the trace.
 
     The call costs ``positions * prod(shape of the weight)`` multiply-adds for one sample, so after a cut
-    ``positions * prod(kept sizes of the weight)``. A weight that is called twice has two of these.
+    ``positions * prod(kept sizes of the weight)``. A weight that is called twice has two of these. A call that uses
+    some rows of the weight only costs their share of that.
 
     Attributes:
         weight: path of the weight in the traced model.
@@ -24,6 +26,7 @@ class MixingCall:
             of a transposed one, tokens of a linear layer).
         dims: dimensions of the weight whose sizes are multiplied, None for all of them. An attention product costs
             ``positions * heads * head size``, the size of one dimension of its output projection.
+        share: part of the weight's rows that the call uses.
     """
 
     weight: str
@@ -31,6 +34,7 @@ class MixingCall:
     input_dim: int
     positions: int
     dims: tuple[int, ...] | None = None
+    share: Fraction = Fraction(1)
 
     def macs(self, shape: Sequence[int]) -> int:
         """Multiply-adds of the call for a shape of the weight.
@@ -38,7 +42,9 @@ class MixingCall:
         >>> MixingCall("fc.weight", 0, 1, positions=7).macs((3, 4))
         84
         """
-        return self.positions * prod(shape if self.dims is None else [shape[dim] for dim in self.dims])
+        return int(
+            self.share * self.positions * prod(shape if self.dims is None else [shape[dim] for dim in self.dims])
+        )
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ ORDER = [
         "identity",
         "segments",
         "reuse",
+        "row_blocks",
     ],
     ["strengths", "distances", "forces", "schedules"],
     [

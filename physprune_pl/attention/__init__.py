@@ -39,6 +39,9 @@ _KNOWN = {
         counts=(),
         fixed={"use_nested_tensor": False},
     ),
+    "torch.nn.modules.transformer.Transformer": HeadSizes(
+        rows=("encoder.layers.0.linear2.weight",), counts=(), widths={"d_model": ("encoder.layers.0.linear2.weight", 0)}
+    ),
     "torchvision.models.vision_transformer.VisionTransformer": HeadSizes(
         rows=("conv_proj.weight",), counts=(), widths={"hidden_dim": ("conv_proj.weight", 0)}
     ),
