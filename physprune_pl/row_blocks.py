@@ -49,8 +49,8 @@ class RowBlock:
         return torch.arange(self.first, self.first + self.rows)
 
     def part_of(self, mask: Tensor) -> Tensor:
-        """Return what of a mask [rows of the owner] falls on the block."""
-        return mask[self.first : self.first + self.rows]
+        """Return what of a mask [rows of the owner] falls on the block; any mask if the block is the whole owner."""
+        return mask if self.whole else mask[self.first : self.first + self.rows]
 
 
 def _alike(value: Tensor, base: Tensor) -> bool:

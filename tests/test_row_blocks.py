@@ -31,3 +31,4 @@ def test_anything_else_stands_for_itself(value):
     block = RowBlock.of(value)
     assert block.owner is value
     assert block.whole
+    assert torch.equal(block.part_of(mask := torch.ones(9)), mask)
