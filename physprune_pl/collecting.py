@@ -211,12 +211,24 @@ class Collector:
                 if self.clean.seen[i].kind == "consumer":
                     return
                 continue
-            found.append((self.clean.seen[i].family, hit.nonzero().flatten(), index))
+            slots = hit.nonzero().flatten()
+            if self._shared_by_heads(self.clean.seen[i].family, slots, index[slots]):
+                return
+            found.append((self.clean.seen[i].family, slots, index))
         self.evidence.sizes[family] = size
         for other, slots, index in found:
             self.evidence.link(family, index[slots], other, slots)
         if any(run.returned for run in done):
             self.evidence.block(family, "the model returns its channels")
+
+    def _shared_by_heads(self, family: Family, slots: Tensor, index: Tensor) -> bool:
+        """Return whether every head meets all of a tensor, such as rotary angles: it does not shrink with the heads."""
+        units = self.clean.probe.heads.units.get(family, 0)
+        if units < 2 or not len(slots):
+            return False
+        heads = slots // (self.evidence.sizes[family] // units)
+        met = set(zip(index.tolist(), heads.tolist(), strict=True))
+        return len(met) == units * len(set(index.tolist()))
 
 
 def _headless(alone: Run, codes: Codes, size: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from physprune_pl.attention import by_head
+from physprune_pl.attention import traceable
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
@@ -50,7 +50,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     model = getattr(model, "_orig_mod", model)
     example = Example.of(example_input).to(model)
     ignored = _ignored(model, ignore)
-    with untouched(model) as saved, by_head(model):
+    with untouched(model) as saved, traceable(model):
         example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
         for family in evidence.sources:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from experiments.structures.handwritten import with_torch_norms
 from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.surgery import apply_plan
@@ -130,7 +131,7 @@ def errors(
     Raises:
         Exception: whatever the cut copy raises in its forward pass.
     """
-    model, example = copy.deepcopy(model).to(dtype), _converted(example, dtype)
+    model, example = with_torch_norms(copy.deepcopy(model)).to(dtype), _converted(example, dtype)
     redraw(model, 0, gain)
     kinds = {"": False, ", producing": True} if any(group.exact for group in trace.groups) else {"": False}
     found = {}
@@ -151,7 +152,7 @@ def visible_gain(model: nn.Module, trace: Trace, example: Any, removed: Removed)
     """
     example = _converted(example, torch.float64)
     for gain in (1.0, 10.0, 100.0, 1000.0):
-        dense = copy.deepcopy(model).to(torch.float64)
+        dense = with_torch_norms(copy.deepcopy(model)).to(torch.float64)
         redraw(dense, 0, gain)
         without = masked(dense, trace.groups, removed, producing_only=False)
         pairs = ((_run(without, example, mode), _run(dense, example, mode)) for mode in ("eval", "train"))

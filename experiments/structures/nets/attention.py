@@ -130,6 +130,49 @@ class RotatedPairs(Encoder):
 
 
 @case(cut=SEPARATE, example=sequences)
+class RotaryBuffer(RotatedPairs):
+    """the same, the frequencies in a buffer that all heads share"""
+
+    frequencies: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", 0.1 + torch.rand(HEAD_SIZE // 2))
+
+    def rotated(self, x: Tensor) -> Tensor:
+        angle = (torch.arange(x.shape[2])[:, None] * self.frequencies).repeat(1, 2)
+        first, second = x.chunk(2, -1)
+        return x * angle.cos() + torch.cat([-second, first], -1) * angle.sin()
+
+
+class WrittenRMSNorm(nn.Module):
+    """``weight * x / sqrt(mean(x^2) + variance_epsilon)``, computed in single precision as language models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.variance_epsilon = nn.Parameter(torch.ones(WIDTH)), 1e-5
+
+    def forward(self, x: Tensor) -> Tensor:
+        single = x.float()
+        single = single * torch.rsqrt(single.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+        return self.weight * single.to(x.dtype)
+
+
+@case(cut=(*SEPARATE, "narrow"), example=sequences)
+class WrittenNorms(Encoder):
+    """norms over channels that are written by hand"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = WrittenRMSNorm(), WrittenRMSNorm()
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.inward(x)
+        x = x + self.out(self.attend(*self.split(self.first(x))).transpose(1, 2).flatten(2))
+        return self.head((x + self.narrow(torch.relu(self.wide(self.second(x))))).mean(1))
+
+
+@case(cut=SEPARATE, example=sequences)
 class CosineScores(Encoder):
     """queries and keys of length one"""
 
