@@ -169,23 +169,31 @@ def _producers(group: ChannelGroup) -> list[str]:
 def _choose(group: ChannelGroup, kind: str) -> Tensor:
     """Choose channels at random: a share between a quarter and three quarters that differs from group to group.
 
-    What rolls or slices shows at the ends: the first channel goes in one subset and stays in another, so does the last.
+    What rolls shows at the ends: the first channel goes in one subset and stays in another, so does the last. What
+    takes a fixed share of the channels shows when one half alone loses some.
     """
     generator = torch.Generator().manual_seed(zlib.crc32(f"{group.name} {kind}".encode()))
     share = 0.25 + 0.5 * float(torch.rand((), generator=generator))
     removed = torch.rand(group.size, generator=generator) < share
+    anyone = int(torch.randint(group.size, (), generator=generator))
     if kind == "all but one":
         removed[:] = True
-        removed[int(torch.randint(group.size, (), generator=generator))] = False
-    elif kind != "any":
-        removed[0], removed[-1] = kind == "with the first", kind != "with the first"
+        removed[anyone] = False
+    elif kind == "any":
+        removed[anyone] |= not bool(removed.any())
+    elif kind == "with the first":
+        removed[0], removed[group.size // 2 :] = True, False
+    elif kind == "with the last":
+        removed[: (group.size + 1) // 2], removed[-1] = False, True
+    else:
+        removed[0], removed[-1] = False, True
     return _leaving_something(group, removed)
 
 
 def _leaving_something(group: ChannelGroup, removed: Tensor) -> Tensor:
-    """Give back one channel of every slice that would lose all of its channels."""
+    """Give back one channel of every slice that would lose all of its channels: not at an end, if it can be helped."""
     for part in group.slices:
         owners = torch.tensor(part.channel)
         if bool(removed[owners].all()):
-            removed[owners[0]] = False
+            removed[owners[len(owners) // 2]] = False
     return removed

@@ -140,6 +140,26 @@ def test_a_group_that_is_wrong_in_train_mode_only_is_rejected():
         assert verified(model, example, wrong).groups == ()
 
 
+class Halves(nn.Module):
+    """Reads the first and the second half of its channels apart, and says where the middle is only when it runs."""
+
+    def __init__(self, name: str, size: int):
+        super().__init__()
+        self.name = name
+        self.add_module(name, nn.Linear(3, size))
+        self.left, self.right = nn.Linear(size // 2, 2), nn.Linear(size - size // 2, 2)
+
+    def forward(self, x):
+        x = torch.relu(self.get_submodule(self.name)(x))
+        return self.left(x[:, : x.shape[1] // 2]) + self.right(x[:, x.shape[1] // 2 :])
+
+
+@pytest.mark.parametrize("size", [4, 5, 6])
+def test_halves_are_not_cut_apart_whatever_is_drawn(size):
+    # What is drawn depends on the name.
+    assert not [name for name in "abcdefgh" if trace(Halves(name, size), torch.randn(2, 3)).groups]
+
+
 # --- exact or not ----------------------------------------------------------------------------------------------------
 
 
