@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.attention import remembered
+from physprune_pl.instance_norms import any_width
 
 Shape = tuple[int, ...]
 Sizes = dict[str, Any]
@@ -38,6 +39,9 @@ def sizes_of(model: nn.Module, shapes: Mapping[int, Shape]) -> Changes:
             sizes = rule(module, _shape(tensor, shapes), name)
             _check_companions(companions, next(iter(sizes.values())), shapes, name)
             changes.append((module, sizes))
+        stand_in = any_width(module) if shapes else None
+        if stand_in is not None:
+            changes.append((module, {"__class__": stand_in}))
         heads = remembered(module, shapes)
         if heads:
             changes.append((module, heads))

@@ -54,6 +54,15 @@ class InstanceNorm(Between):
 
 
 @case(cut=("conv1", "conv2"))
+class BareInstanceNorm(Between):
+    """instance norm without tensors, which torch warns of at another width"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.middle = nn.InstanceNorm2d(12)
+
+
+@case(cut=("conv1", "conv2"))
 class BareBatchNorm(Between):
     """batch norm without scale and shift: a silent channel leaves a constant behind"""
 
