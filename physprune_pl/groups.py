@@ -16,7 +16,7 @@ from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
 from physprune_pl.measure import count_macs
-from physprune_pl.observations import Mixing
+from physprune_pl.observations import Family, Mixing
 from physprune_pl.tainting import named_tensors
 from physprune_pl.tracing_types import MixingCall, Trace
 from physprune_pl.verification import Verifier
@@ -53,7 +53,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     with untouched(model) as saved, traceable(model):
         example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
-        for family in evidence.sources:
+        for family in _producing(evidence):
             if family[0].rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user")
         found = _assemble(model, evidence, notes, count_macs(model, example))
@@ -116,6 +116,11 @@ def _runnable(model: nn.Module, example: Example, saved: SavedState) -> Example:
         f"example_input: the model does not run on it ({type(as_given).__name__}: {as_given}); expected inputs as the "
         "model's forward takes them, the batch first"
     ) from as_given
+
+
+def _producing(evidence: Evidence) -> list[Family]:
+    """Return where channels are made or changed on their way: norms and scales too, but nothing that only reads."""
+    return [family for family in evidence.sizes if family in evidence.sources or family not in evidence.readers]
 
 
 def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:
