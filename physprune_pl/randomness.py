@@ -41,7 +41,8 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 def set_random_state(states: dict[str, Tensor], device: torch.device) -> None:
     """Put the generators where :func:`random_state` found them; those that are not in ``states`` stay as they are."""
-    states = {name: state.cpu() for name, state in states.items()}
+    # Copies: torch reads a state from the start of its storage, wherever the tensor itself begins in it.
+    states = {name: state.cpu().clone() for name, state in states.items()}
     torch.set_rng_state(states["torch"])
     version, *words = states["python"].tolist()
     random.setstate((version, tuple(words), _pending(states["python_normal"])))

@@ -30,6 +30,15 @@ def test_every_generator_goes_on_where_it_was(normals, tmp_path):
         assert drawn() + drawn() == first
 
 
+def test_the_states_of_one_process_among_those_of_several():
+    with saved_random_state():
+        torch.manual_seed(5)
+        rows = {name: torch.stack([torch.zeros_like(state), state]) for name, state in random_state(CPU).items()}
+        first = drawn()
+        set_random_state({name: states[1] for name, states in rows.items()}, CPU)
+        assert drawn() == first
+
+
 def test_what_is_not_there_stays_as_it_is():
     with saved_random_state():
         states = random_state(CPU)
