@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import warnings
@@ -16,6 +15,7 @@ import lightning as L
 import torch
 from configured import ADVICE, QUIET
 from configured import config_of as composed
+from forked import WORLD
 
 from experiments import outcome
 from physprune_pl.measure import measure_latency
@@ -25,10 +25,6 @@ SETTINGS = (
     *("model=lenet5", "trainer=cpu", "data.batch_size=200", "trainer.max_epochs=2", "finetune.epochs=2", *QUIET),
     *("data.shift=1", "seed=4"),
 )
-# A fork of a process that has imported everything, but has not computed anything yet, starts in no time. (Its server
-# knows the modules that lie where pytest was started, and no others.)
-WORLD = multiprocessing.get_context("forkserver")
-WORLD.set_forkserver_preload(["train", "sklearn.datasets", "matplotlib.pyplot"])
 
 Moment = Callable[[], None]
 
