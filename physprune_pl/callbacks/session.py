@@ -98,7 +98,7 @@ class PruningSession:
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
         self._trainable: tuple[nn.Parameter, ...] = ()
-        self._watch.stop(())
+        self._watch.leave()
         self._watch = Watch()
 
     @property
@@ -150,7 +150,10 @@ class PruningSession:
         example = self.given_input if self.given_input is not None else pl_module.example_input_array
         if example is None and batch is None:
             return False
-        example = example_from_batch(batch, model) if example is None else example
+        if example is None:
+            # Of several processes each has a batch of its own, and all must find the same groups.
+            own = move_data_to_device(example_from_batch(batch, model), "cpu")
+            example = trainer.strategy.broadcast(own)
         self.example_input = move_data_to_device(trainer.precision_plugin.convert_input(example), pl_module.device)
         self._model = model
         with _plain_forward(trainer):
@@ -172,9 +175,9 @@ class PruningSession:
         if self.ready and self.phase == "sparsify":
             self._watch.start(kind, pl_module, self.model, self.trace.parameters)
 
-    def end_watch(self) -> None:
-        """Leave whole from now on what an unknown parameter was seen to read."""
-        found = self._watch.stop(self.groups)
+    def end_watch(self, trainer: Trainer) -> None:
+        """Leave whole from now on what an unknown parameter was seen to read, on this process or another."""
+        found = self._watch.stop(trainer, self.groups)
         if found:
             rank_zero_warn("; ".join(f"{name} is left whole: {reason}" for name, reason in found.items()))
             self.exclude(found)

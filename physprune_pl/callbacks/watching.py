@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -34,18 +35,32 @@ class Watch:
         self._recorder = StepRecorder(names, known - outside)
         self._recorder.__enter__()  # type: ignore[no-untyped-call]
 
-    def stop(self, groups: Sequence[ChannelGroup]) -> Mapping[str, str]:
-        """End the watch and return the groups whose channels an unknown parameter reads."""
+    def leave(self) -> StepRecorder | None:
+        """End the watch and return what it has recorded; None where there was none."""
         recorder, self._recorder = self._recorder, None
-        if recorder is None:
+        if recorder is not None:
+            recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        return recorder
+
+    def stop(self, trainer: Trainer, groups: Sequence[ChannelGroup]) -> Mapping[str, str]:
+        """End the watch and return the groups whose channels an unknown parameter reads, with the reason."""
+        if (recorder := self.leave()) is None:
             return {}
-        recorder.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        return {
+        found = {
             group.name: f"{parameter} reads its channels in a step, and the example input does not reach it"
             for parameter, weights in reversed(recorder.unseen.items())
             for group in groups
             if any(part.role == "filter" and part.name in weights for part in group.slices)
         }
+        return _of_all(trainer, [group.name for group in groups], found)
+
+
+def _of_all(trainer: Trainer, names: Sequence[str], found: Mapping[str, str]) -> Mapping[str, str]:
+    """What any process has found: their steps may take different branches, and their groups must stay the same."""
+    own = torch.tensor([name in found for name in names], dtype=torch.int32, device=trainer.strategy.root_device)
+    seen: Any = trainer.strategy.reduce(own, reduce_op="sum")
+    elsewhere = "a step on another process reads its channels, and the example input does not show it"
+    return {name: found.get(name, elsewhere) for name, count in zip(names, seen.tolist(), strict=True) if count}
 
 
 class StepWatching(Callback):
@@ -72,13 +87,13 @@ class StepWatching(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:  # noqa: ARG002
         """End the watch: everything but gradients was computed. Look at the loss."""
-        self.session.end_watch()
+        self.session.end_watch(trainer)
         if self._looks_at_losses(trainer):
             self._losses.note(trainer, self.session, loss)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
-        self.session.end_watch()
+        self.session.end_watch(trainer)
         if trainer.is_last_batch and self._looks_at_losses(trainer):
             self._losses.end(trainer, self.session)
 
@@ -88,4 +103,4 @@ class StepWatching(Callback):
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a validation step."""
-        self.session.end_watch()
+        self.session.end_watch(trainer)
