@@ -113,7 +113,7 @@ class ForceRegularization(StepWatching):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what can be checked before training, and trace if the example input is known."""
         check_optimizers(trainer)
-        self._check_length(trainer)
+        self._check_length()
         if not any(parameter.requires_grad for parameter in pl_module.parameters()):
             raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: a force has nothing to press")
         # The trainer has just cleared all gradients, those of an unfinished accumulation window included.
@@ -213,8 +213,8 @@ class ForceRegularization(StepWatching):
             where = f"epoch {trainer.current_epoch}, optimizer step {trainer.global_step}"
             raise ValueError(f"{error} ({where})") from error
 
-    def _check_length(self, trainer: Trainer) -> None:
-        endless = trainer.max_steps < 0 and self.session.phase_epochs in (None, -1)
+    def _check_length(self) -> None:
+        endless = self.session.phase_steps is None and self.session.phase_epochs in (None, -1)
         if endless and (self.coefficient == "auto" or self.schedule != Constant()):
             raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
 

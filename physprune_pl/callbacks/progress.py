@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -49,7 +50,7 @@ def signals(trainer: Trainer, session: PruningSession) -> Signals:
         - ``macs``: share of the dense network's MACs, now that it is cut; before, what would be left without the
           channels under 1 % of the strongest of their group. It needs a target.
     """
-    found: Signals = {session.phase: session.progress(trainer)} if _has_an_end(trainer, session) else {}
+    found: Signals = {session.phase: session.progress(trainer)} if _has_an_end(session) else {}
     if session.phase == "finetune":
         return found | _after_the_cut(session)
     if session.mean_coefficient is not None:
@@ -74,8 +75,8 @@ def _of_strengths(session: PruningSession) -> Signals:
     return found
 
 
-def _has_an_end(trainer: Trainer, session: PruningSession) -> bool:
-    return trainer.max_steps > 0 or (session.phase_epochs or 0) > 0
+def _has_an_end(session: PruningSession) -> bool:
+    return session.phase_steps is not None or 0 < (session.phase_epochs or 0) < math.inf
 
 
 def _due(trainer: Any, pl_module: LightningModule) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
+from torch import nn
 
 from physprune_pl.callbacks import cutting
+from physprune_pl.callbacks.aiming import Aim
 from physprune_pl.callbacks.judges import (
     Mode,
     Watched,
@@ -30,17 +31,21 @@ from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
-from physprune_pl.targets import Chooser, Target, parse_target
+from physprune_pl.targets import Target, parse_target
 from physprune_pl.widths import Shares, Widths
 
 
 class PruneAndFinetune(StepWatching):
     """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
 
-    Phases: *sparsify* is the ``max_epochs`` of the trainer (0 prunes a trained network at once), ended earlier by an
-    EarlyStopping; then the channels that steering pressed, or the weakest, are cut so that the target is met; then
-    come ``finetune_epochs`` epochs of *finetune*, with optimizers configured anew. The last checkpoint of the sparsify
-    phase is dense. ModelCheckpoint and EarlyStopping start anew after the cut; the best dense file stays on disk.
+    Phases: *sparsify* is the ``max_epochs`` of the trainer (0 prunes a trained network at once) or its ``max_steps``,
+    whichever comes first, ended earlier by an EarlyStopping; then the channels that steering pressed, or the weakest,
+    are cut so that the target is met; then come ``finetune_epochs`` epochs of *finetune*, with optimizers configured
+    anew. The last checkpoint of the sparsify phase is dense. ModelCheckpoint and EarlyStopping start anew after the
+    cut; the best dense file stays on disk.
+
+    ``max_time`` is the time of both phases: sparsify may use its share of the epochs (of 60 + 20 epochs three quarters)
+    and ends with the epoch in which that is up; fine-tuning may use the rest.
 
     Args:
         target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.parse_target`.
@@ -60,7 +65,8 @@ class PruneAndFinetune(StepWatching):
 
     Raises:
         ValueError: for an argument outside its range; at the start of a fit for a target that cannot be met, a frozen
-            network, LBFGS, limits other than ``max_epochs``, or callbacks that keep copies of the dense weights.
+            network, LBFGS, a fit without ``max_epochs`` and ``max_steps``, or callbacks that keep copies of the dense
+            weights.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class PruneAndFinetune(StepWatching):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.report: PruningReport | None = None
         self.record = self._cut_by = Record()
+        self._aim = Aim(self.session, self.target, self.widths)
         self._any_width = AnyWidth()
         self._fitting = self._validated = False
         self._name = monitor
@@ -143,7 +150,8 @@ class PruneAndFinetune(StepWatching):
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
         self._name = self._watched(trainer)[0]
-        self.session.phase_epochs = limits.epochs
+        self.session.phase_epochs, self.session.phase_steps = limits.epochs, limits.steps
+        limits.take_over(trainer)
         if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
             limits.extend(trainer, record.end)
         if record.plan is not None:
@@ -158,28 +166,24 @@ class PruneAndFinetune(StepWatching):
             return
         check_trainable(trainer, pl_module)
         self._limits.hold_on(trainer, trainer.current_epoch)
-        self._aim(trainer, pl_module)
+        self._limits.share_time(trainer)
+        self._limits.end_epoch(trainer)
+        self._aim.take(trainer, pl_module, self.record)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
         if self.record.phase == "sparsify" and not self.session.ready:
-            self._aim(trainer, pl_module, batch)
+            self._aim.take(trainer, pl_module, self.record, batch)
         # Before the cut a force tells how far it has come.
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
-    def _aim(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> Chooser | None:
-        """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
-        fresh = not self.session.ready
-        if not self.session.prepare(trainer, pl_module, batch):
-            return None
-        # Always the session's: a step may show that groups must stay whole.
-        chooser = self.session.chooser or Chooser(self.session.trace, self.target, self.widths)
-        if fresh or "trace" not in self.record.seconds:
-            self.record.seconds["trace"] = self.session.trace.seconds
-            cutting.choose(self.session, chooser, None)
-        return chooser
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *outputs: Any) -> None:
+        """End the epoch where the steps of the sparsify phase are used up."""
+        if self.record.phase == "sparsify":
+            self._limits.end_epoch(trainer)
+        super().on_train_batch_end(trainer, pl_module, *outputs)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
@@ -188,10 +192,12 @@ class PruneAndFinetune(StepWatching):
             return
         processed = trainer.current_epoch + 1
         self._limits.hold_on(trainer, processed)
-        if processed >= self._limits.epochs and self._limits.added:
+        if not self._limits.ended(trainer, processed):
+            return
+        if self._limits.added:
             self.record.end = processed
-            self.record.removed = self._choose(self._chooser_of(trainer, pl_module))
-            self._limits.extend(trainer, processed)
+            self.record.removed = self._aim.choose(self._aim.sure(trainer, pl_module, self.record), self.record)
+        self._limits.extend(trainer, processed)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut when the sparsify phase is over."""
@@ -204,17 +210,6 @@ class PruneAndFinetune(StepWatching):
             self._limits.extend(trainer, trainer.current_epoch)
             rebuild_optimizers(trainer, self._limits.added, self.finetune_lr)
 
-    def _chooser_of(self, trainer: Trainer, pl_module: LightningModule) -> Chooser:
-        chooser = self._aim(trainer, pl_module) or self._aim(trainer, pl_module, cutting.first_batch(trainer))
-        if chooser is None:
-            raise RuntimeError("the network could not be traced with the first training batch")
-        return chooser
-
-    def _choose(self, chooser: Chooser) -> list[Tensor]:
-        steering = self.session.steering
-        self.record.not_arrived = cutting.not_arrived(self.session, steering)
-        return [mask.cpu() for mask in cutting.choose(self.session, chooser, steering)]
-
     def _cut(self, trainer: Trainer, pl_module: LightningModule, validates: bool = True) -> None:
         record = self.record
         record.finish("sparsify")
@@ -222,8 +217,8 @@ class PruneAndFinetune(StepWatching):
             record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
         if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
-        chooser = self._chooser_of(trainer, pl_module)
-        removed = record.removed or self._choose(chooser)
+        chooser = self._aim.sure(trainer, pl_module, record)
+        removed = record.removed or self._aim.choose(chooser, record)
         record.dead_groups = cutting.dead_groups(self.session)
         record.prefix = cutting.path_of(pl_module, self.session.model)
         record.plan = cutting.cut(trainer, self.session, chooser, removed)

@@ -28,22 +28,26 @@ def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: 
 
 
 def check_trainer(trainer: Any, finetune_epochs: int) -> None:
-    """Check that a trainer counts epochs, trains in processes that stay, and keeps no dense copies.
+    """Check that a trainer says how long the phases are, trains in processes that stay, and keeps no dense copies.
 
     Raises:
         ValueError: it is otherwise, or there is nothing to train.
     """
-    if trainer.max_steps != -1 and not trainer.fast_dev_run:
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise ValueError(
-            f"max_steps: phases are counted in epochs, expected Trainer(max_epochs=...), got {trainer.max_steps}"
+            "max_epochs: expected a number of epochs before the cut, or of steps (max_steps), got neither; max_time "
+            "alone does not say how many there are"
         )
-    if trainer.max_epochs == -1 or (trainer.max_epochs == 0 and not finetune_epochs):
+    if 0 in (trainer.max_epochs, trainer.max_steps) and not finetune_epochs:
         raise ValueError(
-            f"max_epochs: expected a number of epochs to train, got {trainer.max_epochs} with "
+            f"max_epochs: expected something to train, got {trainer.max_epochs} epochs, {trainer.max_steps} steps, "
             f"finetune_epochs={finetune_epochs}; to prune without any training use plan_pruning and apply_plan"
         )
     if type(trainer.strategy.launcher).__name__ == "_MultiProcessingLauncher":
-        raise ValueError("strategy: a network that was cut in a spawned process does not come back; use 'ddp' instead")
+        raise ValueError(
+            "strategy: of a spawned process only weights come back, no plan and no report; use 'ddp' instead, which "
+            "starts the script once for every process"
+        )
     for callback in trainer.callbacks:
         if is_a(callback, *COPIES):
             raise ValueError(f"callbacks: {type(callback).__name__} keeps dense copies of the weights across the cut")

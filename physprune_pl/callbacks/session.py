@@ -49,7 +49,8 @@ class PruningSession:
     Attributes:
         phase: ``"sparsify"`` until the network is cut, then ``"finetune"``.
         phase_start: number of epochs that were over when the phase began.
-        phase_epochs: epochs of the phase; of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
+        phase_epochs: most epochs of the phase; of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
+        phase_steps: most optimizer steps of the sparsify phase, ``trainer.max_steps`` likewise; None without a limit.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
@@ -82,7 +83,8 @@ class PruningSession:
         self.excluded: dict[str, str] = {}
         self._watch = Watch()
         self.phase_start = 0
-        self.phase_epochs: int | None = None
+        self.phase_epochs: float | None = None
+        self.phase_steps: int | None = None
         self.plan: PruningPlan | None = None
         self.release()
 
@@ -130,11 +132,17 @@ class PruningSession:
             NotImplementedError: for strategies that shard parameters.
         """
         if is_a(trainer.strategy, "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy"):
-            raise NotImplementedError(f"physprune_pl cannot prune under {type(trainer.strategy).__name__}")
+            raise NotImplementedError(
+                f"strategy: {type(trainer.strategy).__name__} leaves each process a part of every weight, and a channel "
+                f"is cut from whole ones; prune on one process or with 'ddp', build the network anew, "
+                f"load_pruned(network, checkpoint), and go on from there with this strategy"
+            )
         # A fit that ended in an exception was never torn down.
         self.release()
         self.phase, self.plan, self.excluded = "sparsify", None, {}
-        self.phase_start, self.phase_epochs = 0, trainer.max_epochs
+        self.phase_start = 0
+        self.phase_epochs = trainer.max_epochs
+        self.phase_steps = trainer.max_steps if trainer.max_steps > 0 else None
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> bool:
         """Trace the network unless that is done; return whether it is.
@@ -201,7 +209,7 @@ class PruningSession:
             if self.steered:
                 self.steering = Steering(self.chooser, self.penalty.segments, self.select)
 
-    def finish_sparsify(self, plan: PruningPlan, start: int = 0, epochs: int | None = None) -> None:
+    def finish_sparsify(self, plan: PruningPlan, start: int = 0, epochs: float | None = None) -> None:
         """Enter the fine-tuning phase with a network that was cut by ``plan``, now or before a resume.
 
         Args:
@@ -210,7 +218,7 @@ class PruningSession:
             epochs: number of epochs that follow; None where it is not known.
         """
         self.phase, self.plan = "finetune", plan
-        self.phase_start, self.phase_epochs = start, epochs
+        self.phase_start, self.phase_epochs, self.phase_steps = start, epochs, None
         if self.ready:
             self._adopt(shrink_groups(self.groups, plan))
 
@@ -229,8 +237,8 @@ class PruningSession:
         if self.phase_epochs is not None and self.phase_epochs > 0:
             inside = max(trainer.fit_loop.batch_idx, 0) / trainer.num_training_batches
             shares.append((trainer.current_epoch - self.phase_start + inside) / self.phase_epochs)
-        if trainer.max_steps > 0:
-            shares.append(trainer.global_step / trainer.max_steps)
+        if self.phase_steps is not None:
+            shares.append(trainer.global_step / self.phase_steps)
         return min(max(shares), 1.0)
 
     def note_trainable(self) -> None:

@@ -227,7 +227,6 @@ def lbfgs(parameters, trainer):
 @pytest.mark.parametrize(
     ("model", "cut", "limits", "message"),
     [
-        (Classifier, cutter, {"max_steps": 7}, "max_steps"),
         (Classifier, cutter, {"epochs": -1}, "max_epochs"),
         (Classifier, lambda: cutter(finetune_epochs=0), {"epochs": 0}, "max_epochs"),
         (lambda: Classifier(lbfgs), cutter, {}, "LBFGS"),
