@@ -133,8 +133,8 @@ class PruningSession:
         """
         if is_a(trainer.strategy, "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy"):
             raise NotImplementedError(
-                f"strategy: {type(trainer.strategy).__name__} leaves each process a part of every weight, and a channel "
-                f"is cut from whole ones; prune on one process or with 'ddp', build the network anew, "
+                f"strategy: {type(trainer.strategy).__name__} leaves each process a part of every weight, but channels "
+                f"are cut from whole ones; prune on one process or with 'ddp', build the network anew, "
                 f"load_pruned(network, checkpoint), and go on from there with this strategy"
             )
         # A fit that ended in an exception was never torn down.
