@@ -52,15 +52,18 @@ class Watch:
             for group in groups
             if any(part.role == "filter" and part.name in weights for part in group.slices)
         }
-        return _of_all(trainer, [group.name for group in groups], found)
+        return _of_all(trainer, found)
 
 
-def _of_all(trainer: Trainer, names: Sequence[str], found: Mapping[str, str]) -> Mapping[str, str]:
+def _of_all(trainer: Trainer, found: Mapping[str, str]) -> Mapping[str, str]:
     """What any process has found: their steps may take different branches, and their groups must stay the same."""
-    own = torch.tensor([name in found for name in names], dtype=torch.int32, device=trainer.strategy.root_device)
+    own = torch.tensor(len(found), device=trainer.strategy.root_device)
     seen: Any = trainer.strategy.reduce(own, reduce_op="sum")
-    elsewhere = "a step on another process reads its channels, and the example input does not show it"
-    return {name: found.get(name, elsewhere) for name, count in zip(names, seen.tolist(), strict=True) if count}
+    if not int(seen):
+        return {}
+    # Rare, so that it may take one message from each process.
+    parts = [trainer.strategy.broadcast(dict(found), src=rank) for rank in range(trainer.world_size)]
+    return {name: reason for part in reversed(parts) for name, reason in part.items()}
 
 
 class StepWatching(Callback):

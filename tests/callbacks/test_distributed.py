@@ -175,4 +175,4 @@ def test_what_a_step_of_one_process_reads_stays_whole_on_all(tmp_path):
     assert first["weights"]["net.0.weight"].shape[0] == 8
     assert first["weights"]["net.2.weight"].shape[0] < 8
     reasons = {one["name"]: one["reason"] for one in first["plan"]["left_whole"]}
-    assert "another process" in reasons["net.0"]
+    assert "extra.weight reads its channels" in reasons["net.0"]
