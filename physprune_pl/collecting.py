@@ -254,10 +254,12 @@ def _reached(run: Run) -> set[Family]:
 def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
     """Return which factor of an axis counts heads; the first of three rather counts queries, keys and values."""
     places = [*range(1, len(factors)), 0] if len(factors) > 2 else [0, 1]
-    exact = (place for place in places if factors[place] in heads)
+    exact = [place for place in places if factors[place] in heads]
     # Heads of keys and values may be fewer: several query heads share one.
-    shared = (place for place in places if any(count % factors[place] == 0 for count in heads))
-    return next(exact, next(shared, None))
+    shared = [place for place in places if any(count % factors[place] == 0 for count in heads)]
+    if len(factors) == 2 and 0 in shared:  # a head may be as large as there are heads
+        return 0
+    return next(iter([*exact, *shared]), None)
 
 
 def _everything(tensor: Tensor) -> Tensor:
