@@ -6,6 +6,7 @@ A parameter keeps its object and gets smaller data: ``parameter.data = parameter
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from physprune_pl.attributes import set_attributes, sizes_of
+from physprune_pl.configs import follow_configs, load_folder
 from physprune_pl.identity import check_identity, plain
 from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
 
-__all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "load_pruned", "make_plan"]
+__all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "cut", "load_pruned", "make_plan"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -35,12 +37,29 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
         plan: the plan made for it.
         optimizers: optimizers whose moments are cut too.
 
+    The config of a transformers model follows where it can describe the cut network, so that ``save_pretrained`` and
+    ``from_pretrained`` work; where layers have widths of their own a warning says how to load them.
+
     Returns:
         The model that came in.
 
     Raises:
         ValueError: the plan does not fit the network; nothing has changed then.
     """
+    cut(model, plan, optimizers)
+    for name in follow_configs(model):
+        warnings.warn(_UNDESCRIBED.format(name=name), UserWarning, stacklevel=2)
+    return model
+
+
+_UNDESCRIBED = (
+    "the config of {name} has one number for all layers, which now differ: save_pretrained writes their shapes into "
+    "config.json, load_pruned({name}(config), folder) loads them, and from_pretrained alone refuses the weights"
+)
+
+
+def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -> Model:
+    """Do the work of `apply_plan`, and leave configs as they are."""
     tensors = named_tensors(model)
     cuts = _match(plan, tensors)
     check_identity(plan.fingerprint, model)
@@ -68,6 +87,11 @@ def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
     Raises:
         ValueError: a name is not in the model, or a shape has another number of dimensions.
     """
+    _reshape(model, shapes)
+    follow_configs(model)
+
+
+def _reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     tensors = named_tensors(model)
     wanted: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
@@ -86,6 +110,9 @@ def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
 def load_pruned(model: Model, path: str | Path) -> Model:
     """Load a Lightning checkpoint of a pruned network into a freshly built dense one.
 
+    A folder that ``save_pretrained`` of transformers wrote is loaded likewise, as ``load_pruned(BertModel(config),
+    folder)`` with the config of the folder or that of the dense network.
+
     The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
     as it is. The model may be the LightningModule or the bare network inside it.
 
@@ -93,6 +120,9 @@ def load_pruned(model: Model, path: str | Path) -> Model:
         ValueError: the file is no such checkpoint, or its plan or weights do not fit the model; nothing has changed
             then.
     """
+    if (Path(path) / "config.json").is_file():
+        load_folder(model, Path(path), _reshape)
+        return model
     checkpoint = _read(path)
     weights = {plain(name): value for name, value in checkpoint["state_dict"].items()}
     saved = _saved_state(checkpoint)

@@ -19,7 +19,7 @@ from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tracing_types import Trace
 
@@ -112,7 +112,7 @@ class Verifier:
         plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
         masks = [_Masked(base, groups, removal, plan, everything) for everything in references]
         try:
-            cut = apply_plan(copied(base), plan)
+            cut = cut_in_place(copied(base), plan)
             modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
             return all(self._same(cut, masks, kind, training) for training in modes)
         except Exception:  # whatever a wrongly cut network raises, the answer is that it does not work

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from experiments.structures.handwritten import with_torch_norms
 from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.plan import PruningPlan, make_plan
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tracing_types import Trace
 
 Removed = Sequence[Tensor]
@@ -117,7 +117,7 @@ def masked(model: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *
 
 def cut(model: nn.Module, trace: Trace, removed: Removed) -> nn.Module:
     """A copy without the removed channels."""
-    return apply_plan(copy.deepcopy(model), make_plan(trace, removed, (0, 0), (0, 0)))
+    return cut_in_place(copy.deepcopy(model), make_plan(trace, removed, (0, 0), (0, 0)))
 
 
 def errors(

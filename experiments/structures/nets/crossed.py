@@ -163,9 +163,6 @@ class DecoderLayers(Layers):
         return nn.TransformerDecoder(nn.TransformerDecoderLayer(WIDTH, HEADS, 16, batch_first=True), 1)
 
 
-@case(
-    cut=("inward", "inner.encoder.layers.0.self_attn", "inner.decoder.layers.0.multihead_attn"), example=two_sequences
-)
 class WholeTransformer(Layers):
     """``nn.Transformer``, norms first, steps before samples"""
 
