@@ -23,6 +23,7 @@ from experiments.data import LabelledData
 from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
+from physprune_pl.page import write_report
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths
 from physprune_pl.recalibration import has_batch_norm, recalibrate
 from physprune_pl.report import PHASES
@@ -148,7 +149,7 @@ def tested(
 
 
 def draw(report: PruningReport, callbacks: Sequence[L.Callback], metric: Mapping[int, float], folder: Path) -> None:
-    """Write the three pictures of a run; a run that cut nothing has none.
+    """Write the page of a run from what is in its folder, and three pictures; a run that cut nothing has no pictures.
 
     Args:
         report: of the run.
@@ -160,3 +161,4 @@ def draw(report: PruningReport, callbacks: Sequence[L.Callback], metric: Mapping
         plot_strengths(tracker.history(), folder / "strengths.png")
         plot_widths(report, folder / "widths.png")
         plot_run(tracker.history(), metric, report, folder / "run.png")
+    write_report(folder)

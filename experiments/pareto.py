@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from physprune_pl.page.pareto import front
 from physprune_pl.plots import AFTER
 
 MARKERS = "osD^vP*Xph"
@@ -39,19 +40,6 @@ class Point:
 
 def _deviation(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
-
-
-def front(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the places that no other one beats, by cost: none costs as little and scores as much.
-
-    >>> front([(0.5, 0.9), (0.3, 0.8), (0.4, 0.7), (0.3, 0.6)])
-    [(0.3, 0.8), (0.5, 0.9)]
-    """
-    best: list[tuple[float, float]] = []
-    for cost, score in sorted(set(places), key=lambda place: (place[0], -place[1])):
-        if not best or score > best[-1][1]:
-            best.append((cost, score))
-    return best
 
 
 def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Path) -> None:

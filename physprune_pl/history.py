@@ -154,12 +154,12 @@ def load_history(path: str | os.PathLike[str]) -> NDArray[np.void]:
         FileNotFoundError: when there is no such file.
         ValueError: when the file is none of the tracker's.
     """
-    return channel_table(_read(path))
+    return channel_table(read_arrays(path))
 
 
 def load_filters(path: str | os.PathLike[str]) -> NDArray[np.void]:
     """Read a file of the tracker as :func:`filter_table`; arguments and errors as for :func:`load_history`."""
-    return filter_table(_read(path))
+    return filter_table(read_arrays(path))
 
 
 def channel_table(history: History) -> NDArray[np.void]:
@@ -191,7 +191,8 @@ def filter_table(history: History) -> NDArray[np.void]:
     return _table(history, ("layer", "filter"), FILTER_SERIES)
 
 
-def _read(path: str | os.PathLike[str]) -> History:
+def read_arrays(path: str | os.PathLike[str]) -> History:
+    """Read a file of the tracker as :meth:`ChannelHistory.arrays`; arguments and errors as for :func:`load_history`."""
     stored = np.load(path, allow_pickle=False)
     arrays: History = {}
     if isinstance(stored, np.lib.npyio.NpzFile):

@@ -17,7 +17,8 @@ from physprune_pl.concentration import near_zero
 from physprune_pl.history import History
 from physprune_pl.report import PHASES, PruningReport
 
-BEFORE, AFTER, ACCENT = "#c9d3df", "#2f5d8a", "#c2572b"
+# Grey, blue and vermilion: apart for every kind of colour vision, and in a grey print.
+BEFORE, AFTER, ACCENT = "#c3ccd6", "#0069b0", "#c75000"
 
 
 def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None:
@@ -34,15 +35,17 @@ def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None
         ModuleNotFoundError: when matplotlib is missing.
         ValueError: when the history holds no group.
     """
-    names = _groups(history)
+    names = groups_of(history)
     if not names:
         raise ValueError("history: expected series named 'strength/<group>', got none")
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
-    figure = _figure((2.1 * columns + 1, 1.7 * rows + 0.6))
+    figure = figure_of((2.1 * columns + 1, 1.7 * rows + 0.6))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
     for axis, name in zip(axes.flat, names, strict=False):
-        image = _heat_map(axis, history, name)
+        image = draw_strengths(axis, history, name)
+        axis.set_title(name, fontsize=7)
+        axis.tick_params(labelsize=6)
     for axis in axes.flat[len(names) :]:
         axis.axis("off")
     figure.supxlabel("epoch", fontsize=9)
@@ -64,7 +67,7 @@ def plot_widths(report: PruningReport, path: str | Path) -> None:
     """
     if not report.groups:
         raise ValueError("report: expected at least one group, got none")
-    figure = _figure((7, 0.24 * len(report.groups) + 1.2))
+    figure = figure_of((7, 0.24 * len(report.groups) + 1.2))
     axis = figure.subplots()
     places = range(len(report.groups))
     axis.barh(places, [group["before"] for group in report.groups], color=BEFORE, label="before")
@@ -93,7 +96,7 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     Raises:
         ModuleNotFoundError: when matplotlib is missing.
     """
-    figure = _figure((7, 5))
+    figure = figure_of((7, 5))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     upper.plot(list(metric), list(metric.values()), color=AFTER, marker=".")
     upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
@@ -102,7 +105,7 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     cut = history["phases"] == "finetune"
     share = report.macs["pruned"] / report.macs["dense"]
     lower.step(epochs, np.where(cut, share, 1.0), where="mid", color=AFTER, label="MACs")
-    lower.plot(epochs, _alive(history), color=ACCENT, label="channels over 1 % of the largest")
+    lower.plot(epochs, alive_share(history), color=ACCENT, label="channels over 1 % of the largest")
     lower.set(ylim=(0, 1.05), xlabel="epoch", ylabel="share of dense")
     lower.xaxis.get_major_locator().set_params(integer=True)
     lower.legend(frameon=False, fontsize=8)
@@ -112,35 +115,49 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     figure.savefig(path, dpi=120)
 
 
-def _figure(size: tuple[float, float]) -> Any:
-    """Make a figure that no window system and no global state of pyplot knows of."""
+def library() -> Any:
+    """Return matplotlib.
+
+    Raises:
+        ModuleNotFoundError: when it is missing; the message says how to get it.
+    """
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[experiments]'") from error
-    return Figure(figsize=size, layout="constrained")
+    return matplotlib
 
 
-def _groups(history: History) -> list[str]:
+def figure_of(size: tuple[float, float]) -> Any:
+    """Make a figure, in inches, that no window system and no global state of pyplot knows of."""
+    return library().figure.Figure(figsize=size, layout="constrained")
+
+
+def groups_of(history: History) -> list[str]:
+    """Return the names of the groups of a history.
+
+    >>> groups_of({"epochs": np.arange(1), "strength/stem": np.ones((1, 4)), "l1/stem": np.ones((1, 4))})
+    ['stem']
+    """
     return [key.removeprefix("strength/") for key in history if key.startswith("strength/")]
 
 
-def _heat_map(axis: Any, history: History, name: str) -> Any:
+def draw_strengths(axis: Any, history: History, name: str) -> Any:
+    """Draw the strengths of one group over the epochs as shares of the largest; return the image."""
     strength = history[f"strength/{name}"]
     largest = np.nanmax(strength) or 1.0
     epochs = history["epochs"]
     extent = (epochs[0] - 0.5, epochs[-1] + 0.5, -0.5, strength.shape[1] - 0.5)
-    axis.set_title(name, fontsize=7)
-    axis.tick_params(labelsize=6)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    for side in (axis.xaxis, axis.yaxis):
+        side.get_major_locator().set_params(integer=True)
     shares = strength.T / largest
     # Nearest: smoothing would draw a haze where channels are cut from one epoch to the next.
     return axis.imshow(shares, aspect="auto", origin="lower", extent=extent, vmin=0, vmax=1, interpolation="nearest")
 
 
-def _alive(history: History) -> NDArray[np.float64]:
-    """Share of the channels, per epoch, that are not near zero; removed ones count as gone."""
-    tables = [torch.as_tensor(history[f"strength/{name}"]) for name in _groups(history)]
+def alive_share(history: History) -> NDArray[np.float64]:
+    """Return the share of the channels, per epoch, that are not near zero; removed ones count as gone."""
+    tables = [torch.as_tensor(history[f"strength/{name}"]) for name in groups_of(history)]
     alive = torch.stack([(~near_zero(table) & ~table.isnan()).sum(dim=1) for table in tables]).sum(dim=0).numpy()
     total: int = sum(table.shape[1] for table in tables)
     return np.asarray(alive / total, dtype=np.float64)

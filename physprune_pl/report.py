@@ -109,11 +109,11 @@ class PruningReport:
         """Return the report as a markdown page."""
         parts = [
             "# Pruning report\n",
-            markdown(("", "dense", "pruned", "ratio"), self._costs()),
+            markdown(("", "dense", "pruned", "ratio"), self.costs()),
             markdown((self._metric_name(), "value"), self._scores()),
             markdown(("group", "before", "after", "exact"), self._widths()),
             markdown(("left whole because", "modules", "names"), self._left_whole()),
-            markdown(("phase", "seconds", "peak memory"), self._phases()),
+            markdown(("phase", "seconds", "peak memory"), self.phases()),
             markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
         ]
@@ -123,15 +123,16 @@ class PruningReport:
         """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
         scores = [(name, "", value, "") for name, value in self._scores()]
         parts = [
-            terminal("Pruning report", ("", "dense", "pruned", "ratio"), [*self._costs(), *scores]),
-            terminal("Phases", ("phase", "seconds", "peak memory"), self._phases()),
+            terminal("Pruning report", ("", "dense", "pruned", "ratio"), [*self.costs(), *scores]),
+            terminal("Phases", ("phase", "seconds", "peak memory"), self.phases()),
             self._left_whole_lines(),
             self._notes(),
             f"Versions: {', '.join(f'{name} {number}' for name, number in self.versions.items())}.",
         ]
         return "\n".join(part for part in parts if part).rstrip()
 
-    def _costs(self) -> list[Row]:
+    def costs(self) -> list[Row]:
+        """Return name, dense cost, pruned cost and their ratio, as words, of everything that was measured."""
         rows = [_cost("MACs", self.macs, short), _cost("parameters", self.params, short)]
         if self.file_bytes:
             rows.append(_cost("file, bytes", self.file_bytes, short))
@@ -152,22 +153,23 @@ class PruningReport:
             for group in self.groups
         ]
 
-    def _phases(self) -> list[tuple[str, str, str]]:
+    def phases(self) -> list[tuple[str, str, str]]:
+        """Return name, seconds and peak memory of every phase, as words."""
         peaks = {name: f"{short(peak)}B" for name, peak in self.peak_memory_bytes.items()}
         return [(name, f"{value:.1f}", peaks.get(name, "-")) for name, value in self.seconds.items()]
 
-    def _reasons(self) -> Mapping[str, list[str]]:
-        """Modules by the reason that they share, the most common reason first."""
+    def reasons(self) -> Mapping[str, list[str]]:
+        """Return modules by the reason that they share, the most common reason first."""
         found = defaultdict(list)
         for part in self.left_whole:
             found[part["reason"]].append(part["name"])
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
     def _left_whole(self) -> list[tuple[str, str, str]]:
-        return [(reason, str(len(names)), ", ".join(names)) for reason, names in self._reasons().items()]
+        return [(reason, str(len(names)), ", ".join(names)) for reason, names in self.reasons().items()]
 
     def _left_whole_lines(self) -> str:
-        return "\n".join(f"Left whole: {_some(names)}: {reason}." for reason, names in self._reasons().items())
+        return "\n".join(f"Left whole: {_some(names)}: {reason}." for reason, names in self.reasons().items())
 
     def _notes(self) -> str:
         cut = sum(group["after"] < group["before"] for group in self.groups)

@@ -49,6 +49,7 @@ ORDER = [
     ["ladders", "targets"],
     ["planning", "steering"],
     ["report", "plots", "export"],
+    ["page"],
     ["callbacks", "commands"],
     ["__init__", "__main__"],
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_report import REPORT
 
-from physprune_pl.plots import History, _alive, plot_run, plot_strengths, plot_widths
+from physprune_pl.plots import History, alive_share, plot_run, plot_strengths, plot_widths
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_pictures_are_written(history: History, tmp_path: Path) -> None:
 
 
 def test_share_of_channels_that_are_alive(history: History) -> None:
-    assert _alive(history).tolist() == pytest.approx([1, 4 / 6, 4 / 6, 4 / 6])
+    assert alive_share(history).tolist() == pytest.approx([1, 4 / 6, 4 / 6, 4 / 6])
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from experiments.arms import HEAD
-from experiments.pareto import Point, draw, front
+from experiments.pareto import Point, draw
 from experiments.summary import main, read, summarise
 from physprune_pl.report import PruningReport
 
@@ -95,16 +95,6 @@ def test_a_sweep_that_lost_everything_has_a_summary(tmp_path: Path) -> None:
 def test_a_folder_without_jobs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="folder: expected"):
         read(tmp_path)
-
-
-def beaten(place: tuple[float, float], others: list[tuple[float, float]]) -> bool:
-    return any(cost <= place[0] and score >= place[1] and (cost, score) != place for cost, score in others)
-
-
-def test_the_front_is_what_nothing_beats() -> None:
-    places = [(cost / 10, (7 * cost % 11) / 10) for cost in range(1, 11)]
-    assert front(places) == sorted(place for place in places if not beaten(place, places))
-    assert front([(0.3, 0.9), (1.0, 0.9)]) == [(0.3, 0.9)]
 
 
 def test_a_point_without_a_spread_is_drawn(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_run_leaves_report_pictures_and_checkpoints(tmp_path: Path) -> None:
     assert report.latency_ms.keys() == {"batch_1", "batch_32"}
     assert report.seed == 3
     names = {path.name for path in (tmp_path / "1").iterdir()}
-    assert {"report.json", "report.md", "strengths.png", "widths.png", "run.png", "checkpoints"} <= names
+    assert {"report.html", "report.json", "report.md", "strengths.png", "widths.png", "run.png", "checkpoints"} <= names
     assert json.loads((tmp_path / "1" / "report.json").read_text())["macs"] == report.macs
 
 

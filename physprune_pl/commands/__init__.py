@@ -1,4 +1,4 @@
-"""Commands for networks that a factory makes: look at them, export them, time them.
+"""Commands for networks and finished runs: look into a network, export it, time it; show a run, compare several.
 
 A command is one module with an object of :class:`Command`; adding one means adding it to ``COMMANDS``.
 """
@@ -10,16 +10,27 @@ import sys
 from collections.abc import Sequence
 
 from physprune_pl.commands.command import Command, described
+from physprune_pl.commands.comparing import COMPARE
 from physprune_pl.commands.exporting import EXPORT
 from physprune_pl.commands.inspecting import INSPECT
+from physprune_pl.commands.reporting import REPORT
 from physprune_pl.commands.timing import LATENCY
 
-COMMANDS: tuple[Command, ...] = (INSPECT, EXPORT, LATENCY)
+COMMANDS: tuple[Command, ...] = (INSPECT, REPORT, COMPARE, EXPORT, LATENCY)
 
 EXAMPLES = """\
-examples:
-  python -m physprune_pl inspect --model torchvision.models:resnet50 --input 1,3,224,224
-  python -m physprune_pl COMMAND --help     more of them
+before training, what could be cut from a network, and what would be left:
+  python -m physprune_pl inspect --model torchvision.models:resnet50 --input 1,3,224,224 --target macs=0.4
+
+after training, the page of a run, and several runs side by side:
+  python -m physprune_pl report runs/demo
+  python -m physprune_pl compare runs/uniform runs/gravity
+
+for use, how much faster the pruned network is here, and the file to serve it from:
+  python -m physprune_pl latency --model my_package:build --input 1,3,32,32 --checkpoint last.ckpt
+  python -m physprune_pl export --model my_package:build --input 1,3,32,32 --checkpoint last.ckpt --out model.onnx
+
+Each command explains itself: python -m physprune_pl COMMAND --help
 """
 
 

@@ -184,7 +184,8 @@ def test_help_teaches_by_examples(command, capsys):
         parser().parse_args([command.name, "--help"])
     text = capsys.readouterr().out
     assert command.summary in text
-    assert f"python -m physprune_pl {command.name} --model" in text
+    assert text.count(f"python -m physprune_pl {command.name} ") >= 2
+    assert all(len(line) <= 120 for line in text.splitlines())
 
 
 def test_it_runs_as_a_module():

@@ -1,0 +1,46 @@
+"""``report``: the page of a finished run, anew from what lies in its folder."""
+
+from __future__ import annotations
+
+import argparse
+
+from physprune_pl.commands.command import Command
+from physprune_pl.page import read_run, write_report
+from physprune_pl.tables import plain
+
+EXAMPLES = """\
+examples:
+  python -m physprune_pl report runs/demo
+  python -m physprune_pl report lightning_logs/version_0 --out pruned.html
+
+train.py writes the page at the end of every run. A fit of your own needs one line after it,
+callbacks[-1].report.save(trainer.log_dir), then this command. What it finds in the folder or below it is shown:
+  report.json    costs, metric, groups, what was left whole           needed
+  channels.npz   strengths, distances, coefficients of all channels   written by ChannelTracker
+  metrics.csv    losses and metrics over the epochs                   written by Lightning's CSVLogger
+  .hydra/config.yaml or hparams.yaml                                  the settings
+What is missing is said to be missing. The page is one file that needs no network; send it to whom you like.
+Pictures need matplotlib: pip install 'physprune_pl[experiments]'.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("folder", metavar="RUN_FOLDER", help="folder of the run, with report.json")
+    parser.add_argument("--out", metavar="FILE", help="page to write (default: report.html in the folder)")
+
+
+def run(options: argparse.Namespace) -> str:
+    """Write the page; return the costs as a table and where the page is.
+
+    Raises:
+        FileNotFoundError: the folder holds no report.
+        ValueError: one of the files is not what its name says.
+        ModuleNotFoundError: matplotlib is missing.
+    """
+    report = read_run(options.folder).report
+    path = write_report(options.folder, options.out)
+    return f"{plain('Costs', ('', 'dense', 'pruned', 'ratio'), report.costs())}\n\nPage written to {path}."
+
+
+REPORT = Command("report", "Write the report of a finished run as one HTML page.", EXAMPLES, add_options, run)

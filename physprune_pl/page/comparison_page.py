@@ -1,0 +1,168 @@
+"""Several runs side by side: a table, and the Pareto fronts of quality over multiply-adds and over latency."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os.path import commonpath
+from pathlib import Path
+
+from markupsafe import Markup
+
+from physprune_pl.page.names import milliseconds, score, times
+from physprune_pl.page.pareto import Mode, Place, Point, front, front_picture
+from physprune_pl.page.rendering import write_page
+from physprune_pl.report import PHASES, PruningReport
+
+HEAD = ("", "run", "MACs kept", "params kept", "latency", "faster", "dense", "right after the cut", "final", "minutes")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs, told apart by letters.
+
+    Attributes:
+        reports: name of a run -> its report; at least one.
+        mode: ``"max"`` where a higher metric is better, else ``"min"``.
+    """
+
+    reports: Mapping[str, PruningReport]
+    mode: Mode = "max"
+
+    @classmethod
+    def of(cls, folders: Iterable[str | Path], mode: Mode = "max") -> Comparison:
+        """Read the folders of runs.
+
+        Raises:
+            FileNotFoundError: when one holds no report.
+            ValueError: when there is none, or their metrics are not the same.
+        """
+        paths = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
+        for path in paths:
+            if not (path / "report.json").is_file():
+                raise FileNotFoundError(f"runs: expected folders with a report.json, got {str(path)!r}")
+        reports = [PruningReport.from_json((path / "report.json").read_text(encoding="utf-8")) for path in paths]
+        metrics = {_metric(report) for report in reports}
+        if len(metrics) != 1:
+            raise ValueError(f"runs: expected some with one metric to compare, got {sorted(metrics)}")
+        return cls(dict(zip(_names(paths), reports, strict=True)), mode)
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric and of the data that it was measured on."""
+        return _metric(next(iter(self.reports.values())))
+
+    @property
+    def labels(self) -> list[str]:
+        """Return a letter for every run, numbers beyond 26."""
+        count = len(self.reports)
+        return [chr(ord("A") + place) if count <= 26 else str(place + 1) for place in range(count)]
+
+    @cached_property
+    def settings(self) -> tuple[str, list[str]]:
+        """Words of the commands that all runs share, and for each run its own."""
+        commands = [shlex.split(report.command) for report in self.reports.values()]
+        shared = [word for word in commands[0] if all(word in command for command in commands)]
+        return shlex.join(shared), [shlex.join(word for word in one if word not in shared) for one in commands]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return one row per run under :data:`HEAD`."""
+        return [
+            _row(label, name, report) for label, (name, report) in zip(self.labels, self.reports.items(), strict=True)
+        ]
+
+    def points(self, cost: str) -> list[Point]:
+        """Return the pruned networks, and the dense ones as far as their metric is known.
+
+        Args:
+            cost: ``"macs"``: share of the dense network's, or a batch size of the reports' latencies, in ms.
+        """
+        found = []
+        for label, report in zip(self.labels, self.reports.values(), strict=True):
+            for key, place in _places(report, cost).items():
+                found.append(Point(label if key == "pruned" else f"{label} dense", place, key == "dense"))
+        return found
+
+    def best(self) -> list[str]:
+        """Return the labels of the runs on the front of quality over multiply-adds."""
+        points = self.points("macs")
+        line = front([point.place for point in points], self.mode)
+        return [point.label for point in points if point.place in line]
+
+    def pictures(self) -> list[Markup]:
+        """Return the fronts over multiply-adds and over the latency of every batch size; those with points only."""
+        batches = dict.fromkeys(batch for report in self.reports.values() for batch in report.latency_ms)
+        axes = {"macs": "multiply-adds kept, share of the dense network"}
+        axes |= {batch: f"latency, {batch.replace('_', ' ')}, median ms" for batch in batches}
+        return [
+            front_picture(points, self.mode, text, self.metric)
+            for cost, text in axes.items()
+            if (points := self.points(cost))
+        ]
+
+
+def write_comparison(comparison: Comparison, path: str | Path) -> Path:
+    """Write the page of a comparison, and return where it is.
+
+    Raises:
+        ModuleNotFoundError: when matplotlib is missing.
+    """
+    shared, own = comparison.settings
+    return write_page(
+        Path(path),
+        "comparison.html.j2",
+        title="Comparison of pruning runs",
+        comparison=comparison,
+        head=HEAD,
+        rows=comparison.rows(),
+        pictures=comparison.pictures(),
+        shared=shared,
+        own=list(zip(comparison.labels, comparison.reports, own, strict=True)),
+        best=comparison.best(),
+        measured=any(report.latency_ms for report in comparison.reports.values()),
+    )
+
+
+def final(report: PruningReport) -> float | None:
+    """Return the metric after the last phase that was measured; None where none was."""
+    known = [report.metric.get(phase) for phase in PHASES]
+    return next((float(value) for value in reversed(known) if value is not None), None)
+
+
+def _metric(report: PruningReport) -> str:
+    return f"{report.metric.get('name', 'metric')} ({report.metric.get('split', 'val')})"
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return the folders without what all of them begin with."""
+    whole = [str(path.absolute()) for path in paths]
+    shared = commonpath(whole) if len(whole) > 1 else str(Path(whole[0]).parent) if whole else ""
+    return [str(Path(path).relative_to(shared)) for path in whole]
+
+
+def _places(report: PruningReport, cost: str) -> dict[str, Place]:
+    """Return the places of the networks of a run: that of the pruned one, and of the dense one if it was tested."""
+    costs = {key: value / report.macs["dense"] for key, value in report.macs.items()}
+    costs = costs if cost == "macs" else dict(report.latency_ms.get(cost, {}))
+    pruned = {"pruned": final(report)} if report.groups else {}
+    scores = {"dense": report.metric.get("dense"), **pruned}
+    return {key: (costs[key], float(value)) for key, value in scores.items() if value is not None and key in costs}
+
+
+def _row(label: str, name: str, report: PruningReport) -> tuple[str, ...]:
+    times_of = next(iter(report.latency_ms.values()), None)
+    metric = str(report.metric.get("name", "metric"))
+    return (
+        label,
+        name,
+        f"{report.macs['pruned'] / report.macs['dense']:.1%}",
+        f"{report.params['pruned'] / report.params['dense']:.1%}",
+        milliseconds(times_of["pruned"]) if times_of else "-",
+        times(times_of) if times_of else "-",
+        score(metric, report.metric.get("dense")),
+        score(metric, report.metric.get("after_cut")),
+        score(metric, final(report)),
+        f"{sum(report.seconds.values()) / 60:.1f}" if report.seconds else "-",
+    )

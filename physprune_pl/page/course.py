@@ -1,0 +1,163 @@
+"""Pictures of the course of a run: logged curves, what is left of the network, how steering went, and the latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from physprune_pl.history import History
+from physprune_pl.page.folder import Curve
+from physprune_pl.page.inks import MUTED, picture
+from physprune_pl.page.names import milliseconds, times
+from physprune_pl.plots import ACCENT, AFTER, BEFORE, alive_share, groups_of
+from physprune_pl.report import PruningReport
+from physprune_pl.steering import ARRIVAL
+
+# As many curves as fit on a screen; a logger may have hundreds.
+MOST_CURVES = 6
+OWN = "physprune/"
+# Largest over smallest value from which on a linear scale shows the largest only.
+WIDE = 50
+
+
+def users_curves(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Return what the user's own code logged, validation before the rest, as far as there is room.
+
+    >>> list(users_curves({"physprune/penalty": {0: 1.0}, "train_loss": {0: 1.0}, "val_acc": {0: 0.5}}))
+    ['val_acc', 'train_loss']
+    """
+    names = sorted((name for name in curves if not name.startswith(OWN)), key=lambda name: not name.startswith("val"))
+    return {name: curves[name] for name in names[:MOST_CURVES]}
+
+
+def curves_picture(curves: Mapping[str, Curve], cut: float | None) -> Markup:
+    """Draw logged curves below each other, epochs in common.
+
+    Args:
+        curves: at least one.
+        cut: epoch at which the network was cut, where it is known.
+    """
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
+        for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+            values = np.array(list(curve.values()))
+            axis.plot(list(curve), values, color=AFTER, marker=".", markersize=4, linewidth=1.2)
+            wide = bool(values.min() > 0 and values.max() > WIDE * values.min())
+            axis.set_yscale("log" if wide else "linear")
+            axis.set_title(f"{name} (log scale)" if wide else name, fontsize=9, loc="left")
+            _mark_cut(axis, cut)
+        _epochs(axes[-1])
+
+    ends = "; ".join(f"{name} ends at {list(curve.values())[-1]:.4g}" for name, curve in curves.items())
+    return picture(draw, (4.6, 0.4 + 1.3 * len(curves)), f"Logged values over the epochs: {ends}.")
+
+
+def left_picture(history: History, report: PruningReport) -> Markup:
+    """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero."""
+    share, alive = report.macs["pruned"] / report.macs["dense"], alive_share(history)
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        macs = np.where(history["phases"] == "finetune", share, 1.0)
+        axis.step(history["epochs"], macs, where="mid", color=AFTER, label="multiply-adds")
+        axis.plot(history["epochs"], alive, color=ACCENT, linestyle="--", label="channels over 1 % of the strongest")
+        axis.set(ylim=(0, 1.05), ylabel="share of the dense network")
+        _mark_cut(axis, cut_epoch(history))
+        _epochs(axis)
+        figure.legend(loc="outside upper center", fontsize=8)
+
+    alt = f"Share of the dense network over the epochs: MACs end at {share:.0%}, living channels at {alive[-1]:.0%}."
+    return picture(draw, (4.6, 2.8), alt)
+
+
+def steered(history: History) -> list[str]:
+    """Return the groups of which steering chose channels."""
+    chosen = (name for name in groups_of(history) if f"chosen/{name}" in history)
+    return [name for name in chosen if np.nansum(history[f"chosen/{name}"]) > 0]
+
+
+def steering_picture(history: History, names: Iterable[str]) -> Markup:
+    """Draw the coefficient of every group over the epochs, and how far its chosen channels are from zero."""
+    rows, found = history["phases"] == "sparsify", list(names)
+    epochs = history["epochs"][rows]
+    end = (epochs[-1] + 1) * ARRIVAL - 1
+
+    def draw(figure: Any) -> None:
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for axis, kind in ((upper, "group_coefficient"), (lower, "remaining")):
+            series = np.column_stack([history[f"{kind}/{name}"][rows, 0] for name in found])
+            axis.plot(epochs, series, color=AFTER, alpha=0.35, linewidth=0.8)
+            axis.plot(epochs, np.nanmean(series, axis=1), color=AFTER, linewidth=2.2, label="mean of the groups")
+        upper.set(yscale="log", ylabel="coefficient (log scale)")
+        lower.plot([-1, end], [1, 0], color=ACCENT, linestyle="--", label="as planned")
+        lower.set(ylabel="strength left,\nshare of the start", xlim=(-0.5, epochs[-1] + 0.5))
+        lower.legend(fontsize=8)
+        _epochs(lower)
+
+    left = np.array([history[f"remaining/{name}"][rows, 0][-1] for name in found])
+    alt = (
+        f"Coefficients of {len(found)} groups, and what is left of the strength of the channels to be cut: at most "
+        f"{left.max():.1%} at the end."
+    )
+    return picture(draw, (4.6, 4.2), alt)
+
+
+def mean_picture(curves: Mapping[str, Curve]) -> Markup | None:
+    """Draw what the loggers know of steering, for a run whose history does not tell; None if they know nothing."""
+    names = {
+        "physprune/steering/coefficient": "coefficient, mean of the groups",
+        "physprune/steering/remaining": "strength left, share of the start, mean of the groups",
+        "physprune/arrived": "share of the channels to be cut that have arrived at zero",
+        "physprune/penalty": "penalty",
+    }
+    found = {text: curves[name] for name, text in names.items() if name in curves}
+    return curves_picture(found, None) if found else None
+
+
+def latency_picture(report: PruningReport) -> Markup:
+    """Draw the latency of every batch size, dense and pruned; each has its own scale."""
+    found = report.latency_ms
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+        for axis, (batch, cost) in zip(axes, found.items(), strict=True):
+            bars = axis.barh(["dense", "pruned"], [cost["dense"], cost["pruned"]], color=[BEFORE, AFTER], height=0.62)
+            axis.bar_label(bars, [milliseconds(cost[name]) for name in ("dense", "pruned")], padding=4, fontsize=8)
+            axis.set_title(f"{batch.replace('_', ' ')}: {times(cost)} faster", fontsize=9, loc="left")
+            axis.invert_yaxis()
+            axis.margins(x=0.22)
+            axis.tick_params(axis="y", length=0)
+        axes[-1].set_xlabel("median milliseconds of one call")
+
+    alt = "; ".join(
+        f"{batch.replace('_', ' ')}: {milliseconds(cost['dense'])} dense, {milliseconds(cost['pruned'])} pruned"
+        for batch, cost in found.items()
+    )
+    return picture(draw, (4.6, 0.4 + 1.1 * len(found)), f"Latency. {alt}.")
+
+
+def cut_epoch(history: History) -> float | None:
+    """Return where on the axis of epochs the cut was, if an epoch after it is recorded.
+
+    >>> cut_epoch({"epochs": np.array([0, 1, 2]), "phases": np.array(["sparsify", "sparsify", "finetune"])})
+    1.5
+    """
+    after = history["epochs"][history["phases"] == "finetune"]
+    return float(after[0]) - 0.5 if len(after) else None
+
+
+def _mark_cut(axis: Any, cut: float | None) -> None:
+    if cut is not None:
+        axis.axvline(cut, color=MUTED, linestyle=":", linewidth=1.2)
+        axis.annotate(
+            "cut", (cut, 1), xycoords=("data", "axes fraction"), fontsize=7, color=MUTED, va="bottom", ha="center"
+        )
+
+
+def _epochs(axis: Any) -> None:
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)

@@ -1,0 +1,81 @@
+"""Runs as points of quality over cost, and the front of those that no other one beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from markupsafe import Markup
+
+from physprune_pl.page.inks import MUTED, picture
+from physprune_pl.plots import ACCENT, AFTER
+
+Mode = Literal["max", "min"]
+Place = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run in the picture: its label, its place (cost, score), and whether it is a dense network."""
+
+    label: str
+    place: Place
+    dense: bool = False
+
+
+def front(places: Iterable[Place], mode: Mode = "max") -> list[Place]:
+    """Return the places that no other one beats, by cost: none costs as little and scores as well.
+
+    Args:
+        places: cost and score.
+        mode: ``"max"`` where a higher score is better, else ``"min"``.
+
+    >>> front([(0.5, 0.9), (0.3, 0.8), (0.4, 0.7), (0.3, 0.6)])
+    [(0.3, 0.8), (0.5, 0.9)]
+    >>> front([(0.5, 0.1), (0.3, 0.2), (0.4, 0.3)], "min")
+    [(0.3, 0.2), (0.5, 0.1)]
+    """
+    better = 1.0 if mode == "max" else -1.0
+    best: list[Place] = []
+    for cost, score in sorted(set(places), key=lambda place: (place[0], -better * place[1])):
+        if not best or better * score > better * best[-1][1]:
+            best.append((cost, score))
+    return best
+
+
+def front_picture(points: Sequence[Point], mode: Mode, cost: str, score: str) -> Markup:
+    """Draw the points and their front.
+
+    Args:
+        points: at least one; dense networks are hollow.
+        mode: of :func:`front`.
+        cost: name of the horizontal axis, with its unit.
+        score: name of the vertical axis.
+    """
+    line = front([point.place for point in points], mode)
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        axis.plot(*zip(*line, strict=True), color=ACCENT, linestyle="--", linewidth=1.2, zorder=1, label="Pareto front")
+        for point in points:
+            face = "none" if point.dense else AFTER
+            axis.scatter(*point.place, s=36, facecolor=face, edgecolor=AFTER, zorder=2)
+        for place, label in _labels(points).items():
+            above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
+            axis.annotate(label, place, fontsize=8, color=MUTED, **above)
+        axis.set(xlabel=cost, ylabel=score)
+        axis.margins(0.12)
+        axis.grid(True)
+        figure.legend(loc="outside upper right", fontsize=8)
+
+    on = ", ".join(point.label for point in points if point.place in line)
+    return picture(draw, (4.6, 3.6), f"{score} over {cost} of {len(points)} networks. On the Pareto front: {on}.")
+
+
+def _labels(points: Iterable[Point]) -> dict[Place, str]:
+    """Return one label for each place; of points at one place the labels would lie on each other."""
+    found: dict[Place, list[str]] = {}
+    for point in points:
+        found.setdefault(point.place, []).append(point.label)
+    return {place: ", ".join(labels) for place, labels in found.items()}

@@ -1,0 +1,230 @@
+"""The report of a run as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from physprune_pl.history import History
+from physprune_pl.page import channels, course
+from physprune_pl.page.folder import Run, read_run
+from physprune_pl.page.names import milliseconds, score, short_names, times
+from physprune_pl.page.rendering import write_page
+from physprune_pl.plots import groups_of
+from physprune_pl.report import PHASES, PruningReport
+from physprune_pl.tables import short
+
+# Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
+MOST_PANELS = 48
+# The law is the same for all groups: the overview has them all, these are examples.
+MOST_LAWS = 12
+NO_HISTORY = "Not recorded: the folder of the run holds no channels.npz, which ChannelTracker writes."
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A headline: a value, what it is, and how it came about."""
+
+    value: str
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    Attributes:
+        name: its headline.
+        about: what is to be seen, in one or two sentences.
+        pictures: shown side by side where there is room.
+        small: small ones of single groups, below.
+        groups: how many groups there are, drawn by themselves or not.
+        absent: why there is nothing to show; empty where there is something.
+    """
+
+    name: str
+    about: str
+    pictures: list[Markup] = field(default_factory=list)
+    small: list[Markup] = field(default_factory=list)
+    groups: int = 0
+    absent: str = ""
+
+
+def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
+    """Write the page of a finished run from what lies in its folder, and return where it is.
+
+    Args:
+        folder: of the run, with ``report.json``.
+        path: file to write; None: ``report.html`` in the folder.
+
+    Raises:
+        FileNotFoundError: when the folder holds no report.
+        ModuleNotFoundError: when matplotlib is missing.
+    """
+    run = read_run(folder)
+    target = run.folder / "report.html" if path is None else Path(path)
+    return write_page(
+        target,
+        "report.html.j2",
+        title=run.folder.absolute().name,
+        report=run.report,
+        figures=headline(run.report),
+        network=_network(run.report),
+        course=_curves(run),
+        latency=_latency(run.report),
+        history=list(_of_history(run)),
+        costs=run.report.costs(),
+        scores=_scores(run.report),
+        phases=run.report.phases(),
+        reasons=run.report.reasons(),
+        settings=run.settings,
+    )
+
+
+def headline(report: PruningReport) -> list[Figure]:
+    """Return what a reader wants to know first."""
+    return [
+        _cost("fewer multiply-adds", report.macs),
+        _cost("fewer parameters", report.params),
+        *_faster(report),
+        *_metric(report.metric),
+    ]
+
+
+def _cost(what: str, cost: Mapping[str, int]) -> Figure:
+    return Figure(times(cost), what, f"{short(cost['dense'])} → {short(cost['pruned'])}")
+
+
+def _faster(report: PruningReport) -> Iterator[Figure]:
+    for batch, cost in report.latency_ms.items():
+        detail = f"{milliseconds(cost['dense'])} → {milliseconds(cost['pruned'])}"
+        yield Figure(times(cost), f"faster, {batch.replace('_', ' ')}", detail)
+
+
+def _metric(metric: Mapping[str, object]) -> Iterator[Figure]:
+    """Return the metric after the last phase; before are the dense baseline or, without one, the pressed network."""
+    found = _known(metric)
+    if not found:
+        return
+    name = str(metric.get("name"))
+    last = next(reversed(found))
+    before = next((phase for phase in ("dense", "after_sparsify") if phase in found and phase != last), None)
+    of = f"{name} ({metric.get('split', 'val')}), {PHASES[last]}"
+    came = f"{score(name, found[before])} {PHASES[before]}" if before else "nothing to compare with was measured"
+    yield Figure(score(name, found[last]), of, f"before: {came}" if before else came)
+
+
+def _known(metric: Mapping[str, object]) -> dict[str, float]:
+    values = {phase: metric.get(phase) for phase in PHASES}
+    return {phase: float(value) for phase, value in values.items() if isinstance(value, int | float)}
+
+
+def _scores(report: PruningReport) -> list[tuple[str, str]]:
+    name, known = str(report.metric.get("name", "metric")), _known(report.metric)
+    return [(text, score(name, known[phase]) if phase in known else "not measured") for phase, text in PHASES.items()]
+
+
+def _network(report: PruningReport) -> Section:
+    about = (
+        "Groups of coupled channels from the input (top) to the output (bottom), as wide as they have channels; "
+        "grey before the cut, blue after it."
+    )
+    if not report.groups:
+        return Section("The network", about, absent="Nothing was cut: the report names no group.")
+    return Section("The network", about, [channels.widths_picture(report.groups)])
+
+
+def _of_history(run: Run) -> Iterator[Section]:
+    parts: tuple[tuple[str, str, Callable[[Run, History], Section]], ...] = (
+        ("Strength of the channels", STRENGTHS, _strengths),
+        ("Strength over distance", LAW, _law),
+        ("Steering", STEERING, _steering),
+    )
+    for name, about, section in parts:
+        if run.history is None or not groups_of(run.history):
+            yield Section(name, about, absent=NO_HISTORY)
+        else:
+            yield section(run, run.history)
+
+
+STRENGTHS = (
+    "Each panel is a group: channels upwards, epochs to the right, bright where strong. Marks at the right edge and "
+    "hatching where nothing is left show the channels that were cut."
+)
+LAW = (
+    "Grey: strength at the first epoch; blue: at the last epoch before the cut; orange: the coefficient c that the law "
+    "gave a channel at that distance. Steering presses only the channels that are to be cut."
+)
+STEERING = (
+    "Above: coefficient of every group (thin) and their mean (thick). Below: what is left of the strength of the "
+    "channels to be cut; zero means that cutting them changes nothing."
+)
+
+
+def _strengths(run: Run, history: History) -> Section:
+    shown = _largest(history, _in_order(run, history), MOST_PANELS)
+    left = channels_left(history)
+    small = [channels.strengths_picture(history, name, label + left[name]) for name, label in shown.items()]
+    return Section("Strength of the channels", STRENGTHS, [channels.scale_picture()], small, len(left))
+
+
+def _in_order(run: Run, history: History) -> list[str]:
+    """Return the groups as the report has them, from input to output; the history has them by name."""
+    known = groups_of(history)
+    reported = [group["name"] for group in run.report.groups if group["name"] in known]
+    return reported + [name for name in known if name not in reported]
+
+
+def channels_left(history: History) -> dict[str, str]:
+    """Return how many channels each group has before and after the cut, as words; empty where that is not known."""
+    found = {name: channels.cut_channels(history, name) for name in groups_of(history)}
+    return {name: "" if cut is None else f": {len(cut)} → {len(cut) - int(cut.sum())}" for name, cut in found.items()}
+
+
+def _law(run: Run, history: History) -> Section:
+    found = [name for name in _in_order(run, history) if channels.pressed(history, name)]
+    if not found:
+        return Section("Strength over distance", LAW, absent="Not recorded: no force acted on the channels.")
+    shown = _largest(history, found, MOST_LAWS)
+    small = [channels.law_picture(history, name, label) for name, label in shown.items()]
+    return Section("Strength over distance", LAW, [channels.law_overview(history, found)], small, len(found))
+
+
+def _steering(run: Run, history: History) -> Section:
+    found = course.steered(history)
+    if found:
+        return Section("Steering", STEERING, [course.steering_picture(history, found)])
+    known = course.mean_picture(run.curves)
+    if known is not None:
+        return Section("Steering", "What the loggers recorded; the history tells nothing group by group.", [known])
+    return Section("Steering", STEERING, absent="Not recorded: no coefficient was steered, or nothing logged it.")
+
+
+def _curves(run: Run) -> Section:
+    about = "What the run logged, as the mean of each epoch, and what was left of the network."
+    found = course.users_curves(run.curves)
+    pictures = []
+    if found:
+        pictures.append(course.curves_picture(found, course.cut_epoch(run.history) if run.history else None))
+    if run.history is not None and groups_of(run.history):
+        pictures.append(course.left_picture(run.history, run.report))
+    absent = "" if found else "Not recorded: the folder holds no metrics.csv, which the CSV logger writes."
+    return Section("Course of the run", about, pictures, absent=absent)
+
+
+def _latency(report: PruningReport) -> Section:
+    about = "Median time of one call, dense and pruned network side by side on the machine of the run."
+    if not report.latency_ms:
+        return Section("Latency", about, absent="Not measured in this run: python -m physprune_pl latency measures it.")
+    return Section("Latency", about, [course.latency_picture(report)])
+
+
+def _largest(history: History, names: Sequence[str], most: int) -> dict[str, str]:
+    """Return the groups with the most channels, no more than ``most``, in their order; name -> name to show."""
+    by_size = sorted(names, key=lambda name: -history[f"strength/{name}"].shape[1])[:most]
+    labels = dict(zip(names, short_names(names), strict=True))
+    return {name: labels[name] for name in names if name in by_size}
