@@ -7,8 +7,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -17,12 +16,10 @@ from torch import Tensor, nn
 from physprune_pl.components import SlotSpace
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
+from physprune_pl.loose import LooseTensors
 from physprune_pl.observations import Family, Observation
-from physprune_pl.runs import Run, Runner, bits_of, decode
+from physprune_pl.runs import Codes, Masks, Run, Runner, sure
 from physprune_pl.tainting import ModulePath
-
-Codes = list[tuple[Tensor, Tensor]]
-"""For every observation: the index that reached each slot, and whether it is certain."""
 
 _FLOW = "its control flow depends on values"
 
@@ -66,37 +63,16 @@ class Collector:
         for source in sources:
             self._attribute(source, alone[source], together)
         self._block_inputs()
-        for name in sorted(self.clean.probe.loose | self._untouched_carriers()):
-            self._collect_loose(name)
+        loose = LooseTensors(self.runner, self.evidence, self.clean)
+        loose.collect(sorted(self.clean.probe.loose | self._untouched_carriers()))
 
-    def _same(self, run: Run) -> bool:
-        return run.probe.sequence == self.clean.probe.sequence
-
-    def _coded(self, codes: Mapping[Family, Tensor]) -> Codes | None:
-        """Taint sources by the bits of their channels' codes; None where a run took another way through the model."""
-        width = max((len(bits_of(int(code.max()) + 1)) for code in codes.values()), default=0)
-        runs = []
-        for place in range(width):
-            masks = {source: ((code >> place // 2) & 1) == 1 - place % 2 for source, code in codes.items()}
-            attempt = self._attempt(partial(self.runner.run, masks))
-            if attempt is None:
-                return None
-            runs.append(attempt)
-        return [decode([r.seen[i].pattern for r in runs]) for i in range(len(self.clean.seen))] if runs else None
-
-    def _attempt(self, run: Callable[[], Run]) -> Run | None:
-        """Run; None if the model raised or took another way because of a NaN."""
-        try:
-            result = run()
-        except Exception:  # a model may refuse NaN in any way it likes; the caller keeps the source whole and says so
-            self.runner.saved.restore()
-            return None
-        return result if self._same(result) else None
+    def _coded(self, codes: Masks) -> Codes | None:
+        return self.runner.coded(self.runner.run, codes, self.clean)
 
     def _alone(self, source: Family) -> Run | None:
         """Taint one source whole."""
         everything = torch.ones(self.evidence.sizes[source], dtype=torch.bool)
-        return self._attempt(lambda: self.runner.run({source: everything}))
+        return self.runner.attempt(lambda: self.runner.run({source: everything}), self.clean)
 
     def _tie_view(self, family: Family, factors: tuple[int, ...], beside: set[Family]) -> None:
         """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part."""
@@ -114,7 +90,7 @@ class Collector:
         """Find out where the channels of one source go."""
         size = self.evidence.sizes[source]
         codes = together
-        if alone is not None and (codes is None or self._unsure(alone, codes, size) or _headless(alone, codes, size)):
+        if alone is not None and self._worth_asking(source, alone, codes):
             codes = self._coded({source: torch.arange(size)})
         if alone is None or codes is None:
             self.evidence.block(source, _FLOW)
@@ -126,13 +102,18 @@ class Collector:
         for seen, code in zip(alone.seen, codes, strict=True):
             self._link(source, seen, *code)
 
+    def _worth_asking(self, source: Family, alone: Run, codes: Codes | None) -> bool:
+        """Return whether coding a source alone may tell more than all of them together did."""
+        size = self.evidence.sizes[source]
+        if codes is None or _headless(alone, codes, size):
+            return True
+        unclear = _unclear(alone, codes, size)
+        index = {source: torch.arange(size)}
+        return _any(unclear) and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
+
     def _unsure(self, alone: Run, codes: Codes, size: int) -> bool:
         """Return whether a slot was reached by more than one index."""
-        pairs = zip(alone.seen, codes, strict=True)
-        return any(
-            seen.kind not in ("opaque", "head") and bool((seen.pattern & ~_sure(code, size)).any())
-            for seen, code in pairs
-        )
+        return _any(_unclear(alone, codes, size))
 
     def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
@@ -152,7 +133,7 @@ class Collector:
         members = torch.from_numpy(first).long()
         answers = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
         return [
-            code if bool(_sure(code, size)[seen.pattern].all()) else answer
+            code if bool(sure(code, size)[seen.pattern].all()) else answer
             for seen, code, answer in zip(alone.seen, codes, answers, strict=True)
         ]
 
@@ -163,17 +144,17 @@ class Collector:
         if seen.kind == "opaque":
             self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is left whole")
             return
-        sure = hit & _sure((index, certain), self.evidence.sizes[source])
-        slots = sure.nonzero().flatten()
-        if seen.kind == "consumer" and bool((hit & ~sure).any()):
+        certainly = hit & sure((index, certain), self.evidence.sizes[source])
+        slots = certainly.nonzero().flatten()
+        if seen.kind == "consumer" and bool((hit & ~certainly).any()):
             place = seen.family[0].rpartition(".")[0]
             self.evidence.block(source, f"several of its channels reach one input of {place}")
-            self.evidence.block(seen.family, "fed by a mixture of channels", (hit & ~sure).nonzero().flatten())
-        if seen.kind == "consumer" or bool(sure[hit].all()):
+            self.evidence.block(seen.family, "fed by a mixture of channels", (hit & ~certainly).nonzero().flatten())
+        if seen.kind == "consumer" or bool(certainly[hit].all()):
             self.evidence.link(source, index[slots], seen.family, slots)
 
     def _block_inputs(self) -> None:
-        run = self._attempt(self.runner.run_tainted_input)
+        run = self.runner.attempt(self.runner.run_tainted_input, self.clean)
         if run is None:
             return
         for seen in run.seen:
@@ -185,65 +166,27 @@ class Collector:
         linked = {family for one, _, other, _ in self.evidence.links for family in (one, other)}
         return {seen.family[0] for seen in self.clean.seen if seen.kind == "carrier" and seen.family not in linked}
 
-    def _collect_loose(self, name: str) -> None:
-        tensor = self.runner.tensors[name]
-        if not tensor.is_floating_point():
-            return
-        reached = self._attempt(lambda: self.runner.run_tainted_tensor((name, 0), _everything(tensor)))
-        if reached is None or not any(seen.pattern.any() for seen in reached.seen):
-            return
-        for dim in [dim for dim, size in enumerate(tensor.shape) if size > 1]:
-            self._collect_loose_dim((name, dim), tensor.shape[dim])
 
-    def _collect_loose_dim(self, family: Family, size: int) -> None:
-        """Link a parameter that is used by its own index; a dimension that does not hold channels is ignored."""
-        runs = [self._attempt(partial(self.runner.run_tainted_tensor, family, mask)) for mask in bits_of(size)]
-        if any(run is None for run in runs):
-            return
-        done = [run for run in runs if run is not None]
-        places = [i for i, seen in enumerate(self.clean.seen) if seen.kind in ("consumer", "carrier", "norm", "head")]
-        found = []
-        for i in places:
-            patterns = [run.seen[i].pattern for run in done]
-            hit = torch.stack(patterns).any(0)
-            index, certain = decode(patterns)
-            if bool((hit & ~certain).any()):
-                if self.clean.seen[i].kind == "consumer":
-                    return
-                continue
-            slots = hit.nonzero().flatten()
-            if self._shared_by_heads(self.clean.seen[i].family, slots, index[slots]):
-                return
-            found.append((self.clean.seen[i].family, slots, index))
-        self.evidence.sizes[family] = size
-        for other, slots, index in found:
-            self.evidence.link(family, index[slots], other, slots)
-        if any(run.returned for run in done):
-            self.evidence.block(family, "the model returns its channels")
+def _unclear(alone: Run, codes: Codes, size: int) -> list[Tensor]:
+    """Return for every observation the slots that a source reaches by more than one index."""
+    return [
+        seen.pattern & ~sure(code, size) & (seen.kind not in ("opaque", "head"))
+        for seen, code in zip(alone.seen, codes, strict=True)
+    ]
 
-    def _shared_by_heads(self, family: Family, slots: Tensor, index: Tensor) -> bool:
-        """Return whether every head meets all of a tensor, such as rotary angles: it does not shrink with the heads."""
-        units = self.clean.probe.heads.units.get(family, 0)
-        if units < 2 or not len(slots):
-            return False
-        heads = slots // (self.evidence.sizes[family] // units)
-        met = set(zip(index.tolist(), heads.tolist(), strict=True))
-        return len(met) == units * len(set(index.tolist()))
+
+def _any(patterns: Iterable[Tensor]) -> bool:
+    return any(bool(pattern.any()) for pattern in patterns)
 
 
 def _headless(alone: Run, codes: Codes, size: int) -> bool:
     """Return whether a source reaches heads, but mixed: it turns pairs of its channels, or divides by their norm."""
     hits = [
-        bool(_sure(code, size)[seen.pattern].all())
+        bool(sure(code, size)[seen.pattern].all())
         for seen, code in zip(alone.seen, codes, strict=True)
         if seen.kind == "head" and bool(seen.pattern.any())
     ]
     return bool(hits) and not any(hits)
-
-
-def _sure(code: tuple[Tensor, Tensor], size: int) -> Tensor:
-    index, certain = code
-    return certain & (index < size)
 
 
 def _reached(run: Run) -> set[Family]:
@@ -260,10 +203,6 @@ def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
     if len(factors) == 2 and 0 in shared:  # a head may be as large as there are heads
         return 0
     return next(iter([*exact, *shared]), None)
-
-
-def _everything(tensor: Tensor) -> Tensor:
-    return torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
 
 
 def collect(model: nn.Module, example: Example, saved: SavedState) -> tuple[Evidence, tuple[str, ...]]:

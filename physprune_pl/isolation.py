@@ -101,9 +101,19 @@ class WholeExample(Example):
 
 def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it."""
+    return copy.deepcopy(model, _without_history(model))
+
+
+def twin(model: nn.Module) -> nn.Module:
+    """Return a copy that shares the memory of its parameters, for cuts that put other tensors in their place."""
+    plain = [tensor for tensor in model.parameters() if type(tensor) is nn.Parameter]
+    shared = {id(tensor): nn.Parameter(tensor.data, tensor.requires_grad) for tensor in plain}
+    return copy.deepcopy(model, {**_without_history(model), **shared})
+
+
+def _without_history(model: nn.Module) -> dict[int, Any]:
     kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    memo = {id(tensor): tensor.detach().clone() for tensor in kept if tensor.grad_fn is not None}
-    return copy.deepcopy(model, memo)
+    return {id(tensor): tensor.detach().clone() for tensor in kept if tensor.grad_fn is not None}
 
 
 class SavedState:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup
-from physprune_pl.isolation import Example, copied, set_training
+from physprune_pl.isolation import Example, copied, set_training, twin
 from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.row_blocks import RowBlock
 from physprune_pl.tainting import has_nan, named_tensors, tensors_in
@@ -125,19 +125,25 @@ class KeptNorms(TorchFunctionMode):
 
 
 def zero_removed(
-    model: nn.Module, groups: Sequence[ChannelGroup], removal: Removal, everything: bool
+    model: nn.Module, groups: Sequence[ChannelGroup], removal: Removal, producing: Collection[str]
 ) -> dict[tuple[int, int], Tensor]:
-    """Zero the slices of removed channels; return what norms over channels must leave out."""
-    tensors = named_tensors(model)
-    norms = {}
+    """Zero the slices of removed channels, of the named groups only the producing ones.
+
+    Returns:
+        What norms over channels must leave out, unless zeros alone should do.
+    """
+    tensors, own, norms = named_tensors(model), set[int](), {}
     for group in groups:
+        everything = group.name not in producing
         for part in group.slices if everything else group.producing:
             gone = removal[group.name][torch.tensor(part.channel)]
             index = torch.tensor(part.index)[gone]
             tensor = tensors[part.name]
             if part.role != "buffer":
-                with torch.no_grad():
-                    tensor.index_fill_(part.dim, index.to(tensor.device), 0.0)
+                if id(tensor) not in own:
+                    tensor.data = tensor.data.clone()
+                    own.add(id(tensor))
+                tensor.data.index_fill_(part.dim, index.to(tensor.device), 0.0)
             if everything:
                 mask = torch.zeros(tensor.shape[part.dim], dtype=torch.bool)
                 mask[index] = True
@@ -161,7 +167,7 @@ def _in_types(model: nn.Module) -> Iterator[tuple[nn.Module, torch.dtype]]:
     """Yield copies in double precision, on a device that has it, and in single."""
     for dtype in (torch.float64, torch.float32):
         try:
-            candidate = copied(model).to(dtype)
+            candidate = twin(model).to(dtype)
         except TypeError:  # what devices without double precision raise
             continue
         yield candidate, dtype

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from physprune_pl.heads import HeadWatch
 from physprune_pl.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
@@ -20,7 +20,6 @@ from physprune_pl.operations import (
     EMBEDDING,
     FUSED_ATTENTION,
     GROUP_NORM,
-    NATIVE,
     OPAQUE,
     PARTS,
     PER_CHANNEL,
@@ -33,8 +32,9 @@ from physprune_pl.operations import (
     operands,
     swapped,
 )
+from physprune_pl.replay import Replay
 from physprune_pl.row_blocks import RowBlock
-from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, taint, tensors_in
+from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint, tensors_in, tensors_of_call
 
 
 @dataclass(eq=False)
@@ -46,12 +46,16 @@ class Probe(TorchFunctionMode):
         path: names the running module.
         taints: source family -> mask of the output channels that are set to NaN.
         mode: keeps apart what has no name of its own in eval and in train mode.
+        replay: outputs of the mixing calls of an earlier run.
+        tainted: names of parameters and buffers that are NaN themselves.
     """
 
     names: Mapping[int, str]
     path: ModulePath
     taints: Mapping[Family, Tensor] = field(default_factory=dict)
     mode: str = "eval"
+    replay: Replay = field(default_factory=Replay)
+    tainted: Collection[str] = ()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -83,20 +87,29 @@ class Probe(TorchFunctionMode):
             return self.opaque_call(func, args, kwargs)
         if func in ACROSS or func in GROUP_NORM:
             return self._norm(func, args, kwargs)
-        output = self._compute(func, args, kwargs)
+        inputs = tensors_of_call(args, kwargs)
+        named = [value for value in inputs if self.name_of(value)]
+        output = self._compute(func, args, kwargs, inputs, named)
         if func in PARTS:
             self._split(args, kwargs, output)
         elif func in VIEWS:
             self._view(args[0] if args else kwargs["input"], output)
-        self._carry(func, args, kwargs, output)
+        if named:
+            self._carry(func, named, output)
         return output
 
-    def _compute(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _compute(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: list[Tensor],
+        named: list[Tensor],
+    ) -> Any:
         """Run an operation without a weight; products of activations may be attention."""
-        inputs = tensors_in([args, kwargs])
         if func in FUSED_ATTENTION:
-            return self.heads.attend(func, args, kwargs)
-        if func in PRODUCTS and not any(map(self.name_of, inputs)):
+            return self.heads.attend(self.replay.calling(func), args, kwargs)
+        if func in PRODUCTS and not named:
             return self.heads.multiply(func, args, kwargs)
         if func in SOFTMAX:
             return self.heads.normalise(func, args, kwargs)
@@ -130,8 +143,8 @@ class Probe(TorchFunctionMode):
         bias_name = self.name_of(bias_block.owner)
         self._note_loose((data,))
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
-        self.see("consumer", reads, along(data.isnan(), layout.axis))
-        output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
+        self.see("consumer", reads, nan_along(data, layout.axis))
+        output = self._mixed(func, args, kwargs, data, (name, bias_name))
         source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
@@ -152,6 +165,23 @@ class Probe(TorchFunctionMode):
         if name is not None:
             self.see("carrier", (name, 0), torch.zeros(bias.owner.shape[0], dtype=torch.bool))
             self.ties.append((source, block.index, (name, 0), bias.index))
+
+    def _mixed(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        data: Tensor,
+        names: tuple[str, str | None],
+    ) -> Tensor:
+        def compute() -> Tensor:
+            output: Tensor = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
+            return output
+
+        if any(name in self.tainted for name in names):
+            self.replay.skip()
+            return compute()
+        return self.replay.output((names[0], data.shape), compute)
 
     def _tie_groups(self, name: str, groups: int, inputs: int, outputs: int, transposed: bool) -> None:
         """Couple the inputs, rows and outputs of every conv group into one unit."""
@@ -244,41 +274,24 @@ class Probe(TorchFunctionMode):
     def _see_part(self, data: Tensor, axis: int) -> Family:
         count = sum(seen.kind == "part" for seen in self.observations)
         family = (f"{self.mode} part {count}", 0)
-        self.see("part", family, along(data.isnan(), axis))
+        self.see("part", family, nan_along(data, axis))
         return family
 
-    def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def _carry(self, func: Callable[..., Any], values: list[Tensor], output: Any) -> None:
         """Record what reaches the per-channel parameters of an operation; any other use makes a parameter loose."""
-        values = [value for value in tensors_in([args, kwargs]) if self.name_of(value)]
-        if not values or not tensors_in(output):
+        if not tensors_in(output):
             return
         aligned = getattr(func, "__name__", "") in ELEMENTWISE or func in PER_CHANNEL
         if not aligned or not isinstance(output, Tensor) or not output.is_floating_point():
             self._note_loose(values)
             return
+        reached = cache(partial(nan_along, output))  # weight, bias and statistics of a norm lie along one axis
         for tensor in values:
             offset = 1 if func in PER_CHANNEL else output.dim() - tensor.dim()
             for dim, size in enumerate(tensor.shape):
                 axis = offset + dim
                 if size > 1 and 0 <= axis < output.dim() and output.shape[axis] == size:
-                    self.see("carrier", (self.names[id(tensor)], dim), along(output.isnan(), axis))
+                    self.see("carrier", (self.names[id(tensor)], dim), reached(axis))
 
     def _note_loose(self, values: Iterable[Tensor]) -> None:
         self.loose.update(name for value in values if (name := self.name_of(value)))
-
-
-class ForeignOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Keeps NaN away from operations of other libraries: native code may use values as addresses."""
-
-    def __init__(self, probe: Probe) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.probe = probe
-
-    def __torch_dispatch__(
-        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Call an operation, a foreign one on clean data only."""
-        if func.namespace in NATIVE:
-            return func(*args, **(kwargs or {}))
-        with torch._C.DisableTorchFunction():
-            return self.probe.opaque_call(func, args, kwargs or {})

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.foreign import ForeignOperations
 from physprune_pl.isolation import Example, SavedState, seed_everything_inside
 from physprune_pl.observations import Family, Observation
-from physprune_pl.probing import ForeignOperations, Probe
+from physprune_pl.probing import Probe
+from physprune_pl.replay import Replay
 from physprune_pl.tainting import ModulePath, has_nan, named_tensors, taint, tensors_in
 
 _SEED = 20
+
+Masks = Mapping[Family, Tensor]
+"""Which channels of which families are NaN."""
+Codes = list[tuple[Tensor, Tensor]]
+"""For every observation: the index that reached each slot, and whether it is certain."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +39,83 @@ class Run:
 
 
 class Runner:
-    """Runs a model under a probe, always with the same random numbers and the same buffers."""
+    """Runs a model under a probe, always with the same random numbers and the same buffers.
+
+    Attributes:
+        foreign: whether the run before met operations of other libraries, so that NaN must be kept away from them.
+    """
 
     def __init__(self, model: nn.Module, example: Example, path: ModulePath, saved: SavedState) -> None:
         self.model, self.example, self.path, self.saved = model, example, path, saved
         self.tensors = named_tensors(model)
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
+        self.replay = Replay()
+        self.foreign = True
 
-    def run(self, taints: Mapping[Family, Tensor] | None = None, example: Example | None = None) -> Run:
+    def run(
+        self,
+        taints: Masks | None = None,
+        example: Example | None = None,
+        tainted: Collection[str] = (),
+    ) -> Run:
         """Run once with the given sources tainted."""
         seed_everything_inside(_SEED)
-        probe = Probe(self.names, self.path, taints or {}, "train" if self.model.training else "eval")
-        with probe, ForeignOperations(probe):
-            output = (example or self.example).copy().run(self.model)
+        mode = "train" if self.model.training else "eval"
+        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted)
+        guard = ForeignOperations(probe)
+        try:
+            with probe, guard if self.foreign else nullcontext():
+                output = (example or self.example).copy().run(self.model)
+        finally:
+            self.replay.start_again()
+        self.foreign = guard.met
         returned = any(has_nan(tensor) for tensor in tensors_in(output))
         self.saved.restore()
         return Run(probe, returned)
 
-    def run_tainted_tensor(self, family: Family, mask: Tensor) -> Run:
-        """Run once with NaN inside a parameter or buffer itself."""
-        tensor = self.tensors[family[0]]
-        values = tensor.data
-        tensor.data = taint(values, family[1], mask)
+    def attempt(self, run: Callable[[], Run], clean: Run) -> Run | None:
+        """Run; None if the model raised or took another way than in the clean run because of a NaN."""
         try:
-            return self.run()
+            result = run()
+        except Exception:  # a model may refuse NaN in any way it likes; the caller keeps the source whole and says so
+            self.saved.restore()
+            return None
+        return result if result.probe.sequence == clean.probe.sequence else None
+
+    def coded(self, run: Callable[[Masks], Run], codes: Mapping[Family, Tensor], clean: Run) -> Codes | None:
+        """Taint families by the bits of their entries' codes; None where a run took another way."""
+        width = max((len(bits_of(int(code.max()) + 1)) for code in codes.values()), default=0)
+        runs = []
+        for place in range(width):
+            masks = {family: ((code >> place // 2) & 1) == 1 - place % 2 for family, code in codes.items()}
+            attempt = self.attempt(partial(run, masks), clean)
+            if attempt is None:
+                return None
+            runs.append(attempt)
+        return [decode([r.seen[i].pattern for r in runs]) for i in range(len(clean.seen))] if runs else None
+
+    def blurred(self, run: Callable[[Masks], Run], codes: Masks, clean: Run, slots: Sequence[Tensor]) -> bool:
+        """Return whether even and odd codes alike reach all of these slots: no further bit can tell them apart then.
+
+        Such are the tokens of an image: every channel reaches every one of them.
+        """
+        masks = [{family: (code & 1) == bit for family, code in codes.items()} for bit in (1, 0)]
+        odd, even = (self.attempt(partial(run, mask), clean) for mask in masks)
+        if odd is None or even is None:
+            return False
+        both = [one.pattern & other.pattern for one, other in zip(odd.seen, even.seen, strict=True)]
+        return all(bool(reached[asked].all()) for reached, asked in zip(both, slots, strict=True))
+
+    def run_tainted_tensors(self, masks: Masks) -> Run:
+        """Run once with NaN inside parameters or buffers themselves."""
+        values = {name: self.tensors[name].data for name, _ in masks}
+        try:
+            for (name, dim), mask in masks.items():
+                self.tensors[name].data = taint(values[name], dim, mask)
+            return self.run(tainted=frozenset(values))
         finally:
-            tensor.data = values
+            for name, value in values.items():
+                self.tensors[name].data = value
 
     def run_tainted_input(self) -> Run:
         """Run once with every floating-point input NaN."""
@@ -79,3 +139,9 @@ def decode(patterns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     ones, zeros = torch.stack(list(patterns[0::2])), torch.stack(list(patterns[1::2]))
     weights = 2 ** torch.arange(len(ones))
     return (ones.long() * weights[:, None]).sum(0), (ones ^ zeros).all(0)
+
+
+def sure(code: tuple[Tensor, Tensor], size: int) -> Tensor:
+    """Return which slots were reached by one index of a family of this size, and no other."""
+    index, certain = code
+    return certain & (index < size)

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_PLAIN = (str, bytes, int, float, type(None), slice, torch.dtype, torch.device, nn.Module, type)
+"""What holds no tensors that a call works on."""
+
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return every parameter and buffer of a model by name, a tied one once, under its first name."""
@@ -23,7 +26,7 @@ def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
     seen = set() if seen is None else seen
     if isinstance(value, Tensor):
         return [value]
-    if id(value) in seen or value is None or isinstance(value, str | bytes | int | float | nn.Module | type):
+    if id(value) in seen or isinstance(value, _PLAIN):
         return []
     seen.add(id(value))
     if isinstance(value, Mapping):
@@ -35,14 +38,37 @@ def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
     return [tensor for item in inner for tensor in tensors_in(item, seen)]
 
 
+def tensors_of_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return all tensors among the arguments of a call."""
+    found: list[Tensor] = []
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif not isinstance(value, _PLAIN):
+            found.extend(tensors_in(value))
+    return found
+
+
 def along(mask: Tensor, axis: int) -> Tensor:
     """Return, for every index of an axis, whether any element there is set."""
     return mask.movedim(axis, 0).flatten(1).any(1) if mask.dim() > 1 else mask
 
 
+def nan_along(tensor: Tensor, axis: int) -> Tensor:
+    """Return, for every index of an axis, whether any element there is NaN.
+
+    >>> nan_along(torch.tensor([[0.0, float("nan")], [1.0, float("inf")]]), 1).tolist()
+    [False, True]
+    """
+    if tensor.dim() < 2 or not tensor.numel() or tensor.is_complex():
+        return along(tensor.isnan(), axis)
+    # The largest element is NaN if any is, and it is found several times faster than a mask is made and searched.
+    return tensor.amax([dim for dim in range(tensor.dim()) if dim != axis % tensor.dim()]).isnan()
+
+
 def has_nan(tensor: Tensor) -> bool:
     """Return whether any element is NaN; integer tensors never are."""
-    return tensor.is_floating_point() and bool(tensor.isnan().any())
+    return tensor.is_floating_point() and tensor.numel() > 0 and bool(tensor.amax().isnan())
 
 
 def taint(tensor: Tensor, axis: int, mask: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.channels import ChannelGroup, LeftWhole
-from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training
+from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training, twin
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.surgery import cut as cut_in_place
@@ -24,11 +24,11 @@ from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tracing_types import Trace
 
 _TOLERANCE = {torch.float64: 1e-8, torch.float32: 2e-4}
-_EVERYTHING, _PRODUCING, _BOTH = (True,), (False,), (True, False)
+_NONE: frozenset[str] = frozenset()
 
 
 class _Masked:
-    """A dense network in which the channels that a plan removes are zero."""
+    """A dense network in which the channels that a plan removes are zero, of some groups only what produces them."""
 
     def __init__(
         self,
@@ -36,15 +36,15 @@ class _Masked:
         groups: Sequence[ChannelGroup],
         removal: Mapping[str, Tensor],
         plan: PruningPlan,
-        everything: bool,
+        producing: Collection[str],
     ) -> None:
-        self.model = copied(base)
-        self.norms = zero_removed(self.model, groups, removal, everything)
+        self.model = twin(base)
+        self.norms = zero_removed(self.model, groups, removal, producing)
         self.keep = _kept(self.model, plan)
 
-    def outputs(self, example: Example, training: bool) -> list[Tensor]:
-        """Return what the cut network should put out."""
-        return _outputs(self.model, example, training, self.keep, self.norms)
+    def outputs(self, examples: Sequence[tuple[Example, bool]]) -> list[list[Tensor]]:
+        """Return what the cut network should put out for each example, in train mode or not."""
+        return [_outputs(self.model, example, training, self.keep, self.norms) for example, training in examples]
 
 
 class Verifier:
@@ -65,21 +65,20 @@ class Verifier:
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
         self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
-        self.pair = self.crowd.sized(2)
-        self.trains = runs(copied(self.base), self.pair, training=True)
-        # Thresholds may be set for the weights as they are, so one subset is tried on those.
-        self.as_it_is = copied(model).requires_grad_(False).to(next(self.base.parameters()).dtype)
+        self.trains = runs(twin(self.base), self.crowd.sized(2), training=True)
+        self.model = model
         self.tolerance = _TOLERANCE[next(self.base.parameters()).dtype]
         self.trace = trace
 
     def verify(self) -> Trace:
         """Return the trace with those groups only whose cut equals the masked network, marked exact or not."""
         groups = list(self.trace.groups)
-        if all(group.exact for group in groups) and self._hold(groups, _BOTH):
+        claimed = frozenset(group.name for group in groups if group.exact)
+        if self._hold(groups, claimed) and self._agrees(groups, "any", _NONE):
             return self.trace
-        structural = self._earn([], groups, partial(self._hold, references=_EVERYTHING))
+        structural = self._earn([], groups, partial(self._hold, producing=_NONE))
         hopeful = [group for group in structural if group.exact]
-        exact = {group.name for group in self._earn([], hopeful, partial(self._hold, references=_PRODUCING))}
+        exact = {group.name for group in self._earn([], hopeful, partial(self._hold, producing=claimed))}
         kept = tuple(replace(group, exact=group.name in exact) for group in groups if group in structural)
         reason = "a cut changes more than the removed channels (found by comparing with the masked network)"
         lost = tuple(
@@ -101,27 +100,33 @@ class Verifier:
         half = len(candidates) // 2
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)
 
-    def _hold(self, groups: Sequence[ChannelGroup], references: Sequence[bool]) -> bool:
-        return all(self._agrees(groups, kind, references) for kind in self.subsets)
+    def _hold(self, groups: Sequence[ChannelGroup], producing: Collection[str]) -> bool:
+        return all(self._agrees(groups, kind, producing) for kind in self.subsets)
 
-    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, references: Sequence[bool]) -> bool:
-        """Return whether a cut equals masked networks: all slices of the channels zeroed, or the producing ones."""
+    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, producing: Collection[str]) -> bool:
+        """Return whether a cut equals the masked network: all slices of channels zeroed, or the producing ones."""
         # The same channels of a group go whatever others are tried with it.
         removal = {group.name: _choose(group, kind) for group in groups}
-        base = self.as_it_is if kind == "as it is" else self.base
+        # Thresholds may be set for the weights as they are, so one subset is tried on those.
+        base = self._as_it_is() if kind == "as it is" else self.base
         plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
-        masks = [_Masked(base, groups, removal, plan, everything) for everything in references]
+        modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
+        examples = [(self._example(kind, training), training) for training in modes]
         try:
-            cut = cut_in_place(copied(base), plan)
-            modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
-            return all(self._same(cut, masks, kind, training) for training in modes)
+            wanted = _Masked(base, groups, removal, plan, producing).outputs(examples)
+            cut = cut_in_place(twin(base), plan)
+            got = (_outputs(cut, example, training, {}, {}) for example, training in examples)
+            return all(map(self._equal, got, wanted))
         except Exception:  # whatever a wrongly cut network raises, the answer is that it does not work
             return False
 
-    def _same(self, cut: nn.Module, masks: Sequence[_Masked], kind: str, training: bool) -> bool:
-        example = self.crowd if kind in self.in_a_crowd else self.pair
-        got = _outputs(cut, example, training, {}, {})
-        return all(self._equal(got, mask.outputs(example, training)) for mask in masks)
+    def _as_it_is(self) -> nn.Module:
+        return copied(self.model).requires_grad_(False).to(next(self.base.parameters()).dtype)
+
+    def _example(self, kind: str, training: bool) -> Example:
+        if kind in self.in_a_crowd:
+            return self.crowd
+        return self.crowd.sized(2 if training else 1)
 
     def _equal(self, got: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
         return len(got) == len(wanted) and all(map(self._close, got, wanted))

@@ -93,11 +93,11 @@ def test_runs_repeat_and_leave_buffers_as_they_were(chain):
 def test_a_tainted_parameter_is_whole_again_even_if_the_model_raises(chain):
     bias = chain.model[0].bias
     values, mask = bias.data.clone(), torch.tensor([True, False, False, False, True])
-    seen = {one.family: one.pattern for one in chain.run_tainted_tensor(("0.bias", 0), mask).seen}
+    seen = {one.family: one.pattern for one in chain.run_tainted_tensors({("0.bias", 0): mask}).seen}
     assert torch.equal(seen["3.weight", 1], mask)
     chain.example = Example.of(torch.randn(4, 7))
     with pytest.raises(RuntimeError, match="shapes"):
-        chain.run_tainted_tensor(("0.bias", 0), mask)
+        chain.run_tainted_tensors({("0.bias", 0): mask})
     assert chain.model[0].bias is bias
     assert torch.equal(bias.data, values)
 
@@ -107,3 +107,21 @@ def test_a_tainted_input_is_seen_by_what_reads_it_only(chain):
     assert seen["0.weight", 1].all()
     assert not seen["3.weight", 1].any()
     assert not chain.example.args[0].isnan().any()
+
+
+@pytest.mark.parametrize(("mixes", "blurred"), [(lambda x: x, False), (lambda x: x.sum(1, keepdim=True) + x, True)])
+def test_slots_that_even_and_odd_channels_reach_are_blurred(mixes, blurred):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(mixes(self.first(x)))
+
+    model = Mixed().eval()
+    with untouched(model) as saved, ModulePath(model) as path:
+        runner = Runner(model, Example.of(torch.randn(2, 3)), path, saved)
+        clean = runner.run()
+        asked = [torch.ones_like(seen.pattern) & (seen.family == ("last.weight", 1)) for seen in clean.seen]
+        assert runner.blurred(runner.run, {("first.weight", 0): torch.arange(4)}, clean, asked) is blurred

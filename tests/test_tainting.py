@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, named_tensors, taint, tensors_in
+from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, named_tensors, nan_along, taint, tensors_in
 
 
 @dataclass
@@ -174,3 +174,19 @@ def test_hooks_are_gone_after_an_exception():
     with pytest.raises(KeyError), ModulePath(nn.Linear(2, 2)):
         raise KeyError
     assert (len(hooks._global_forward_pre_hooks), len(hooks._global_forward_hooks)) == before
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64, torch.int64])
+def test_nan_is_found_along_an_axis_whatever_lies_beside_it(axis, dtype):
+    tensor = torch.zeros(2, 3, 4, dtype=dtype)
+    if dtype != torch.int64:
+        tensor[0] = float("inf")
+        tensor[1, 0, 0] = -float("inf")
+        tensor[1, 2, 3] = float("nan")
+    assert torch.equal(nan_along(tensor, axis), along(tensor.isnan(), axis))
+
+
+@pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 0)])
+def test_nan_along_an_axis_of_flat_and_empty_tensors(shape):
+    assert nan_along(torch.zeros(shape), 0).tolist() == [False] * shape[0]

@@ -1,0 +1,29 @@
+"""Keeps NaN away from operations that are not PyTorch's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from physprune_pl.operations import NATIVE
+from physprune_pl.probing import Probe
+
+
+class ForeignOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps NaN away from operations of other libraries: native code may use values as addresses."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.probe, self.met = probe, False
+
+    def __torch_dispatch__(
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call an operation, a foreign one on clean data only."""
+        if func.namespace in NATIVE:
+            return func(*args, **(kwargs or {}))
+        self.met = True
+        with torch._C.DisableTorchFunction():
+            return self.probe.opaque_call(func, args, kwargs or {})

@@ -1,0 +1,67 @@
+"""Tensors used by their own index are asked together where they do not meet, and apart where they do."""
+
+import pytest
+import torch
+from torch import nn
+
+from physprune_pl.evidence import Evidence
+from physprune_pl.isolation import Example, untouched
+from physprune_pl.loose import LooseTensors
+from physprune_pl.runs import Runner
+from physprune_pl.tainting import ModulePath
+
+
+class Scaled(nn.Module):
+    """Two layers, each followed by a scale that no rule can read; ``between`` decides where the scales end up."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 6), nn.Linear(6, 2)
+        self.one, self.other = nn.Parameter(torch.ones(6)), nn.Parameter(torch.ones(6))
+        self.between = between
+
+    def forward(self, x):
+        return self.last(self.between(self.first(x), self.one.exp(), self.other.exp()))
+
+
+def linked(model):
+    """Which entry of a loose tensor reaches which column of the last layer, and how many runs it took to know."""
+    with untouched(model) as saved, ModulePath(model) as path:
+        runner = Runner(model.eval(), Example.of(torch.randn(2, 3)), path, saved)
+        evidence, clean = Evidence(), runner.run()
+        evidence.sizes = {seen.family: len(seen.pattern) for seen in clean.seen}
+        runs, run = [], runner.run
+        runner.run = lambda *args, **kwargs: runs.append(1) or run(*args, **kwargs)
+        LooseTensors(runner, evidence, clean).collect(["one", "other"])
+    found = {
+        one[0]: dict(zip(slots.tolist(), index.tolist(), strict=True))
+        for one, index, place, slots in evidence.links
+        if place == ("last.weight", 1)
+    }
+    return found, len(runs)
+
+
+SAME = {slot: slot for slot in range(6)}
+
+
+def test_scales_of_one_stream_are_coded_together():
+    found, runs = linked(Scaled(lambda x, one, other: x * one * other))
+    assert found == {"one": SAME, "other": SAME}
+    assert runs == 2 + 2 * 3  # each whole, then both by the three bits of an index below six
+
+
+def test_scales_that_meet_in_another_order_are_told_apart():
+    found, runs = linked(Scaled(lambda x, one, other: x * one * other.flip(0)))
+    assert found == {"one": SAME, "other": {slot: 5 - slot for slot in range(6)}}
+    assert runs > 2 + 2 * 3
+
+
+def test_a_scale_whose_entries_all_reach_every_channel_is_linked_to_nothing():
+    found, runs = linked(Scaled(lambda x, one, other: x * one.sum() * other))
+    assert found == {"other": SAME}
+    assert runs == 2 + 2 * 3 + 2 * 2 + 2 * 3  # each is asked for its lowest bit, and the other is worth the rest
+
+
+@pytest.mark.parametrize("between", [lambda x, one, other: x, lambda x, one, other: x * one])
+def test_a_tensor_that_reaches_nothing_has_no_links(between):
+    assert "other" not in linked(Scaled(between))[0]
