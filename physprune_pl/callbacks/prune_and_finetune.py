@@ -11,6 +11,7 @@ from torch import nn
 
 from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.aiming import Aim
+from physprune_pl.callbacks.averages import averages, cut_averages, validated
 from physprune_pl.callbacks.judges import (
     Mode,
     Watched,
@@ -47,6 +48,9 @@ class PruneAndFinetune(StepWatching):
     ``max_time`` is the time of both phases: sparsify may use its share of the epochs (of 60 + 20 epochs three quarters)
     and ends with the epoch in which that is up; fine-tuning may use the rest.
 
+    The averaged copy that WeightAveraging or EMAWeightAveraging keeps is cut by the same plan and goes on averaging. It
+    is what validation and ``monitor`` judge, and what the fit ends with.
+
     Args:
         target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.parse_target`.
         finetune_epochs: epochs added after the cut; with 0 the cut is the last thing that happens in the fit.
@@ -65,8 +69,7 @@ class PruneAndFinetune(StepWatching):
 
     Raises:
         ValueError: for an argument outside its range; at the start of a fit for a target that cannot be met, a frozen
-            network, LBFGS, a fit without ``max_epochs`` and ``max_steps``, or callbacks that keep copies of the dense
-            weights.
+            network, LBFGS, a fit without ``max_epochs`` and ``max_steps``, or StochasticWeightAveraging.
     """
 
     def __init__(
@@ -222,13 +225,14 @@ class PruneAndFinetune(StepWatching):
         record.dead_groups = cutting.dead_groups(self.session)
         record.prefix = cutting.path_of(pl_module, self.session.model)
         record.plan = cutting.cut(trainer, self.session, chooser, removed)
+        cut_averages(trainer, record.prefix, record.plan)
         record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None
         self._cut_by = record
         self.session.finish_sparsify(record.plan, trainer.current_epoch, self._limits.added)
         if validates:
             record.metrics["after_cut"] = validate_quietly(trainer, but=self)
             # Fine-tuning may make it worse: the network as it was cut is the first candidate.
-            record.judge(pl_module, record.metrics["after_cut"], *self._watched(trainer))
+            record.judge(validated(trainer, pl_module), record.metrics["after_cut"], *self._watched(trainer))
         record.finish("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
 
@@ -245,7 +249,7 @@ class PruneAndFinetune(StepWatching):
             self._validated = True
             record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
         if record.phase == "finetune":
-            record.judge(pl_module, metrics, *self._watched(trainer))
+            record.judge(validated(trainer, pl_module), metrics, *self._watched(trainer))
 
     def _watched(self, trainer: Trainer) -> Watched:
         if self.monitor is not None and self.mode is not None:
@@ -261,14 +265,14 @@ class PruneAndFinetune(StepWatching):
         """Without fine-tuning cut now; with it, put the best weights back."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
-        self.record.restore_best(pl_module)
+        self.record.restore_best(pl_module, *averages(trainer))
         self.record.tick()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
-        self.record.restore_best(pl_module)
+        self.record.restore_best(pl_module, *averages(trainer))
         if self.plan is not None:
             self.report = PruningReport(**self.facts)
 

@@ -26,12 +26,12 @@ class Best:
     metrics: Metrics
     weights: dict[str, Tensor] | None
 
-    def put_back(self, model: nn.Module) -> None:
-        """Write the weights into the network, once."""
-        tensors = model.state_dict()
+    def put_back(self, *models: nn.Module) -> None:
+        """Write the weights into the network and copies of it, once."""
         with torch.no_grad():
-            for name, value in (self.weights or {}).items():
-                tensors[name].copy_(value)
+            for tensors in (model.state_dict() for model in models):
+                for name, value in (self.weights or {}).items():
+                    tensors[name].copy_(value)
         self.weights = None
 
 
@@ -103,10 +103,10 @@ class Record:
             copies = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
             self.best = Best(score, metrics, copies)
 
-    def restore_best(self, model: nn.Module) -> None:
+    def restore_best(self, *models: nn.Module) -> None:
         """Put the best weights of fine-tuning back, if there are any that are not back yet."""
         if self.best is not None and self.best.weights is not None:
-            self.best.put_back(model)
+            self.best.put_back(*models)
             self.metrics["after_finetune"] = self.best.metrics
 
     def to_dict(self) -> dict[str, Any]:

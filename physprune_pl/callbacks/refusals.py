@@ -9,9 +9,6 @@ from torch.optim import LBFGS
 
 from physprune_pl.callbacks.kinds import is_a
 
-# Callbacks that keep a dense copy of the weights for later.
-COPIES = ("WeightAveraging", "StochasticWeightAveraging")
-
 
 def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: Any) -> None:
     """Check the arguments of the callback.
@@ -48,9 +45,11 @@ def check_trainer(trainer: Any, finetune_epochs: int) -> None:
             "strategy: of a spawned process only weights come back, no plan and no report; use 'ddp' instead, which "
             "starts the script once for every process"
         )
-    for callback in trainer.callbacks:
-        if is_a(callback, *COPIES):
-            raise ValueError(f"callbacks: {type(callback).__name__} keeps dense copies of the weights across the cut")
+    if any(is_a(callback, "StochasticWeightAveraging") for callback in trainer.callbacks):
+        raise ValueError(
+            "callbacks: StochasticWeightAveraging plans epochs and learning rates for a fit of one phase, and keeps a "
+            "dense copy of the weights; use WeightAveraging or EMAWeightAveraging, whose copies are cut too"
+        )
 
 
 def check_trainable(trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from physprune_pl.callbacks.averages import follow_shapes
 from physprune_pl.callbacks.record import Record
 from physprune_pl.identity import fingerprint, plain
 from physprune_pl.plan import PruningPlan
@@ -22,14 +23,14 @@ class AnyWidth:
     """Lets a module load state dicts of the widths that a plan explains, as long as it is attached."""
 
     def __init__(self) -> None:
-        self._handle: RemovableHandle | None = None
+        self._handles: list[RemovableHandle] = []
 
     def attach(self, module: LightningModule, key: str, own: Record) -> None:
         """From now on give the module the shapes of a state dict before it is loaded.
 
         Loading raises a ValueError, with nothing changed, where the plan in the checkpoint that its trainer loads does
         not fit module and weights, or where no plan explains a shape: that one, after its cut, or without one our own,
-        before it.
+        before it. Averaged copies of the module take the new shapes too.
 
         Args:
             module: the module, with a trainer.
@@ -37,15 +38,16 @@ class AnyWidth:
             own: what has been cut before.
         """
         self.detach()
-        register: Any = module.register_load_state_dict_pre_hook
+        before: Any = module.register_load_state_dict_pre_hook
+        after: Any = module.register_load_state_dict_post_hook
         # Copies of the module copy this too, so it holds names and shapes alone.
-        self._handle = register(partial(_adopt, key, _shapes(own, "shape")))
+        self._handles = [before(partial(_adopt, key, _shapes(own, "shape"))), after(follow_shapes)]
 
     def detach(self) -> None:
         """Leave the module alone again."""
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
 
 def _adopt(key: str, before: Shapes, module: LightningModule, weights: Mapping[str, Any], *_: Any) -> None:

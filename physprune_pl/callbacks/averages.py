@@ -1,0 +1,42 @@
+"""Averaged copies of the weights that other callbacks keep: they are cut, loaded and judged like the network itself."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule, Trainer
+
+from physprune_pl.callbacks.kinds import is_a
+from physprune_pl.identity import plain
+from physprune_pl.plan import PruningPlan
+from physprune_pl.surgery import adopt_shapes, apply_plan, named_tensors
+
+
+def averages(trainer: Trainer) -> list[LightningModule]:
+    """Return the copies that WeightAveraging and its kin average into; none outside a fit."""
+    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
+    found = [getattr(one, "_average_model", None) for one in callbacks if is_a(one, "WeightAveraging")]
+    return [one.module for one in found if one is not None]
+
+
+def validated(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
+    """Return what holds the weights that a validation judges: the averaged ones where there are any."""
+    return (*averages(trainer), pl_module)[0]
+
+
+def cut_averages(trainer: Trainer, prefix: str, plan: PruningPlan) -> None:
+    """Cut the copies like the network, which lies at ``prefix`` in the LightningModule; how many were averaged stays.
+
+    Raises:
+        ValueError: the plan does not fit a copy.
+    """
+    for copy in averages(trainer):
+        apply_plan(copy.get_submodule(prefix.removesuffix(".")), plan)
+
+
+def follow_shapes(pl_module: LightningModule, *_: object) -> None:
+    """Give the copies the shapes of a LightningModule that has just loaded a state dict: theirs is loaded next."""
+    # A copy of the module comes by here too; it has no trainer.
+    if pl_module._trainer is None:
+        return
+    shapes = {plain(name): tuple(tensor.shape) for name, tensor in named_tensors(pl_module).items()}
+    for copy in averages(pl_module.trainer):
+        adopt_shapes(copy, shapes)
