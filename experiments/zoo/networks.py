@@ -9,6 +9,7 @@ from typing import Any
 import torchvision
 from torch import nn
 
+from experiments.zoo.handwritten import HANDWRITTEN
 from experiments.zoo.network import CLASSES, Network, on_pictures
 
 
@@ -101,7 +102,7 @@ TIMM: Mapping[str, Network] = {
     **_timm("repvgg_a0"),
     **_timm("coatnet_nano_rw_224", 64, img_size=64),
 }
-EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM}
+EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM, **HANDWRITTEN}
 NETWORKS: Mapping[str, Network] = {
     name: network for name, network in EVERY.items() if find_spec(network.library) is not None
 }
