@@ -79,7 +79,7 @@ def _sizing_tensor(module: nn.Module) -> Tensor | None:
     if isinstance(parametrizations, nn.ModuleDict) and "weight" in parametrizations:
         return _largest(parametrizations["weight"].parameters(recurse=False))
     own = {**module._parameters, **module._buffers}
-    names = ("weight", "weight_v", "weight_orig", "running_mean")
+    names = ("weight", "weight_orig", "weight_v", "running_mean")
     return next((own[name] for name in names if own.get(name) is not None), None)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.components import SlotSpace
+from physprune_pl.computed import spectral_ties
 from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
 from physprune_pl.loose import LooseTensors
@@ -30,6 +31,7 @@ class Collector:
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
         self.clean = runner.run()
+        self.spectral = spectral_ties(runner.model)
         self._register()
 
     def _register(self) -> None:
@@ -48,6 +50,11 @@ class Collector:
         for one, one_index, other, other_index in probe.ties:
             evidence.sizes.setdefault(one, len(one_index))
             evidence.link(one, one_index, other, other_index)
+        for vector, entry, weight, channel in self.spectral:
+            if weight in evidence.sizes:
+                evidence.sizes[vector] = len(entry)
+                evidence.link(vector, entry, weight, channel)
+                evidence.inexact.add(vector)
         evidence.inexact |= probe.inexact
         evidence.used |= probe.used
         evidence.opaque.update(dict.fromkeys(probe.opaque))
@@ -64,7 +71,8 @@ class Collector:
             self._attribute(source, alone[source], together)
         self._block_inputs()
         loose = LooseTensors(self.runner, self.evidence, self.clean)
-        loose.collect(sorted(self.clean.probe.loose | self._untouched_carriers()))
+        tied = {family[0] for vector, _, weight, _ in self.spectral for family in (vector, weight)}
+        loose.collect(sorted((self.clean.probe.loose | self._untouched_carriers()) - tied))
 
     def _coded(self, codes: Masks) -> Codes | None:
         return self.runner.coded(self.runner.run, codes, self.clean)

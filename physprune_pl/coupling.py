@@ -122,7 +122,10 @@ class _Coupling:
         return "consumer" if family in self.evidence.readers else "carrier"
 
     def _left_whole(self) -> list[LeftWhole]:
-        whole = {name: "attention, recurrent cells and the like are left whole" for name in self.evidence.opaque}
+        whole = {
+            name: "attention, recurrent cells, scripted parts and the like are left whole"
+            for name in self.evidence.opaque
+        }
         for family in self.evidence.sources:
             missing = [root for root in self._roots(family).tolist() if self.members.get(root) is None]
             missing += [root for root in self._roots(family).tolist() if root in self.reasons]
@@ -144,4 +147,5 @@ def _unique(groups: list[ChannelGroup]) -> list[ChannelGroup]:
 
 
 def _module_of(name: str) -> str:
-    return name.rpartition(".")[0].replace("._orig_mod", "") or name
+    owner = name.partition(".parametrizations.")[0] if ".parametrizations." in name else name.rpartition(".")[0]
+    return owner.replace("._orig_mod", "") or name

@@ -22,8 +22,9 @@ class ForeignOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Call an operation, a foreign one on clean data only."""
-        if func.namespace in NATIVE:
-            return func(*args, **(kwargs or {}))
-        self.met = True
+        # The probe must see the same calls whether or not this mode watches too: a scripted part has no others.
         with torch._C.DisableTorchFunction():
+            if func.namespace in NATIVE:
+                return func(*args, **(kwargs or {}))
+            self.met = True
             return self.probe.opaque_call(func, args, kwargs or {})

@@ -48,5 +48,6 @@ def any_width(module: nn.Module) -> type[nn.Module] | None:
         >>> any_width(nn.InstanceNorm2d(8)).__name__, any_width(nn.InstanceNorm2d(8, affine=True))
         ('AnyWidthInstanceNorm2d', None)
     """
-    bare = module._parameters.get("weight") is None and module._buffers.get("running_mean") is None
-    return _STAND_INS.get(type(module)) if bare else None
+    stand_in = _STAND_INS.get(type(module))
+    bare = stand_in is not None and module.weight is None and module.running_mean is None
+    return stand_in if bare else None

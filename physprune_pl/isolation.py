@@ -127,7 +127,7 @@ class SavedState:
         self._kept = [
             (place, own, {name: _keep(value) for name, value in place.items() if name not in own})
             for module in model.modules()
-            for place, own in ((module._buffers, frozenset()), (vars(module), _OWN))
+            for place, own in ((_buffers(module), frozenset()), (vars(module), _OWN))
         ]
 
     def restore(self) -> None:
@@ -137,6 +137,12 @@ class SavedState:
                 for name in [name for name in place if name not in kept and name not in own]:
                     del place[name]
                 place.update({name: put_back() for name, put_back in kept.items()})
+
+
+def _buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    """The dict that holds the buffers of a module; one compiled by TorchScript has none, and can gain no buffer."""
+    own = module._buffers
+    return own if isinstance(own, dict) else dict(module.named_buffers(recurse=False))
 
 
 _OWN = frozenset(vars(nn.Module()))

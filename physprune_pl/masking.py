@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.channels import ChannelGroup
+from physprune_pl.computed import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.isolation import Example, copied, set_training, twin
 from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.row_blocks import RowBlock
@@ -39,6 +40,7 @@ class Comparable(TorchFunctionMode):
         super().__init__()
         self.keep = keep
         self.collected: list[Tensor] = []
+        self.computed = ComputedWeights()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -50,7 +52,9 @@ class Comparable(TorchFunctionMode):
             return torch.full_like(args[0] if args else kwargs["input"], 0.5)
         if func in FUSED_ATTENTION:
             args, kwargs = _without_dropout(args, kwargs)
-        output = func(*args, **kwargs)
+        parts = direction_and_length(func, args)
+        output = func(*args, **kwargs) if parts is None else normed_by_length(*parts)
+        self.computed.follow(func, args, output)
         layout = layout_of(func, args, kwargs)
         if layout is not None:
             self._collect(layout, operands(func, args, kwargs)[1], output)
@@ -60,7 +64,7 @@ class Comparable(TorchFunctionMode):
         if layout.transposed:  # in conv groups its output channels are no dimension of its weight
             return
         block = RowBlock.of(weight)
-        keep = self.keep.get((id(block.owner), layout.output_dim))
+        keep = self.keep.get((id(self.computed.original(block.owner)), layout.output_dim))
         if keep is not None and not block.whole:
             keep = keep[(keep >= block.first) & (keep < block.first + block.rows)] - block.first
         self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))

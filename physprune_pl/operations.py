@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function
 
 CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
 TRANSPOSED = {
@@ -36,6 +37,8 @@ ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract"
     *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
     *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
 }
+WEIGHT_NORM = {torch._weight_norm}
+SCALES = {"mul", "div", "true_divide", "multiply", "divide", "__mul__", "__rmul__", "__truediv__"}
 FUSED_ATTENTION = {F.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention}
 PRODUCTS = MATMUL | {torch.bmm, Tensor.bmm}
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
@@ -87,6 +90,18 @@ def conv_groups(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     if func not in CONVOLUTIONS and func not in TRANSPOSED:
         return 1
     return int(args[6] if len(args) > 6 else kwargs.get("groups", 1))
+
+
+def sealed(*inputs: Any) -> tuple[Any, ...]:
+    """Return the inputs of a part that nobody can look into; under a probe, without the marks of channels."""
+    tensors = tuple(value for value in inputs if isinstance(value, Tensor))
+    if has_torch_function(tensors):
+        result: tuple[Any, ...] = handle_torch_function(sealed, tensors, *inputs)
+        return result
+    return inputs
+
+
+OPAQUE.add(sealed)
 
 
 def swapped(args: tuple[Any, ...], kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from physprune_pl.computed import ComputedWatch
 from physprune_pl.heads import HeadWatch
 from physprune_pl.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
 from physprune_pl.operations import (
@@ -63,7 +64,7 @@ class Probe(TorchFunctionMode):
         self.mixings: list[Mixing] = []
         self.ties: list[tuple[Family, Tensor, Family, Tensor]] = []
         self.views: dict[Family, tuple[int, ...]] = {}
-        self.heads = HeadWatch(self)
+        self.heads, self.computed = HeadWatch(self), ComputedWatch(self)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[str] = []
@@ -87,9 +88,14 @@ class Probe(TorchFunctionMode):
             return self.opaque_call(func, args, kwargs)
         if func in ACROSS or func in GROUP_NORM:
             return self._norm(func, args, kwargs)
+        return self._pass_on(func, args, kwargs)
+
+    def _pass_on(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inputs = tensors_of_call(args, kwargs)
         named = [value for value in inputs if self.name_of(value)]
         output = self._compute(func, args, kwargs, inputs, named)
+        if named and self.computed.follow(func, args, output):
+            return output
         if func in PARTS:
             self._split(args, kwargs, output)
         elif func in VIEWS:
@@ -119,7 +125,7 @@ class Probe(TorchFunctionMode):
 
     def name_of(self, value: object) -> str | None:
         """Return the name of a parameter or buffer, None for any other value."""
-        name = self.names.get(id(value)) if isinstance(value, Tensor) else None
+        name = self.names.get(id(self.computed.original(value))) if isinstance(value, Tensor) else None
         if name is not None:
             self.used.add(name)
         return name
@@ -143,8 +149,9 @@ class Probe(TorchFunctionMode):
         bias_name = self.name_of(bias_block.owner)
         self._note_loose((data,))
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
-        self.see("consumer", reads, nan_along(data, layout.axis))
-        output = self._mixed(func, args, kwargs, data, (name, bias_name))
+        for family in (reads, *self.computed.lengths_of(reads)):
+            self.see("consumer", family, nan_along(data, layout.axis))
+        output = self._mixed(func, args, kwargs, data, [name, bias_name])
         source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
@@ -167,12 +174,7 @@ class Probe(TorchFunctionMode):
             self.ties.append((source, block.index, (name, 0), bias.index))
 
     def _mixed(
-        self,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        data: Tensor,
-        names: tuple[str, str | None],
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], data: Tensor, names: list[Any]
     ) -> Tensor:
         def compute() -> Tensor:
             output: Tensor = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
@@ -200,7 +202,7 @@ class Probe(TorchFunctionMode):
         weight = next((value for value in (*args, *kwargs.values()) if self.name_of(value)), None)
         if weight is None:
             return output
-        source = (self.names[id(weight)], 1)
+        source = (str(self.name_of(weight)), 1)
         self.mixings.append(Mixing(source[0], None, source, None, 1, 0, output.shape[-1], 0))
         return taint(output, -1, self.taints[source]) if source in self.taints else output
 
@@ -229,7 +231,7 @@ class Probe(TorchFunctionMode):
     def _see_norm(
         self, func: Callable[..., Any], tensor: Tensor, nan: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        name = self.names[id(tensor)]
+        name = str(self.name_of(tensor))
         if func in GROUP_NORM:
             self.see("norm", (name, 0), along(nan, 1))
             groups = args[1] if len(args) > 1 else kwargs["num_groups"]
@@ -291,7 +293,7 @@ class Probe(TorchFunctionMode):
             for dim, size in enumerate(tensor.shape):
                 axis = offset + dim
                 if size > 1 and 0 <= axis < output.dim() and output.shape[axis] == size:
-                    self.see("carrier", (self.names[id(tensor)], dim), reached(axis))
+                    self.see("carrier", (str(self.name_of(tensor)), dim), reached(axis))
 
     def _note_loose(self, values: Iterable[Tensor]) -> None:
         self.loose.update(name for value in values if (name := self.name_of(value)))

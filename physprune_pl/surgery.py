@@ -68,6 +68,7 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
     smaller = {key: shrink(tensor.detach(), cut) for key, (tensor, cut) in cuts.items()}
     moments = [(optimizer, *_cut_state(optimizer, cuts)) for optimizer in optimizers]
     model.zero_grad(set_to_none=True)
+    _release_history(model)
     for key, (tensor, _) in cuts.items():
         tensor.data = smaller[key]
     for optimizer, changed, stale in moments:
@@ -77,6 +78,13 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
             del optimizer.state[parameter]
     set_attributes(changes)
     return model
+
+
+def _release_history(model: nn.Module) -> None:
+    """Detach tensors that modules keep, such as a weight that a hook computed: autograd remembers the old shapes."""
+    for module in model.modules():
+        kept = {name: value for name, value in vars(module).items() if isinstance(value, Tensor) and value.grad_fn}
+        vars(module).update({name: value.detach() for name, value in kept.items()})
 
 
 def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -101,6 +109,7 @@ def _reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if tuple(tensor.shape) != tuple(shape):
             wanted[id(tensor)] = (tensor, tuple(shape))
     changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()})
+    _release_history(model)
     for tensor, shape in wanted.values():
         tensor.grad = None
         tensor.data = _like(tensor.detach().new_empty(shape), tensor)

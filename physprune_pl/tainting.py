@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.operations import sealed
+
 _PLAIN = (str, bytes, int, float, type(None), slice, torch.dtype, torch.device, nn.Module, type)
 """What holds no tensors that a call works on."""
 
@@ -99,7 +101,7 @@ class ModulePath:
     def __enter__(self) -> ModulePath:
         hooks = torch.nn.modules.module
         self._handles = [
-            hooks.register_module_forward_pre_hook(self._push),
+            hooks.register_module_forward_pre_hook(self._push),  # type: ignore[arg-type]
             hooks.register_module_forward_hook(self._pop, always_call=True),
         ]
         return self
@@ -108,8 +110,11 @@ class ModulePath:
         for handle in self._handles:
             handle.remove()
 
-    def _push(self, module: nn.Module, _: object) -> None:
+    def _push(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         self._stack.append(self._names.get(module, ""))
+        # Compiled by TorchScript: no operation inside is seen.
+        hidden = isinstance(module, torch.jit.ScriptModule) and next(module.parameters(), None) is not None
+        return sealed(*inputs) if hidden else None
 
     def _pop(self, *_: object) -> None:
         if self._stack:

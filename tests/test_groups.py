@@ -292,7 +292,7 @@ def test_every_producer_in_no_group_has_a_reason(mobile):
     for module in {call.weight.rpartition(".")[0] for call in mobile.calls} | {"cell"}:
         assert module in produced or reasons[module], module
     assert reasons == {
-        "cell": "attention, recurrent cells and the like are left whole",
+        "cell": "attention, recurrent cells, scripted parts and the like are left whole",
         "head": "the model returns its channels",
         "up": "read by cell, which is left whole",
     }

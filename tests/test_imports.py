@@ -33,6 +33,7 @@ ORDER = [
         "tainting",
         "heads",
         "observations",
+        "computed",
         "probing",
         "replay",
         "loose",

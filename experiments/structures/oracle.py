@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from experiments.structures.handwritten import with_torch_norms
 from physprune_pl.channels import ChannelGroup, Slice
+from physprune_pl.isolation import copied
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tracing_types import Trace
@@ -105,7 +106,7 @@ def masked(model: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *
         removed: per group a bool tensor [K].
         producing_only: spare consumers and buffers of exact groups, which must not matter.
     """
-    dense = copy.deepcopy(model)
+    dense = copied(model)
     tensors = {**dict(dense.named_parameters()), **dict(dense.named_buffers())}
     for group, gone in zip(groups, removed, strict=True):
         for part in group.producing if producing_only and group.exact else group.slices:
@@ -117,7 +118,7 @@ def masked(model: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *
 
 def cut(model: nn.Module, trace: Trace, removed: Removed) -> nn.Module:
     """A copy without the removed channels."""
-    return cut_in_place(copy.deepcopy(model), make_plan(trace, removed, (0, 0), (0, 0)))
+    return cut_in_place(copied(model), make_plan(trace, removed, (0, 0), (0, 0)))
 
 
 def errors(
@@ -131,7 +132,7 @@ def errors(
     Raises:
         Exception: whatever the cut copy raises in its forward pass.
     """
-    model, example = with_torch_norms(copy.deepcopy(model)).to(dtype), _converted(example, dtype)
+    model, example = with_torch_norms(copied(model)).to(dtype), _converted(example, dtype)
     redraw(model, 0, gain)
     kinds = {"": False, ", producing": True} if any(group.exact for group in trace.groups) else {"": False}
     found = {}
@@ -152,7 +153,7 @@ def visible_gain(model: nn.Module, trace: Trace, example: Any, removed: Removed)
     """
     example = _converted(example, torch.float64)
     for gain in (1.0, 10.0, 100.0, 1000.0):
-        dense = with_torch_norms(copy.deepcopy(model)).to(torch.float64)
+        dense = with_torch_norms(copied(model)).to(torch.float64)
         redraw(dense, 0, gain)
         without = masked(dense, trace.groups, removed, producing_only=False)
         pairs = ((_run(without, example, mode), _run(dense, example, mode)) for mode in ("eval", "train"))
@@ -162,7 +163,7 @@ def visible_gain(model: nn.Module, trace: Trace, example: Any, removed: Removed)
 
 
 class Quiet(TorchFunctionMode):
-    """No dropout, and noise shaped like the features is a constant, because draws cannot match at two widths."""
+    """No dropout, constant noise, because draws cannot match at two widths, and a zero of weight norm stays a zero."""
 
     dropouts = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
 
@@ -170,6 +171,8 @@ class Quiet(TorchFunctionMode):
         """Replace dropout and noise."""
         if func in self.dropouts:
             return args[0]
+        if func is torch._weight_norm:  # direction, length, dimension
+            return torch.nan_to_num(func(*args))
         if func in (torch.rand_like, torch.randn_like):
             return torch.full_like(args[0], 0.5)
         if func is F.multi_head_attention_forward:
