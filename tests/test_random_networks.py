@@ -1,4 +1,4 @@
-"""Networks and cuts drawn at random: what is cut computes what the masked network computes, and costs what is planned.
+"""Networks and plans drawn at random: what is cut computes what the masked network computes, and costs what is planned.
 
 The oracle is that of experiments/structures, which knows nothing of the tracer.
 """
@@ -9,40 +9,40 @@ import copy
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from random_networks import COLOURS, SIDE, Description, Network, descriptions
+from hypothesis import HealthCheck, given, seed, settings
+from random_networks import Description, Network, descriptions
+from random_plans import Wish, wishes
+from torch import nn
 
 from experiments.structures.accounts import malformed, unaccounted
-from experiments.structures.oracle import draw_removed, errors
+from experiments.structures.oracle import errors
 from physprune_pl.groups import trace
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
-from physprune_pl.planning import plan_removal
 from physprune_pl.surgery import apply_plan
-from physprune_pl.targets import Chooser, Target
 
 # Examples are the same in every run; one network takes the tracer about half a second.
 REPEATABLE = {
     "deadline": None,
-    "derandomize": True,
     "database": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 }
 LIMIT = 1e-9
-shares = st.sampled_from((0.25, 0.5, 0.75))
-seeds = st.integers(0, 9)
 
 
-def check(description: Description, share: float, seed: int) -> None:
+def check(description: Description, wish: Wish) -> None:
     torch.manual_seed(0)
-    model, example = Network(description), torch.randn(4, COLOURS, SIDE, SIDE)
-    traced = trace(model, example)
+    model, example = Network(description), description.example()
+    ignored = wish.ignore(model)
+    traced = trace(model, example, ignored)
     assert malformed(traced) == []
     assert unaccounted(traced) == []
-    removed = draw_removed(traced, share, seed)
-    plan = plan_removal(Chooser(traced, Target("macs", 1.0)), removed)
+    made = wish.plan(traced)
+    if made is None:
+        return
+    plan, removed = made
     assert PruningPlan.from_json(plan.to_json()) == plan
+    assert shrunk(model, ignored, plan) == []
     found = errors(model, traced, example, removed, torch.float64)
     assert {mode: error for mode, error in found.items() if not error <= LIMIT} == {}
     dense = count_macs(model, example), count_parameters(model)
@@ -51,14 +51,26 @@ def check(description: Description, share: float, seed: int) -> None:
     assert (plan.macs[1], plan.params[1]) == (count_macs(pruned, example), count_parameters(pruned))
 
 
-@settings(max_examples=30, **REPEATABLE)
-@given(descriptions, shares, seeds)
-def test_a_random_cut_of_a_random_network_is_right(description, share, seed):
-    check(description, share, seed)
+def shrunk(model: nn.Module, ignored: tuple[str, ...], plan: PruningPlan) -> list[str]:
+    """Name the tensors of ignored modules that lose more than inputs."""
+    modules = dict(model.named_modules())
+    found = []
+    for name, cut in plan.tensors.items():
+        module = modules[name.rpartition(".")[0]]
+        transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
+        reads = not transposed if isinstance(module, nn.Linear | nn.MultiheadAttention | nn.modules.conv._ConvNd) else 2
+        inside = any(name.startswith(f"{top}.") for top in ignored)
+        found += [name] if inside and set(cut.keep) - {int(reads)} else []
+    return found
+
+
+@settings(max_examples=100, derandomize=True, **REPEATABLE)
+@given(descriptions, wishes)
+def test_a_random_plan_for_a_random_network_is_right(description, wish):
+    check(description, wish)
 
 
 @pytest.mark.slow
-@settings(max_examples=400, **REPEATABLE)
-@given(descriptions, shares, seeds)
-def test_many_random_cuts_of_random_networks_are_right(description, share, seed):
-    check(description, share, seed)
+@pytest.mark.parametrize("number", range(8))
+def test_many_random_plans_for_random_networks_are_right(number):
+    seed(number)(settings(max_examples=250, **REPEATABLE)(given(descriptions, wishes)(check)))()
