@@ -111,7 +111,7 @@ def _unwrapped(trainer: Trainer) -> Iterator[None]:
     wrapped = strategy.model is not strategy.lightning_module and hasattr(strategy, "configure_ddp")
     if wrapped:
         strategy.model = strategy.lightning_module
-    gc.collect()
+        gc.collect()
     yield
     if wrapped:
         strategy.configure_ddp()
