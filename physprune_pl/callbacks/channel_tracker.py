@@ -15,6 +15,7 @@ from physprune_pl.callbacks.histograms import log_histograms
 from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.series import epoch_rows, group_strengths
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.sharing import sessions_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 
 
@@ -140,8 +141,5 @@ class ChannelTracker(Callback):
 
 
 def _session_of(trainer: Trainer, tracker: ChannelTracker) -> PruningSession | None:
-    others = [callback for callback in trainer.callbacks if callback is not tracker]  # type: ignore[attr-defined]
-    sessions = [getattr(callback, "session", None) for callback in others]
     wanted = tracker.session.module
-    found = [one for one in sessions if isinstance(one, PruningSession) and wanted in (None, one.module)]
-    return found[0] if found else None
+    return next((one for one in sessions_of(trainer, tracker) if wanted in (None, one.module)), None)

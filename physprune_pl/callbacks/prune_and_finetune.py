@@ -29,6 +29,7 @@ from physprune_pl.callbacks.refusals import check_arguments, check_trainable, ch
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.shapes import AnyWidth
+from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport
@@ -61,7 +62,8 @@ class PruneAndFinetune(StepWatching):
         round_to: channels kept are a multiple of this.
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
         max_share: likewise, at most.
-        session: state shared with other callbacks.
+        session: state shared with other callbacks; None shares that of a
+            :class:`~physprune_pl.callbacks.ForceRegularization` of the same trainer, and makes one where there is none.
 
     Attributes:
         plan: what was cut, None before.
@@ -91,6 +93,7 @@ class PruneAndFinetune(StepWatching):
         self.monitor, self.mode = monitor, mode
         self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
         self.session = session or PruningSession(target=self.target, widths=self.widths)
+        self._shared = session is not None
         if self.session.target not in (None, self.target):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.report: PruningReport | None = None
@@ -128,6 +131,8 @@ class PruneAndFinetune(StepWatching):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
+        if not self._shared:
+            self.session = session_of_force(trainer, self.session)
         self._any_width.attach(pl_module, self.state_key, self._cut_by)
         self._fitting = self._validated = False
         if stage != "fit":
