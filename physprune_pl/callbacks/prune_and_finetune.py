@@ -158,7 +158,10 @@ class PruneAndFinetune(StepWatching):
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
         self._name = self._watched(trainer)[0]
-        self.session.phase_epochs, self.session.phase_steps = limits.epochs, limits.steps
+        if trainer.ckpt_path is None:
+            record.start = trainer.current_epoch  # of a trainer that fits again
+        self.session.phase_start, self.session.phase_epochs = record.start, limits.epochs - record.start
+        self.session.phase_steps = limits.steps
         limits.take_over(trainer)
         if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
             limits.extend(trainer, record.end)

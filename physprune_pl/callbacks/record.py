@@ -41,6 +41,7 @@ class Record:
 
     Attributes:
         phase: ``"sparsify"`` until the cut, then ``"finetune"``.
+        start: number of epochs that were over when the sparsify phase began.
         end: number of epochs after which the sparsify phase ended; None as long as it runs.
         removed: channels to remove, bool [K] per group, between the end of the phase and the cut.
         plan: what was cut.
@@ -55,6 +56,7 @@ class Record:
     """
 
     phase: Phase = "sparsify"
+    start: int = 0
     end: int | None = None
     removed: list[Tensor] | None = None
     plan: PruningPlan | None = None
