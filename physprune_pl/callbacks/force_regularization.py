@@ -154,7 +154,7 @@ class ForceRegularization(StepWatching):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Scale weights where the gradient is no way to press; in manual optimization, pay for this optimizer."""
-        if not pl_module.automatic_optimization:
+        if not pl_module.automatic_optimization and self._presses(optimizer):
             # Gradients are unscaled by now, unless the optimizer does that itself.
             fused = getattr(optimizer, "_step_supports_amp_scaling", False)
             scale = loss_scale(trainer, pl_module.device) if fused else 1.0
@@ -163,6 +163,10 @@ class ForceRegularization(StepWatching):
             with self.session.trainable():
                 self.session.penalty.shrink(self._keep, held([optimizer]))
             self._keep = None
+
+    def _presses(self, optimizer: Optimizer) -> bool:
+        """Whether an optimizer holds anything of the network: that of another network is none of our business."""
+        return not {id(parameter) for parameter in self.session.tensors.values()}.isdisjoint(held([optimizer]))
 
     def _press(
         self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
@@ -177,7 +181,7 @@ class ForceRegularization(StepWatching):
             strengths = penalty.strengths()
             law = self.session.coefficients = self._law(trainer, strengths)
             if steering is not None:
-                steering.update(self.session.progress(trainer), effective_rate(trainer), strengths, law)
+                steering.update(self.session.progress(trainer), effective_rate(optimizers), strengths, law)
             pressure = factor * (law if steering is None else steering.pressure(strengths, law))
             if steering is None or follows_gradients(optimizers[0], penalty.strength):
                 penalty.add_gradient(pressure, scale, held(optimizers), strengths=strengths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -27,7 +27,7 @@ def loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
     return scale
 
 
-def held(optimizers: Sequence[Optimizer]) -> Collection[int]:
+def held(optimizers: Sequence[Optimizer]) -> set[int]:
     """Return the ids of all parameters of some optimizers."""
     return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
 
@@ -40,9 +40,9 @@ def follows_gradients(optimizer: Optimizer, strength: Strength) -> bool:
     return isinstance(optimizer, SGD) and isinstance(strength, L2)
 
 
-def effective_rate(trainer: Trainer) -> float:
+def effective_rate(optimizers: Sequence[Optimizer]) -> float:
     """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     rates: list[float] = [float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups]
     return max(rates)
 
