@@ -1,1 +1,1 @@
-"""What happens to a fit that is killed, resumed, or run again and again: kills, soak, and the costs at scale."""
+"""Fits under every setting of a Trainer, and fits that are killed, resumed, or run again and again."""
