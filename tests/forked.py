@@ -1,4 +1,4 @@
-"""Processes of their own for tests: forks of a server that has imported everything, but has not computed anything."""
+"""Jobs of several processes that know of each other, as those of a fit under DDP do."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# A fork of it starts in no time. (The server knows the modules that lie where pytest was started, and no others.)
-WORLD: Any = multiprocessing.get_context("forkserver")
-WORLD.set_forkserver_preload(["train", "sklearn.datasets", "matplotlib.pyplot"])
+from experiments.reliability.processes import WORLD
 
 # Gloo looks for an address of the machine, which a sandbox may not have; the processes of a test share a machine.
 LOCAL = "lo0" if os.uname().sysname == "Darwin" else "lo"

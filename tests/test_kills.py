@@ -7,23 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from killed import at_batch, left, started, warmed_up
 
-
-def assert_same(one: Any, other: Any, path: str = "") -> None:
-    if isinstance(one, torch.Tensor):
-        torch.testing.assert_close(one, other, rtol=0, atol=0, msg=path, equal_nan=True)
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), path
-        for name in one:
-            assert_same(one[name], other[name], f"{path}/{name}")
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), path
-        for place, (left_one, right_one) in enumerate(zip(one, other, strict=True)):
-            assert_same(left_one, right_one, f"{path}/{place}")
-    else:
-        assert one == other, path
+from experiments.reliability.killing import at_batch, differences, left, started
+from experiments.reliability.processes import warmed_up
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +34,7 @@ def test_three_kills(whole: tuple[dict[str, Any], float], tmp_path: Path) -> Non
         process = started(tmp_path)
         process.join()
         assert process.exitcode == 0
-        assert_same(whole[0], left(tmp_path))
+        assert differences(whole[0], left(tmp_path)) == []
         (tmp_path / "report.json").unlink()
     assert not list(tmp_path.rglob("*.part"))
 
@@ -63,4 +49,4 @@ def test_a_kill_at_a_random_moment(seed: int, whole: tuple[dict[str, Any], float
     process = started(tmp_path)
     process.join()
     assert process.exitcode == 0
-    assert_same(whole[0], left(tmp_path))
+    assert differences(whole[0], left(tmp_path)) == []

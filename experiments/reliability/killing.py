@@ -8,22 +8,29 @@ import signal
 import warnings
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from configured import ADVICE, QUIET
-from configured import config_of as composed
-from forked import WORLD
 
 from experiments import outcome
+from experiments.assembly import composed
+from experiments.reliability.processes import WORLD
 from physprune_pl.measure import measure_latency
 from train import run
 
+EPOCHS = 2
 SETTINGS = (
-    *("model=lenet5", "trainer=cpu", "data.batch_size=200", "trainer.max_epochs=2", "finetune.epochs=2", *QUIET),
-    *("data.shift=1", "seed=4"),
+    *(
+        "model=lenet5",
+        "trainer=cpu",
+        "data.batch_size=200",
+        f"trainer.max_epochs={EPOCHS}",
+        f"finetune.epochs={EPOCHS}",
+    ),
+    *("data.shift=1", "seed=4", "+trainer.enable_progress_bar=false", "logger=none"),
 )
 
 Moment = Callable[[], None]
@@ -36,17 +43,16 @@ class Killer(L.Callback):
         super().__init__()
         self.moment = epoch, batch
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        if (trainer.current_epoch, batch_idx) == self.moment:
+    def on_train_batch_start(self, trainer: L.Trainer, *arguments: Any) -> None:
+        """Kill, if this is the moment; the last argument is the index of the batch."""
+        if (trainer.current_epoch, arguments[-1]) == self.moment:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def at_batch(epoch: int, batch: int) -> list[str]:
     """Overrides that kill a run at the start of a batch."""
     return [
-        "+callbacks.killer._target_=killed.Killer",
+        "+callbacks.killer._target_=experiments.reliability.killing.Killer",
         f"+callbacks.killer.epoch={epoch}",
         f"+callbacks.killer.batch={batch}",
     ]
@@ -54,11 +60,11 @@ def at_batch(epoch: int, batch: int) -> list[str]:
 
 def in_write(number: int) -> Moment:
     """Kill a run in the middle of a write of ``last.ckpt``, the first, second, ... of this process."""
-    write, seen = torch.save, []
+    write, seen = torch.save, count(1)
 
     def save(content: Any, path: Any, *arguments: Any, **options: Any) -> None:
         write(content, path, *arguments, **options)
-        if "last.ckpt" in str(path) and (seen.append(path) or len(seen)) == number:
+        if "last.ckpt" in str(path) and next(seen) == number:
             os.truncate(path, os.path.getsize(path) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -67,12 +73,12 @@ def in_write(number: int) -> Moment:
 
 def _child(folder: str, overrides: list[str], writing: int | None) -> None:
     torch.set_num_threads(1)
-    for advice in ADVICE:
-        warnings.filterwarnings("ignore", advice.removeprefix("ignore:"))
-    outcome.measure_latency = partial(measure_latency, rounds=1, round_seconds=1e-3)
+    # Lightning's advice about tiny runs, and about resuming.
+    warnings.filterwarnings("ignore")
+    setattr(outcome, "measure_latency", partial(measure_latency, rounds=1, round_seconds=1e-3))  # noqa: B010
     if writing is not None:
         in_write(writing)()
-    run(composed(*SETTINGS, f"paths.output={folder}", "ckpt_path=last", *overrides))
+    run(composed([*SETTINGS, f"paths.output={folder}", "ckpt_path=last", *overrides]))
 
 
 def started(folder: Path, *overrides: str, writing: int | None = None) -> Any:
@@ -80,13 +86,6 @@ def started(folder: Path, *overrides: str, writing: int | None = None) -> Any:
     process = WORLD.Process(target=_child, args=(str(folder), list(overrides), writing))
     process.start()
     return process
-
-
-def warmed_up() -> None:
-    """Wait until the server has imported everything, so that it does not count as time of the first run."""
-    process = WORLD.Process(target=int)
-    process.start()
-    process.join()
 
 
 def left(folder: Path) -> dict[str, Any]:
@@ -102,3 +101,22 @@ def left(folder: Path) -> dict[str, Any]:
     names = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
     sparsified = torch.load(folder / "sparsified.pt", weights_only=True)
     return {"report": report, "callbacks": callbacks, "dense": sparsified, **{name: checkpoint[name] for name in names}}
+
+
+def differences(one: Any, other: Any, path: str = "") -> list[str]:
+    """Return where two nested results differ, in type, names or a single bit.
+
+    >>> differences({"a": [1, 2], "b": {"c": 3}}, {"a": [1, 5], "b": {"d": 3}})
+    ['/a/1', '/b']
+    """
+    if type(one) is not type(other):
+        return [path]
+    if isinstance(one, torch.Tensor):
+        same = one.dtype == other.dtype and one.shape == other.shape
+        return [] if same and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True) else [path]
+    if not isinstance(one, dict | list | tuple):
+        return [] if one == other else [path]
+    parts, others = (part if isinstance(part, dict) else dict(enumerate(part)) for part in (one, other))
+    if parts.keys() != others.keys():
+        return [path]
+    return [place for name in parts for place in differences(parts[name], others[name], f"{path}/{name}")]
