@@ -19,7 +19,7 @@ from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
 from physprune_pl.loose import LooseTensors
 from physprune_pl.observations import Family, Observation
-from physprune_pl.runs import Codes, Masks, Run, Runner, sure
+from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
 from physprune_pl.tainting import ModulePath
 
 _FLOW = "its control flow depends on values"
@@ -64,6 +64,7 @@ class Collector:
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
         alone = {source: self._alone(source) for source in sources}
+        self.contested = contested(list(alone.values()), self.clean)
         reached = [_reached(run) for run in alone.values() if run is not None]
         for family, factors in self.clean.probe.views.items():
             self._tie_view(family, factors, set().union(*(families for families in reached if family in families)))
@@ -115,7 +116,9 @@ class Collector:
         size = self.evidence.sizes[source]
         if codes is None or _headless(alone, codes, size):
             return True
-        unclear = _unclear(alone, codes, size)
+        # What one source alone has blurred is not cleared by asking again.
+        pairs = zip(_unclear(alone, codes, size), self.contested, strict=True)
+        unclear = [slots & others for slots, others in pairs]
         index = {source: torch.arange(size)}
         return _any(unclear) and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from physprune_pl.evidence import Evidence
 from physprune_pl.observations import Family
-from physprune_pl.runs import Codes, Masks, Run, Runner, sure
+from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
 
 _PLACES = ("consumer", "carrier", "norm", "head")
 
@@ -47,8 +47,8 @@ class LooseTensors:
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
         together = self._coded(families)
+        rivals = contested([alone[name] for name, _ in families], self.clean)
         for family in families:
-            rivals = [run for name, run in alone.items() if name != family[0] and len(families) > 1]
             codes = together
             if codes is None or self._disturbed(family, alone[family[0]], rivals, codes):
                 codes = self._coded([family])
@@ -64,20 +64,15 @@ class LooseTensors:
     def _coded(self, families: list[Family]) -> Codes | None:
         return self.runner.coded(self.runner.run_tainted_tensors, self._index(families), self.clean)
 
-    def _disturbed(self, family: Family, alone: Run, rivals: list[Run], codes: Codes) -> bool:
+    def _disturbed(self, family: Family, alone: Run, rivals: list[Tensor], codes: Codes) -> bool:
         """Return whether other tensors are to blame for a slot that is unclear."""
         unclear = [
-            seen.pattern & ~sure(code, self._size(family)) & (seen.kind in _PLACES)
-            for seen, code in zip(alone.seen, codes, strict=True)
+            seen.pattern & ~sure(code, self._size(family)) & others & (seen.kind in _PLACES)
+            for seen, code, others in zip(alone.seen, codes, rivals, strict=True)
         ]
-        shared = any(
-            bool((slots & rival.seen[place].pattern).any())
-            for place, slots in enumerate(unclear)
-            if bool(slots.any())
-            for rival in rivals
-        )
+        asked = any(bool(slots.any()) for slots in unclear)
         run = self.runner.run_tainted_tensors
-        return shared and not self.runner.blurred(run, self._index([family]), self.clean, unclear)
+        return asked and not self.runner.blurred(run, self._index([family]), self.clean, unclear)
 
     def _link(self, family: Family, alone: Run, codes: Codes) -> None:
         """Link a tensor that is used by its own index; a dimension that does not hold channels is ignored."""

@@ -123,6 +123,17 @@ class Runner:
         return self.run(example=nan)
 
 
+def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
+    """Return for every observation which slots more than one of the runs reach; all where a run is missing."""
+    done = [run for run in runs if run is not None]
+    known = len(done) == len(runs)
+    counts = [sum(run.seen[place].pattern.int() for run in done) for place in range(len(clean.seen))]
+    return [
+        torch.as_tensor(count).expand(len(seen.pattern)) > 1 if known else torch.ones_like(seen.pattern)
+        for seen, count in zip(clean.seen, counts, strict=True)
+    ]
+
+
 def bits_of(size: int) -> list[Tensor]:
     """Return for every bit of an index two masks of [size]: where it is 1 and where it is 0.
 
