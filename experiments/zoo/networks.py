@@ -11,6 +11,7 @@ from torch import nn
 
 from experiments.zoo.handwritten import HANDWRITTEN
 from experiments.zoo.network import CLASSES, Network, on_pictures
+from experiments.zoo.transformers_networks import TRANSFORMERS
 
 
 def make(name: str) -> tuple[nn.Module, Any]:
@@ -102,7 +103,7 @@ TIMM: Mapping[str, Network] = {
     **_timm("repvgg_a0"),
     **_timm("coatnet_nano_rw_224", 64, img_size=64),
 }
-EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM, **HANDWRITTEN}
+EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM, **TRANSFORMERS, **HANDWRITTEN}
 NETWORKS: Mapping[str, Network] = {
     name: network for name, network in EVERY.items() if find_spec(network.library) is not None
 }
