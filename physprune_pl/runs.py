@@ -15,6 +15,7 @@ from physprune_pl.isolation import Example, SavedState, seed_everything_inside
 from physprune_pl.observations import Family, Observation
 from physprune_pl.probing import Probe
 from physprune_pl.replay import Replay
+from physprune_pl.sums import AsProducts
 from physprune_pl.tainting import ModulePath, has_nan, named_tensors, taint, tensors_in
 
 _SEED = 20
@@ -64,7 +65,7 @@ class Runner:
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted)
         guard = ForeignOperations(probe)
         try:
-            with probe, guard if self.foreign else nullcontext():
+            with probe, AsProducts(), guard if self.foreign else nullcontext():
                 output = (example or self.example).copy().run(self.model)
         finally:
             self.replay.start_again()

@@ -26,6 +26,7 @@ ORDER = [
         "segments",
         "reuse",
         "row_blocks",
+        "sums",
     ],
     ["strengths", "distances", "forces", "schedules"],
     [

@@ -13,6 +13,7 @@ from experiments.structures.nets import (
     parameters,
     shared,
     stateful,
+    summed,
 )
 from experiments.structures.nets.case import CASES, Case
 
@@ -31,4 +32,5 @@ __all__ = [
     "parameters",
     "shared",
     "stateful",
+    "summed",
 ]
