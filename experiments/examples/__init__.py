@@ -1,0 +1,1 @@
+"""Programs to copy: each is one task from beginning to end, ``python -m experiments.examples.own_law`` for example."""
