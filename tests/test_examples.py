@@ -109,6 +109,7 @@ def test_a_vision_transformer_of_timm() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the config of BertForSequenceClassification")
 def test_a_text_classifier_of_hugging_face() -> None:
     pytest.importorskip("transformers", reason="transformers is not installed")
     report = example("text_classifier").main(epochs=2, count=64)

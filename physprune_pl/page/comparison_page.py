@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os.path import commonpath
@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from physprune_pl.page.names import milliseconds, score, times
-from physprune_pl.page.pareto import Mode, Place, Point, front, front_picture
+from physprune_pl.page.pareto import Mode, Point, front, front_picture
 from physprune_pl.page.rendering import write_page
 from physprune_pl.report import PHASES, PruningReport
 
@@ -79,17 +79,17 @@ class Comparison:
         Args:
             cost: ``"macs"``: share of the dense network's, or a batch size of the reports' latencies, in ms.
         """
-        found = []
-        for label, report in zip(self.labels, self.reports.values(), strict=True):
-            for key, place in _places(report, cost).items():
-                found.append(Point(label if key == "pruned" else f"{label} dense", place, key == "dense"))
-        return found
+        return [
+            point
+            for label, report in zip(self.labels, self.reports.values(), strict=True)
+            for point in _points(label, report, cost)
+        ]
 
     def best(self) -> list[str]:
         """Return the labels of the runs on the front of quality over multiply-adds."""
         points = self.points("macs")
         line = front([point.place for point in points], self.mode)
-        return [point.label for point in points if point.place in line]
+        return [point.label for point in points if point.place in line and point.label]
 
     def pictures(self) -> list[Markup]:
         """Return the fronts over multiply-adds and over the latency of every batch size; those with points only."""
@@ -142,13 +142,15 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(Path(path).relative_to(shared)) for path in whole]
 
 
-def _places(report: PruningReport, cost: str) -> dict[str, Place]:
-    """Return the places of the networks of a run: that of the pruned one, and of the dense one if it was tested."""
-    costs = {key: value / report.macs["dense"] for key, value in report.macs.items()}
-    costs = costs if cost == "macs" else dict(report.latency_ms.get(cost, {}))
-    pruned = {"pruned": final(report)} if report.groups else {}
-    scores = {"dense": report.metric.get("dense"), **pruned}
-    return {key: (costs[key], float(value)) for key, value in scores.items() if value is not None and key in costs}
+def _points(label: str, report: PruningReport, cost: str) -> Iterator[Point]:
+    """Yield the dense network of a run if it was tested, and the pruned one if there is one."""
+    macs = {key: value / report.macs["dense"] for key, value in report.macs.items()}
+    costs = macs if cost == "macs" else report.latency_ms.get(cost, {})
+    dense, last, cut = report.metric.get("dense"), final(report), bool(report.groups)
+    if dense is not None and "dense" in costs:
+        yield Point("" if cut else label, (costs["dense"], float(dense)), dense=True)
+    if cut and last is not None and "pruned" in costs:
+        yield Point(label, (costs["pruned"], last))
 
 
 def _row(label: str, name: str, report: PruningReport) -> tuple[str, ...]:

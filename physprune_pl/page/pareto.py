@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -14,10 +15,19 @@ from physprune_pl.plots import ACCENT, AFTER
 Mode = Literal["max", "min"]
 Place = tuple[float, float]
 
+# Where the label of a point is, in points: neighbours by score have theirs on different sides.
+SIDES = ((0, 6), (9, -3), (0, -13), (-9, -3))
+
 
 @dataclass(frozen=True)
 class Point:
-    """A run in the picture: its label, its place (cost, score), and whether it is a dense network."""
+    """A network in the picture.
+
+    Attributes:
+        label: of its run; empty for the dense network that a pruned one was made from.
+        place: cost and score.
+        dense: whether nothing was cut from it.
+    """
 
     label: str
     place: Place
@@ -58,18 +68,18 @@ def front_picture(points: Sequence[Point], mode: Mode, cost: str, score: str) ->
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         axis.plot(*zip(*line, strict=True), color=ACCENT, linestyle="--", linewidth=1.2, zorder=1, label="Pareto front")
-        for point in points:
-            face = "none" if point.dense else AFTER
-            axis.scatter(*point.place, s=36, facecolor=face, edgecolor=AFTER, zorder=2)
-        for place, label in _labels(points).items():
-            above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
-            axis.annotate(label, place, fontsize=8, color=MUTED, **above)
+        for name, face, dense in (("pruned", AFTER, False), ("dense", "none", True)):
+            found = [point.place for point in points if point.dense is dense]
+            if found:
+                axis.scatter(*zip(*found, strict=True), s=34, facecolor=face, edgecolor=AFTER, zorder=2, label=name)
+        for (place, label), side in zip(sorted(_labels(points).items(), key=_by_score), cycle(SIDES)):
+            axis.annotate(label, place, side, textcoords="offset points", fontsize=8, color=MUTED, ha="center")
         axis.set(xlabel=cost, ylabel=score)
         axis.margins(0.12)
         axis.grid(True)
-        figure.legend(loc="outside upper right", fontsize=8)
+        figure.legend(loc="outside upper center", ncols=3, fontsize=8)
 
-    on = ", ".join(point.label for point in points if point.place in line)
+    on = ", ".join(dict.fromkeys(point.label or "a dense network" for point in points if point.place in line))
     return picture(draw, (4.6, 3.6), f"{score} over {cost} of {len(points)} networks. On the Pareto front: {on}.")
 
 
@@ -77,5 +87,11 @@ def _labels(points: Iterable[Point]) -> dict[Place, str]:
     """Return one label for each place; of points at one place the labels would lie on each other."""
     found: dict[Place, list[str]] = {}
     for point in points:
-        found.setdefault(point.place, []).append(point.label)
+        if point.label:
+            found.setdefault(point.place, []).append(point.label)
     return {place: ", ".join(labels) for place, labels in found.items()}
+
+
+def _by_score(labelled: tuple[Place, str]) -> tuple[float, float]:
+    (cost, score), _ = labelled
+    return score, cost

@@ -37,10 +37,11 @@ def test_dense_networks_are_points_of_their_own(tmp_path: Path) -> None:
     dense = bare_folder(tmp_path / "dense", metric={**report().metric, "dense": 0.99})
     comparison = Comparison.of([run_folder(tmp_path / "cut"), dense])
     assert [(one.label, one.dense) for one in comparison.points("macs")] == [
-        ("A dense", True),
+        ("", True),
         ("A", False),
-        ("B dense", True),
+        ("B", True),
     ]
+    assert comparison.best() == ["A"]
 
 
 def test_the_page_shows_table_fronts_and_settings(runs: list[Path], tmp_path: Path) -> None:
