@@ -28,7 +28,7 @@ class Limits:
     """
 
     seconds: int = 120
-    memory: int = 6 * GIB
+    memory: int = 12 * GIB
 
 
 def run_apart(work: Work, limits: Limits, preload: Sequence[str] = ()) -> Row:

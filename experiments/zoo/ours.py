@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from experiments.structures.accounts import malformed, unaccounted
 from experiments.structures.judge import TOLERANCE
 from experiments.structures.oracle import errors, forward, leaves, planned, visible_gain
-from experiments.zoo.apart import Row
+from experiments.zoo.apart import GIB, Row
 from experiments.zoo.networks import make
 from physprune_pl.groups import trace
 from physprune_pl.measure import count_macs, count_parameters
@@ -26,6 +26,7 @@ from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
 KEPT_MACS = 0.5
+MOST_BYTES = 6 * GIB
 
 Result = TypeVar("Result")
 Make = Callable[[str], tuple[nn.Module, Any]]
@@ -47,7 +48,9 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
     yield {"plan_seconds": seconds, "macs": plan.macs, "params": plan.params}
     _, seconds = timed(lambda: apply_plan(model, plan))
     yield {"cut_seconds": seconds, "peak_bytes": process_peak()}
-    problems = [*malformed(traced), *(f"{module} is neither cut nor named" for module in unaccounted(traced))]
+    peak = process_peak() or 0
+    problems = [f"{peak} bytes of memory up to the cut"] if peak > MOST_BYTES else []
+    problems += [*malformed(traced), *(f"{module} is neither cut nor named" for module in unaccounted(traced))]
     problems += [*_miscounted(model, example, plan), *untrainable(model, example, sorted(traced.parameters))]
     found = _earned(*build(name), traced, planned(plan))
     yield {"error": found, "problems": problems + _inequalities(found)}
