@@ -215,6 +215,7 @@ def _draw(model: nn.Module, mixing_weights: set[str]) -> None:
         elif isinstance(tensor, nn.Parameter) or name.endswith("running_var"):
             tensor.uniform_(0.5, 1.5)
         elif name.endswith("running_mean"):
-            tensor.uniform_(-0.5, 0.5)
+            # Below zero: what a silent channel then still puts out is positive, and no ReLU hides it.
+            tensor.uniform_(-0.5, 0.0)
         else:  # a table or mask keeps its zeros and infinities
             tensor.data = tensor * torch.empty_like(tensor).uniform_(0.5, 1.5)

@@ -206,6 +206,16 @@ def test_one_inexact_group_leaves_the_others_exact():
     assert kept.groups == (replace(CHAIN, exact=False), second)
 
 
+def test_a_statistic_that_passes_a_relu_makes_a_group_inexact_whatever_is_drawn():
+    def model(size: int) -> nn.Module:
+        first = nn.Linear(3, size, bias=False), nn.BatchNorm1d(size, affine=False), nn.ReLU()
+        return nn.Sequential(*first, nn.Linear(size, 2))
+
+    # What is drawn depends on the size.
+    groups = [group for size in range(2, 7) for group in trace(model(size), torch.randn(4, 3)).groups]
+    assert [(group.size, group.exact) for group in groups] == [(size, False) for size in range(2, 7)]
+
+
 # --- what hides a mistake --------------------------------------------------------------------------------------------
 
 
