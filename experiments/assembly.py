@@ -113,6 +113,8 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         finetune_lr=config.finetune.lr,
         ignore=tuple(config.ignore),
         round_to=config.round_to,
+        min_share=dict(config.min_share or {}),
+        max_share=dict(config.max_share or {}),
         **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
         pivot=config.pivot,
     )

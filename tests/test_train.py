@@ -73,6 +73,16 @@ def test_resuming_after_the_cut_needs_the_weights_before_it(whole: Path, tmp_pat
         (whole.parent / "away.pt").rename(moved)
 
 
+def test_a_run_keeps_the_shares_that_its_configuration_asks_for(tmp_path: Path) -> None:
+    shares = ("min_share={network.3:0.9}", "max_share={network.7:0.5,network.9:0.5}", "target.macs=0.5")
+    report, _ = run(composed(*TINY, *QUIET, *shares, "finetune=none", f"paths.output={tmp_path}"))
+    kept = {group["name"]: (group["before"], group["after"]) for group in report.groups}
+    assert kept["network.3"][1] >= 0.9 * 16
+    assert kept["network.7"][1] <= 60
+    assert kept["network.9"][1] <= 42
+    assert report.macs["pruned"] == pytest.approx(0.5 * report.macs["dense"], rel=0.02)
+
+
 def test_a_trained_network_is_cut_without_a_sparsify_phase(tmp_path: Path) -> None:
     run(composed(*DENSE, f"paths.output={tmp_path}/0"))
     weights = f"model.weights={tmp_path}/0/checkpoints/last.ckpt"
