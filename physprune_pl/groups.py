@@ -55,7 +55,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
         evidence, notes = collect(model, example, saved)
         for family in _producing(evidence):
             if family[0].rpartition(".")[0] in ignored:
-                evidence.block(family, "ignored by the user")
+                evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
         found = _assemble(model, evidence, notes, count_macs(model, example))
         verified = Verifier(model, example, found).verify() if found.groups else found
     return replace(verified, seconds=time.perf_counter() - start)
