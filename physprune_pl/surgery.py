@@ -6,6 +6,7 @@ A parameter keeps its object and gets smaller data: ``parameter.data = parameter
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -30,7 +31,8 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
     """Cut the network in place: parameters, buffers, optimizer moments and the sizes that modules remember.
 
     Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
-    before anything changes. A state of an optimizer that has another shape than its parameter is dropped.
+    before anything changes. A state of an optimizer that has another shape than its parameter is dropped. What
+    ``torch.compile`` has made is forgotten, and made again for the new shapes.
 
     Args:
         model: the traced network, compiled or not.
@@ -47,6 +49,8 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
         ValueError: the plan does not fit the network; nothing has changed then.
     """
     cut(model, plan, optimizers)
+    if "torch._dynamo" in sys.modules:  # to load it for a reset alone would take seconds
+        torch.compiler.reset()
     for name in follow_configs(model):
         warnings.warn(_UNDESCRIBED.format(name=name), UserWarning, stacklevel=2)
     return model

@@ -81,6 +81,57 @@ def test_ignored_modules_stay_whole():
     assert "inner" in {left.name for left in plan.left_whole}
 
 
+def test_ignored_modules_keep_their_outputs_and_may_lose_inputs():
+    model = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    plan = plan_pruning(model, torch.zeros(1, 3), {"macs": 0.7}, ignore=["2"])
+    apply_plan(model, plan)
+    assert model[2].out_features == 32
+    assert model[2].in_features < 32
+    reason = next(left.reason for left in plan.left_whole if left.name == "2")
+    assert reason == "ignored by the user: its outputs stay, its inputs may shrink"
+
+
+def test_frozen_and_tied_parameters_stay_so_after_a_cut():
+    model = nn.Sequential(
+        nn.Linear(3, 32), nn.ReLU(), *(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32)), nn.Linear(32, 2)
+    )
+    model[4].weight = model[2].weight
+    model[0].requires_grad_(False)
+    apply_plan(model, plan_pruning(model, torch.zeros(1, 3), {"macs": 0.53}))
+    assert model[4].weight is model[2].weight
+    assert [part.requires_grad for part in model.parameters()] == [False] * 2 + [True] * 5
+    assert model[2].weight.shape[0] == model[0].weight.shape[0] < 32
+
+
+def grouped_chain() -> nn.Module:
+    torch.manual_seed(0)
+    convs = nn.Conv2d(3, 24, 3), nn.Conv2d(24, 24, 3, groups=6), nn.Conv2d(24, 24, 1), nn.Conv2d(24, 24, 1, groups=24)
+    return nn.Sequential(*convs, nn.Conv2d(24, 20, 1), nn.Conv2d(20, 4, 1))
+
+
+@pytest.mark.parametrize("round_to", [2, 4])
+def test_rounded_widths_keep_conv_groups_whole(round_to):
+    model, example = grouped_chain(), torch.randn(1, 3, 8, 8)
+    plan = plan_pruning(model, example, {"macs": 0.5}, round_to=round_to)
+    apply_plan(model, plan)
+    assert plan.macs[1] / plan.macs[0] == pytest.approx(0.5, rel=0.02)
+    assert all(cut.after % round_to == 0 or cut.after == cut.before for cut in plan.groups)
+    kept = model[1].out_channels
+    assert (model[1].in_channels, model[1].groups * 4, model[0].out_channels) == (kept,) * 3
+    assert model[3].groups == model[3].in_channels == model[2].out_channels
+    assert model(example).shape == (1, 4, 4, 4)
+
+
+def test_a_target_out_of_reach_of_rounded_widths_names_the_closest():
+    model, example = grouped_chain(), torch.randn(1, 3, 8, 8)
+    with pytest.raises(TargetError, match="round_to=16") as caught:
+        plan_pruning(model, example, {"macs": 0.3}, round_to=16)
+    assert f"closest reachable share is {caught.value.closest:.4g}" in str(caught.value)
+    assert caught.value.closest > 0.3 * 1.02
+    nearest = plan_pruning(model, example, {"macs": caught.value.closest}, round_to=16)
+    assert nearest.macs[1] / nearest.macs[0] == pytest.approx(caught.value.closest, rel=0.02)
+
+
 def test_the_plan_of_a_compiled_model_is_that_of_the_original():
     model = Residual()
     compiled = torch.compile(model, backend="eager")

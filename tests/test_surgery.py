@@ -1,5 +1,6 @@
 """Surgery on tiny networks with hand-written groups: the cut network equals the masked dense one."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from torch import nn
 
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.plan import PruningPlan, TensorCut
+from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery import apply_plan
 
 
@@ -155,6 +157,66 @@ def test_compiled_wrapper_is_cut():
     assert apply_plan(compiled, plan) is compiled
     torch.testing.assert_close(compiled(example), expected)
     assert model[0].out_channels == 4
+
+
+class Branch(nn.Module):
+    """A part that may be compiled by itself, beside parts that are not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.part, self.last = nn.Conv2d(2, 16, 3), nn.Conv2d(16, 20, 1), nn.Conv2d(20, 2, 1)
+
+    def forward(self, x):
+        return self.last(self.part(self.first(x).relu()).relu())
+
+
+def compiled_whole(model):
+    return torch.compile(model, backend="eager")
+
+
+def compiled_part(model):
+    model.part = torch.compile(model.part, backend="eager")
+    return model
+
+
+def compiled_in_place(model):
+    model.compile(backend="eager")
+    return model
+
+
+@pytest.mark.parametrize("compiled", [compiled_whole, compiled_part, compiled_in_place])
+def test_compiled_networks_are_cut_as_what_they_were_made_from_and_compiled_anew(compiled, monkeypatch):
+    model, example = Branch(), torch.randn(2, 2, 6, 6)
+    plain = copy.deepcopy(model)
+    compiled_model = compiled(model)
+    with torch.no_grad():
+        compiled_model(example)
+    plan = plan_pruning(compiled_model, example, {"macs": 0.5})
+    resets, reset = [], torch._dynamo.reset
+    monkeypatch.setattr(torch._dynamo, "reset", lambda: resets.append(reset()))
+    assert apply_plan(compiled_model, plan) is compiled_model
+    assert len(resets) == 1
+    apply_plan(plain, plan_pruning(plain, example, {"macs": 0.5}))
+    with torch.no_grad():
+        torch.testing.assert_close(compiled_model(example), plain(example))
+    assert (model.first.out_channels, plain.first.out_channels) == (plan.groups[0].after,) * 2 != (16, 16)
+
+
+def test_hooks_of_every_kind_survive():
+    model, group, example = conv_bn_conv()
+    seen = []
+    model[1].register_forward_pre_hook(lambda module, args: seen.append(("before", args[0].shape[1])))
+    model[1].register_full_backward_pre_hook(lambda module, grads: seen.append(("backward", grads[0].shape[1])))
+    model[1].register_full_backward_hook(lambda module, grads, _: seen.append(("gradient", grads[0].shape[1])))
+    model.register_state_dict_pre_hook(lambda module, prefix, keep: seen.append(("saving", 0)))
+    model.register_state_dict_post_hook(lambda module, state, *_: seen.append(("saved", len(state["0.weight"]))))
+    model.register_load_state_dict_pre_hook(lambda module, state, *_: seen.append(("loading", len(state["0.weight"]))))
+    model.register_load_state_dict_post_hook(lambda module, _: seen.append(("loaded", 0)))
+    apply_plan(model, plan_for(model, group))
+    model(example).sum().backward()
+    model.load_state_dict(model.state_dict())
+    widths = [("before", 4), ("backward", 4), ("gradient", 4)]
+    assert seen == [*widths, ("saving", 0), ("saved", 4), ("loading", 4), ("loaded", 0)]
 
 
 def test_parametrized_weight():
