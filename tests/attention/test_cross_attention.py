@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.structures.nets.crossed import DecoderLayers, PackedProjections, two_sequences
+from experiments.structures.judge import judge_trace
+from experiments.structures.nets.crossed import DecoderLayers, PackedProjections, WholeTransformer, two_sequences
 from physprune_pl.groups import trace
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
@@ -51,3 +52,16 @@ def test_shares_of_a_packed_weight_add_up():
     assert [call.positions for call in packed] == [7, 5, 5]
     assert sum(call.macs((36, 12)) for call in packed) == (7 + 5 + 5) * 12 * 12
     assert traced.fixed_macs == 0
+
+
+def test_whole_transformer_is_cut_right():
+    torch.manual_seed(0)
+    model, example = WholeTransformer(), two_sequences()
+    traced = trace(model, example)
+    sizes = {group.name: group.size for group in traced.groups}
+    attentions = [name for name, module in model.named_modules() if isinstance(module, nn.MultiheadAttention)]
+    assert [sizes[name] for name in attentions] == [4, 4, 4]
+    assert judge_trace("", model, example, traced, shares=(0.5,), pieces=False).problems == []
+    apply_plan(model, plan_pruning(model, example, {"macs": 0.2}, max_share={"beside": 0.75}))
+    assert model.inner.d_model == model.inward.out_features < 12
+    model(*example).sum().backward()
