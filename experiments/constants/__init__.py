@@ -1,0 +1,1 @@
+"""Whether what removed channels emit is worth folding into biases and running means."""

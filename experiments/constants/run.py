@@ -1,0 +1,106 @@
+"""Whether folding the constants of removed channels helps: ``python -m experiments.constants.run``."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Literal
+
+from omegaconf import DictConfig
+
+from experiments.assembly import build_data, build_model, composed
+from experiments.bench import Arm, Result, save, spread, write_table
+from experiments.comparison import Comparison
+from experiments.constants.folding import fold
+from experiments.evaluation import evaluate, load_weights
+from experiments.outcome import CPU, command_line
+from experiments.recalibration.run import plan_in
+from physprune_pl import apply_plan
+from train import run
+
+# The recommended law and epochs; one epoch of fine-tuning, as the checkpoint that ends it holds the plan.
+COMPARISON = Comparison(
+    "constants", ("experiment=demo",), 0.3, ("none", "uniform", "exponential"), sparsify=40, finetune=1
+)
+BEFORE, CUT = "before the cut", "right after the cut"
+STEADINESS = {"constants folded": 0.01, "all means folded": math.inf}
+WORTHWHILE = 0.2
+"""Points that folding must gain under the recommended settings, the last arm, to be kept."""
+
+
+def figures(config: DictConfig, folder: Path) -> Result:
+    """Return accuracies by split and network of a run, and how many inputs of layers were folded."""
+    data = build_data(config)
+    data.setup()
+    dense = load_weights(build_model(config, data), folder / "sparsified.pt")
+    plan = plan_in(folder / "checkpoints" / "last.ckpt")
+    batches = [data.prepare(batch, augment=True)[0] for batch in data.train_dataloader()]
+    networks, counts = {BEFORE: dense, CUT: apply_plan(copy.deepcopy(dense), plan)}, {}
+    for name, steadiness in STEADINESS.items():
+        folded = copy.deepcopy(dense)
+        counts[name] = fold(folded, plan, batches, steadiness)
+        networks[name] = apply_plan(folded, plan)
+    splits: tuple[Literal["val", "test"], ...] = ("val", "test")
+    return {"inputs": counts, "accuracy": {split: evaluate(networks, data, CPU, split) for split in splits}}
+
+
+def results(arms: Sequence[Arm], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
+    """Yield the figures of every arm and seed; a run that has no report yet is made first."""
+    for arm in arms:
+        for seed in seeds:
+            folder = runs / arm.name / str(seed)
+            config = composed([*arm.overrides, f"seed={seed}", f"paths.output={folder}"])
+            if not (folder / "report.json").exists():
+                run(config)
+            yield {"arm": arm.name, "seed": seed, "overrides": list(arm.overrides), **figures(config, folder)}
+
+
+def accuracy(result: Result, network: str) -> float:
+    """Return the mean of the accuracies on both splits in per cent."""
+    return 100.0 * float(mean(split[network] for split in result["accuracy"].values()))
+
+
+def table(found: Sequence[Result]) -> str:
+    """Return a markdown table, one row per arm; the columns of folding are gains over the plain cut, in points."""
+    columns = ["arm", "seeds", BEFORE, CUT, *STEADINESS, *(f"inputs: {name}" for name in STEADINESS)]
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    for arm in dict.fromkeys(one["arm"] for one in found):
+        runs = [one for one in found if one["arm"] == arm]
+        cells = [spread([accuracy(run, name) for run in runs], "{:.2f}") for name in (BEFORE, CUT)]
+        cells += [spread(gains(runs, name), "{:.2f}") for name in STEADINESS]
+        cells += [_share([run["inputs"][name] for run in runs]) for name in STEADINESS]
+        lines.append(f"| {' | '.join([arm, str(len(runs)), *cells])} |")
+    gain = mean(gains([one for one in found if one["arm"] == found[-1]["arm"]], next(iter(STEADINESS))))
+    verdict = "worth keeping" if gain >= WORTHWHILE else "not kept"
+    lines += ["", f"Gain of folding constants under {found[-1]['arm']}: {gain:+.2f} points; asked for: {WORTHWHILE}: "]
+    return "\n".join(lines) + f"{verdict}.\n"
+
+
+def gains(runs: Sequence[Result], network: str) -> list[float]:
+    """Return what folding gains over the plain cut, run by run, in points."""
+    return [accuracy(run, network) - accuracy(run, CUT) for run in runs]
+
+
+def _share(counts: Sequence[Mapping[str, int]]) -> str:
+    return f"{sum(count['folded'] for count in counts) / sum(count['removed'] for count in counts):.1%}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing, then write results.json and the table of README.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(COMPARISON.seeds))
+    parser.add_argument("--runs", type=Path, default=Path("runs") / COMPARISON.name, help="folder of the single runs")
+    options = parser.parse_args(arguments)
+    folder = Path(__file__).parent
+    # The first arm is the dense network, of which nothing is cut.
+    found = list(results(COMPARISON.arms[1:], options.seeds, options.runs))
+    save(found, command_line(), folder / "results.json")
+    write_table(folder / "README.md", table(found))
+
+
+if __name__ == "__main__":
+    main()
