@@ -28,7 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def package_files() -> list[Path]:
-    return [*(ROOT / "physprune_pl").rglob("*.py"), ROOT / "physprune_pl" / "py.typed"]
+    package = ROOT / "physprune_pl"
+    return [*package.rglob("*.py"), *package.rglob("*.j2"), package / "py.typed"]
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -73,8 +74,8 @@ def requirements() -> list[str]:
 def test_lowest_versions_are_the_bounds_of_pyproject() -> None:
     bounds = {re.split(r"[\[<>=]", line)[0]: re.search(r">=([\d.]+)", line) for line in requirements()}
     assert all(bounds.values()), "every requirement has a lower bound"
-    # Linters and the build tool do not run the package; their newest versions serve.
-    tools = {"ruff", "mypy", "setuptools"}
+    # Linters, the build tool and the driver of the browser do not run the package; their newest versions serve.
+    tools = {"ruff", "mypy", "setuptools", "playwright"}
     lowest = {name: found[1] for name, found in bounds.items() if found and name not in tools}
 
     def padded(version: str) -> tuple[int, ...]:

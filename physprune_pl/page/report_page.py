@@ -14,7 +14,7 @@ from physprune_pl.page.folder import Run, read_run
 from physprune_pl.page.names import milliseconds, score, short_names, times
 from physprune_pl.page.rendering import write_page
 from physprune_pl.plots import groups_of
-from physprune_pl.report import PHASES, PruningReport
+from physprune_pl.report import MEMORY, PHASES, PruningReport
 from physprune_pl.tables import short
 
 # Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
@@ -80,6 +80,7 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
         costs=run.report.costs(),
         scores=_scores(run.report),
         phases=run.report.phases(),
+        memory=MEMORY.get(run.report.memory_kind, ""),
         reasons=run.report.reasons(),
         settings=run.settings,
     )

@@ -71,6 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outline:
         "right after the cut 98.75 %",
         "sparsify 12.3 1.23 GB",
         "torch 2.0",
+        "Peak memory: the most that was allocated on the GPU in the phase.",
         "seed 3",
         "python train.py 'seed=1|2'",
         "force: exponential",
