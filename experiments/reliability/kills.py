@@ -12,16 +12,17 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from experiments.bench import save
 from experiments.reliability.killing import EPOCHS, differences, left, started
+from experiments.reliability.page import write
 from experiments.reliability.processes import warmed_up
+from physprune_pl.tables import markdown
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,28 @@ def kills(moments: int, whole: dict[str, Any], seconds: float, folder: Path) -> 
         yield killed(number, kill_in_write(own, number), own, whole)
 
 
+def table(found: Sequence[Kill], seconds: float) -> str:
+    """Return the count and one row for each kill."""
+    resumed, equal = sum(one.resumed for one in found), sum(one.equal for one in found)
+    text = f"{len(found)} kills, {resumed} resumed to the end, {equal} equal; uninterrupted, {seconds:.1f} s.\n\n"
+    rows = [
+        (one.killed_at, one.checkpoint, *("yes" if good else "no" for good in (one.resumed, one.equal)))
+        for one in found
+    ]
+    return text + markdown(("killed at", "checkpoint then", "resumed", "equal"), rows)
+
+
 def main() -> None:
     """Kill, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--moments", type=int, default=24)
-    parser.add_argument("--path", type=Path, default=Path(__file__).with_name("kills.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warmed_up()
     with tempfile.TemporaryDirectory() as folder:
         whole, seconds = uninterrupted(Path(folder) / "whole")
-        results = [asdict(one) for one in kills(arguments.moments, whole, seconds, Path(folder))]
-    save(results, f"python -m experiments.reliability.kills --moments {arguments.moments}", arguments.path)
+        found = list(kills(arguments.moments, whole, seconds, Path(folder)))
+    write("kills", {"seconds": seconds, "kills": [asdict(one) for one in found]}, table(found, seconds))
 
 
 if __name__ == "__main__":

@@ -29,9 +29,10 @@ from torch import Tensor, nn
 from torch.nn.modules import module as global_hooks
 from torch.utils.data import DataLoader, TensorDataset
 
-from experiments.bench import save
+from experiments.reliability.page import write
 from physprune_pl import physics_pruning
 from physprune_pl.callbacks import AtomicCheckpointIO
+from physprune_pl.tables import markdown
 
 # Buffers, caches and the allocator settle first.
 WARM_UP = 0.25
@@ -163,6 +164,20 @@ def verdict(readings: list[Reading]) -> dict[str, Any]:
     }
 
 
+def table(found: dict[str, Any]) -> str:
+    """Return what was found as markdown."""
+    left = found["left_over"]
+    rows = [
+        ("cycles, each a fit and two resumed ones", f"{found['cycles']}"),
+        ("minutes", f"{found['minutes']:.1f}"),
+        ("memory in use (resident), mean", f"{found['resident_mib']:.1f} MiB"),
+        ("slope of a line through it", f"{found['slope_kib_per_cycle']:.2f} KiB a cycle"),
+        ("growth over the whole time", f"{found['growth_percent']:.2f} %"),
+        *((f"{name.replace('_', ' ')}, first and last", f"{one}, {other}") for name, (one, other) in left.items()),
+    ]
+    return markdown(("what", "found"), rows)
+
+
 def quiet() -> None:
     """Lightning has something to say of every fit, and here are thousands."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -173,15 +188,14 @@ def main() -> None:
     """Soak, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--path", type=Path, default=Path(__file__).with_name("soak.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     quiet()
     readings = soak(arguments.minutes)
     every = max(len(readings) // 60, 1)
-    command = f"python -m experiments.reliability.soak --minutes {arguments.minutes:g}"
-    save([{**verdict(readings), "readings": [asdict(one) for one in readings[::every]]}], command, arguments.path)
+    found = verdict(readings)
+    write("soak", {**found, "readings": [asdict(one) for one in readings[::every]]}, table(found))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ def physics_pruning(
     The fit trains ``max_epochs`` epochs under the force, removes channels until ``target`` is met, and fine-tunes
     ``finetune_epochs`` more epochs; the last callback holds the ``report``.
 
+    A trainer's ``max_steps`` ends the first of these phases as ``max_epochs`` does, after exactly so many optimizer
+    steps, and fine-tuning comes on top in whole epochs. Its ``max_time`` is for both: the first phase may use its share
+    of the epochs, such as 60 / (60 + 20), and fine-tuning the rest.
+
     Args:
         force: name of a force law, a law or a function of channels; None presses nothing and only cuts.
         coefficient: ``"auto"``: steered until the target is met; or a number.

@@ -1,10 +1,12 @@
 """One trace per fit, of the right module, with the right input, and nothing held on to afterwards."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from tiny import Module, Net, hand_made_trace, loader, trainer
 from torch import nn
 
@@ -241,3 +243,13 @@ def test_channels_keep_their_original_index():
     one, two = shrink_groups(dense.groups, plan)
     assert session.original_channels(one) == (0, 2, 3, 5)
     assert session.original_channels(two) == (1, 2, 3)
+
+
+# --- strategies ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", [DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy])
+def test_strategies_that_shard_are_refused_with_the_way_round(strategy):
+    run = SimpleNamespace(strategy=object.__new__(strategy))
+    with pytest.raises(NotImplementedError, match=rf"{strategy.__name__}.*with 'ddp'.*load_pruned"):
+        PruningSession().begin(run)
