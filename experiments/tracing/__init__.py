@@ -1,0 +1,1 @@
+"""What tracing networks of full size costs."""
