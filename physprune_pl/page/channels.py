@@ -105,15 +105,23 @@ def cut_channels(history: History, name: str) -> Flags | None:
     >>> cut_channels(history, "conv").tolist()
     [False, True, False]
     """
+    row = _last(history)
+    if row is None:
+        return None  # Without an epoch before the cut it is not known how many there were.
     if "finetune" in history["phases"]:
-        return np.asarray(np.isnan(history[f"strength/{name}"][-1]))
+        gone = np.asarray(np.isnan(history[f"strength/{name}"][-1]))
+        # No group is cut away whole: this one was left whole in the middle of the run, and recorded no longer.
+        return None if gone.all() else gone
     chosen = history.get(f"chosen/{name}")
-    return None if chosen is None else np.asarray(chosen[-1] == 1)
+    return None if chosen is None or np.isnan(chosen[row]).any() else np.asarray(chosen[row] == 1)
 
 
 def pressed(history: History, name: str) -> bool:
     """Whether it is recorded how far the channels of a group are from the pivot and how hard the law pressed them."""
-    return all(f"{kind}/{name}" in history for kind in ("distance", "coefficient")) and _last(history) is not None
+    row, kinds = _last(history), ("distance", "coefficient")
+    return row is not None and all(
+        f"{kind}/{name}" in history and bool(np.isfinite(history[f"{kind}/{name}"][row]).any()) for kind in kinds
+    )
 
 
 def _last(history: History) -> int | None:

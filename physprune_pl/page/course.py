@@ -75,9 +75,10 @@ def left_picture(history: History, report: PruningReport) -> Markup:
 
 
 def steered(history: History) -> list[str]:
-    """Return the groups of which steering chose channels."""
+    """Return the groups of which steering chose channels, and presses some at the end of the phase."""
+    rows = np.flatnonzero(history["phases"] == "sparsify")
     chosen = (name for name in groups_of(history) if f"chosen/{name}" in history)
-    return [name for name in chosen if np.nansum(history[f"chosen/{name}"]) > 0]
+    return [name for name in chosen if np.nansum(history[f"chosen/{name}"][rows[-1]]) > 0]
 
 
 def steering_picture(history: History, names: Iterable[str]) -> Markup:

@@ -42,12 +42,12 @@ def rows(epoch: int, steered: bool) -> dict[str, Any]:
     return found
 
 
-def history(steered: bool = True, finetune: int = 2) -> ChannelHistory:
-    """Three epochs of pressing and some of fine-tuning, in which the channels of ``CUT`` are gone."""
+def history(steered: bool = True, finetune: int = 2, sparsify: int = 3) -> ChannelHistory:
+    """Epochs of pressing, and some of fine-tuning, in which the channels of ``CUT`` are gone."""
     kept = ChannelHistory()
-    for epoch in range(3):
+    for epoch in range(sparsify):
         kept.append(epoch, "sparsify", rows(epoch, steered))
-    for epoch in range(3, 3 + finetune):
+    for epoch in range(sparsify, sparsify + finetune):
         left = {name: value for name, value in rows(0, False).items() if name.startswith("strength/")}
         for name, gone in CUT.items():
             left[f"strength/{name}"][gone] = np.nan

@@ -134,6 +134,26 @@ def test_a_run_that_was_not_steered_says_so(tmp_path: Path) -> None:
     assert "Not recorded: no coefficient was steered, or nothing logged it." in page_of(folder).text
 
 
+def test_a_group_that_was_left_whole_in_the_middle_is_not_said_to_be_cut(tmp_path: Path) -> None:
+    kept = history()
+    for row in kept._rows[2:]:
+        for name in [name for name in row if name.endswith("net.conv2")]:
+            del row[name]
+    folder = run_folder(tmp_path, kept, groups=report().groups[:1])
+    page = page_of(folder)
+    said = " ".join(page.alternatives)
+    assert "Strength of the channels of net.conv2 over the epochs; it is not recorded which were cut." in said
+    assert "Mean strength over distance of 1 groups" in said
+    assert "Coefficients of 1 groups" in said
+    assert "conv2: 3 → 0" not in page.text
+
+
+def test_a_trained_network_that_was_cut_at_once_has_no_heat_map_of_pressing(tmp_path: Path) -> None:
+    page = page_of(run_folder(tmp_path, history(sparsify=0)))
+    assert "Not recorded: no force acted on the channels." in page.text
+    assert "it is not recorded which were cut" in " ".join(page.alternatives)
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
