@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import physprune_pl.export
 from experiments.models import resnet20, vgg16_bn
 from experiments.structures.networks import UNet
+from experiments.zoo import networks as zoo
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery import apply_plan
@@ -74,6 +75,8 @@ def resized(example, batch: int):
         return {name: resized(value, batch) for name, value in example.items()}
     if isinstance(example, tuple):
         return tuple(resized(value, batch) for value in example)
+    if not example.is_floating_point():
+        return example[:1].repeat(batch, *[1] * (example.dim() - 1))
     return torch.randn(batch, *example.shape[1:])
 
 
@@ -138,6 +141,24 @@ def test_a_fixed_batch_is_that_of_the_example(tmp_path):
     onnx = pytest.importorskip("onnx")
     shape = onnx.load(path).graph.input[0].type.tensor_type.shape
     assert [size.dim_value for size in shape.dim] == [4, 3]
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*zoo.TORCHVISION, "transformers:bert"])
+def test_published_networks_are_exported_after_a_cut(name, tmp_path):
+    if name not in zoo.NETWORKS:
+        pytest.skip("transformers is not installed")
+    model, example = zoo.make(name)
+    apply_plan(model, plan_pruning(model, example, {"macs": 0.5})).eval()
+    path = export_onnx(model, example, tmp_path / "model.onnx")
+    program = export_program(model, example).module()
+    for batch in (1, 3):
+        inputs = resized(example, batch)
+        with torch.no_grad():
+            wanted = tensors(call(model, inputs))
+            assert_equal(onnx_outputs(path, inputs), wanted)
+            assert_equal(tensors(call(program, inputs)), wanted)
 
 
 def test_modes_tensors_and_random_numbers_stay():
