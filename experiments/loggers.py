@@ -8,6 +8,8 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from physprune_pl.files import put_aside
+
 
 class KeepingCSVLogger(CSVLogger):
     """Lightning's CSV logger, which deletes the ``metrics.csv`` it finds; here it becomes ``metrics-1.csv``, and so on.
@@ -21,13 +23,3 @@ class KeepingCSVLogger(CSVLogger):
         if self._experiment is None:
             rank_zero_only(put_aside)(Path(self.log_dir) / "metrics.csv")
         return super().experiment
-
-
-def put_aside(path: Path) -> None:
-    """Give a file the first free name of ``<stem>-1``, ``<stem>-2`` and so on; nothing happens where there is none."""
-    if not path.exists():
-        return
-    number = 1
-    while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
-        number += 1
-    path.rename(aside)

@@ -32,6 +32,16 @@ def replaced(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def put_aside(path: Path) -> None:
+    """Give a file the first free name of ``<stem>-1``, ``<stem>-2`` and so on; nothing happens where there is none."""
+    if not path.exists():
+        return
+    number = 1
+    while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
+        number += 1
+    path.rename(aside)
+
+
 def _to_disk(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from physprune_pl.files import replaced
+from physprune_pl.files import put_aside, replaced
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -24,3 +24,12 @@ def test_an_exception_leaves_the_old_file(tmp_path):
         part.write_text("ne\udc80")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_existing_file_gets_the_first_free_name(tmp_path):
+    path = tmp_path / "metrics.csv"
+    put_aside(path)
+    for content in ("a", "b"):
+        path.write_text(content)
+        put_aside(path)
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"metrics-1.csv": "a", "metrics-2.csv": "b"}

@@ -4,16 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.loggers import KeepingCSVLogger, put_aside
-
-
-def test_an_existing_file_gets_the_first_free_name(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    put_aside(path)
-    for content in ("a", "b"):
-        path.write_text(content)
-        put_aside(path)
-    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"metrics-1.csv": "a", "metrics-2.csv": "b"}
+from experiments.loggers import KeepingCSVLogger
 
 
 @pytest.mark.filterwarnings("ignore:Experiment logs directory")

@@ -16,6 +16,7 @@ from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.series import epoch_rows, group_strengths
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.sharing import sessions_of
+from physprune_pl.files import put_aside
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 
 
@@ -37,7 +38,8 @@ class ChannelTracker(Callback):
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.PruningSession`.
         every_n_epochs: epochs from one record to the next, scalars and histograms included.
-        path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's.
+        path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's, where the
+            history of an earlier fit becomes ``channels-1.npz`` and so on unless this fit resumes it.
         session: state shared with other callbacks; None shares that of a :class:`ForceRegularization` of the same
             trainer and module, and traces alone where there is none.
 
@@ -81,6 +83,9 @@ class ChannelTracker(Callback):
         self.session.prepare(trainer, pl_module)
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         self.path = self._given_path or folder / "channels.npz"
+        fresh = trainer.ckpt_path is None and trainer.is_global_zero
+        if fresh and self._given_path is None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            put_aside(self.path)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Trace with the first batch when there was no other example input."""

@@ -49,10 +49,10 @@ class CutAfterFirstEpoch(Callback):
             self.session.finish_sparsify(plan)
 
 
-def fit(*callbacks, folder, epochs=3, **kwargs):
+def fit(*callbacks, folder, epochs=3, ckpt_path=None, **kwargs):
     weights = Weights()
     run = trainer(*callbacks, weights, epochs=epochs, default_root_dir=folder, **kwargs)
-    run.fit(Module(), loader(2))
+    run.fit(Module(), loader(2), ckpt_path=ckpt_path, **(SAFE_LOAD if ckpt_path else {}))
     return weights.epochs, run
 
 
@@ -136,6 +136,18 @@ def test_the_file_lies_beside_the_run(tmp_path):
     for version in ("version_0", "version_1"):
         fit(tracker, folder=tmp_path, epochs=1, logger=CSVLogger(tmp_path / "logs"))
         assert (tmp_path / "logs" / "lightning_logs" / version / "channels.npz").is_file()
+
+
+def test_the_history_of_an_earlier_fit_is_put_aside_unless_it_is_resumed(tmp_path):
+    _, run = fit(ChannelTracker(), folder=tmp_path, epochs=1)
+    earlier = (tmp_path / "channels.npz").read_bytes()
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    fit(ChannelTracker(), folder=tmp_path, epochs=2, ckpt_path=tmp_path / "last.ckpt")
+    assert not (tmp_path / "channels-1.npz").exists()
+    resumed = (tmp_path / "channels.npz").read_bytes()
+    assert resumed != earlier
+    fit(ChannelTracker(), folder=tmp_path, epochs=1)
+    assert (tmp_path / "channels-1.npz").read_bytes() == resumed
 
 
 def test_fast_dev_run_writes_nothing(tmp_path):
