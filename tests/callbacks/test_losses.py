@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from small import Classifier, Saver, cutter, fit
+from tiny import COEFFICIENT, Module, assert_one_penalty, precision
+from tiny import fit as tiny_fit
 
-from physprune_pl.callbacks import physics_pruning
+from physprune_pl.callbacks import ForceRegularization, physics_pruning
 from physprune_pl.callbacks.losses import LossWatch
 
 
@@ -63,3 +65,22 @@ def test_steps_that_a_scaler_skips_are_counted():
         watch.end(trainer, session)
     watch.note(trainer, session, torch.tensor(1.0))
     watch.end(trainer, session)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_fit_with_a_scaler_skips_the_step_counts_it_and_pays_the_next_penalty_once():
+    options, _, tolerance = precision("16-mixed")
+
+    class Once(Module):
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            return loss * float("inf") if self.seen == 3 else loss
+
+    module = Once()
+    with pytest.warns(UserWarning, match="epoch 0: the loss was not finite in 1 batches"):
+        steps, _ = tiny_fit(module, ForceRegularization("exponential", COEFFICIENT), epochs=1, **options)
+    bad = steps.pop(2)
+    assert not all(bool(one.isfinite().all()) for one in bad["grad"].values())
+    for name, value in bad["after"].items():
+        assert torch.equal(value, bad["net"].state_dict()[name])
+    assert_one_penalty(steps, tolerance, torch.float16)
