@@ -18,7 +18,7 @@ from experiments.reliability.setting import Setting, differing
 from experiments.reliability.watch import finished, pruning
 from physprune_pl import load_pruned
 
-INVARIANTS = "one penalty gradient a step, all live parameters in the optimizer, all phases, fewer parameters"
+INVARIANTS = "invariants"
 
 
 def steered(folder: Path, **settings: Any) -> str:

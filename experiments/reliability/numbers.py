@@ -20,7 +20,7 @@ from experiments.reliability.setting import Setting
 from experiments.reliability.watch import COEFFICIENT, live_in_optimizers
 from physprune_pl import physics_pruning, trace_groups
 
-CHECKED = "weights before the cut and after fine-tuning are those of loops without Lightning, cut by hand"
+CHECKED = "equal to the reference"
 
 
 class RecipeModule(Module):
