@@ -10,3 +10,9 @@ from physprune_pl.callbacks import session as session_module
 def traced_by_hand(monkeypatch):
     """The tiny network is not traced: its groups are written down."""
     monkeypatch.setattr(session_module, "trace", hand_made_trace)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """What a fit writes beside itself stays out of the repository."""
+    monkeypatch.chdir(tmp_path)
