@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
+from weakref import proxy
 
 import torch
 from torch import Tensor
@@ -64,7 +65,9 @@ class Probe(TorchFunctionMode):
         self.mixings: list[Mixing] = []
         self.ties: list[tuple[Family, Tensor, Family, Tensor]] = []
         self.views: dict[Family, tuple[int, ...]] = {}
-        self.heads, self.computed = HeadWatch(self), ComputedWatch(self)
+        # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
+        own = proxy(self)
+        self.heads, self.computed = HeadWatch(own), ComputedWatch(own)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[str] = []
@@ -261,10 +264,9 @@ class Probe(TorchFunctionMode):
             return
         for axis in range(1, data.dim()):
             factors = tuple(output.shape[axis : axis + added + 1])
-            around = (
-                data.shape[:axis] + data.shape[axis + 1 :] == output.shape[:axis] + output.shape[axis + added + 1 :]
-            )
-            if around and 1 < factors[0] < data.shape[axis]:
+            rest = data.shape[:axis] + data.shape[axis + 1 :]
+            around = output.shape[:axis] + output.shape[axis + added + 1 :]
+            if rest == around and 1 < factors[0] < data.shape[axis]:
                 self.views[self._see_part(data, axis)] = factors
                 return
 
@@ -274,8 +276,7 @@ class Probe(TorchFunctionMode):
         self.ties.append((family, index, family, index % (data.shape[axis] // parts)))
 
     def _see_part(self, data: Tensor, axis: int) -> Family:
-        count = sum(seen.kind == "part" for seen in self.observations)
-        family = (f"{self.mode} part {count}", 0)
+        family = (f"{self.mode} part {sum(seen.kind == 'part' for seen in self.observations)}", 0)
         self.see("part", family, nan_along(data, axis))
         return family
 
