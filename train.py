@@ -19,11 +19,12 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.evaluation import evaluate
 from experiments.inspection import inspection
-from experiments.outcome import command_line, cut_of, dense_report, draw, networks_of_phases, restore_best, tested
+from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.recorder import RunRecorder
 from experiments.resume import checkpoint_to_resume
 from experiments.sweep import command_of_job, refuse_several_processes
 from physprune_pl import PruningReport
+from physprune_pl.report import command_line
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
-from physprune_pl.callbacks import RandomStates
+from physprune_pl.callbacks import RandomStates, ReportWriter
 
 CONF = str(Path(__file__).parent.parent / "conf")
 
@@ -119,7 +119,8 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         pivot=config.pivot,
     )
     cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
-    return callbacks, cutter
+    # The report of a run has figures of test data, which are known after the fit only.
+    return [one for one in callbacks if not isinstance(one, ReportWriter)], cutter
 
 
 def build_force(node: DictConfig | None) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import shlex
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -94,17 +92,6 @@ def recalibrated(model: Classifier, data: LabelledData, count: int, device: torc
 def _training_inputs(data: LabelledData, count: int, device: torch.device) -> Iterator[Tensor]:
     for batch in islice(data.train_dataloader(), count):
         yield data.prepare(move_data_to_device(batch, device), augment=True)[0]
-
-
-def command_line() -> str:
-    """Return the command that started this program, quoted as a shell wants it.
-
-    A module run by ``python -m`` is named as one, since its file alone would not find its neighbours.
-    """
-    script, *arguments = sys.argv
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["-m", spec.name.removesuffix(".__main__")] if spec is not None and spec.origin == script else [script]
-    return shlex.join(["python", *program, *arguments])
 
 
 def restore_best(trainer: L.Trainer, model: Classifier) -> None:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def global_seed() -> int | None:
+    """Return the seed that Lightning's ``seed_everything`` was given last, None where it never was."""
+    seed = os.environ.get("PL_GLOBAL_SEED", "")
+    return int(seed) if seed.isdigit() else None
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

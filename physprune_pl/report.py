@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from physprune_pl.files import replaced
 from physprune_pl.tables import markdown, short, terminal
 
 Row = tuple[str, str, str, str]
@@ -37,6 +40,17 @@ NAMED = 5
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the packages that decide the figures, and of this one."""
     return {"python": platform.python_version()} | {name: version(name) for name in ("physprune_pl", *PACKAGES)}
+
+
+def command_line() -> str:
+    """Return the command that started this program, quoted as a shell wants it.
+
+    A module run by ``python -m`` is named as one, since its file alone would not find its neighbours.
+    """
+    script, *arguments = sys.argv
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["-m", spec.name.removesuffix(".__main__")] if spec is not None and spec.origin == script else [script]
+    return shlex.join(["python", *program, *arguments])
 
 
 @dataclass(frozen=True)
@@ -99,11 +113,10 @@ class PruningReport:
             raise ValueError(f"text: expected the fields of a PruningReport, got other ones: {error}") from error
 
     def save(self, folder: str | Path) -> None:
-        """Write ``report.json`` and ``report.md`` into a folder, which is made where it is missing."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(self.to_json(), encoding="utf-8")
-        (folder / "report.md").write_text(self.to_markdown(), encoding="utf-8")
+        """Write ``report.json`` and ``report.md``, each in one piece, into a folder, which is made if it is missing."""
+        for name, text in (("report.json", self.to_json()), ("report.md", self.to_markdown())):
+            with replaced(Path(folder) / name) as part:
+                part.write_text(text, encoding="utf-8")
 
     def to_markdown(self) -> str:
         """Return the report as a markdown page."""

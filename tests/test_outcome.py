@@ -1,17 +1,13 @@
-"""From a finished run to its report: the recalibrated network among those that are tested, and the command line."""
+"""From a finished run to its report: the recalibrated network among those that are tested."""
 
-import subprocess
-import sys
-import types
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
 
-from experiments import outcome
 from experiments.assembly import build_data, build_model, composed
-from experiments.outcome import command_line, networks_of_phases, recalibrated
+from experiments.outcome import networks_of_phases, recalibrated
 from physprune_pl import plan_pruning
 from physprune_pl.recalibration import recalibrate
 
@@ -70,29 +66,3 @@ def test_more_batches_than_an_epoch_has_are_an_epoch(cut: tuple) -> None:
     data.setup()
     one, other = (recalibrated(model, data, count) for count in (len(data.train_dataloader()), 10_000))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
-
-
-def test_the_command_is_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome.sys, "argv", ["train.py", "seed=1", "force=[a b]"])
-    assert command_line() == "python train.py seed=1 'force=[a b]'"
-
-
-@pytest.mark.parametrize("name", ["experiments.digits.run", "tool.__main__"])
-def test_a_module_is_named_as_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = types.SimpleNamespace(name=name, origin="/there/run.py")
-    monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
-    monkeypatch.setattr(outcome.sys, "argv", ["/there/run.py", "--seeds", "0"])
-    assert command_line() == f"python -m {name.removesuffix('.__main__')} --seeds 0"
-    # A worker of a launcher takes over the arguments of the program that started it.
-    monkeypatch.setattr(outcome.sys, "argv", ["train.py", "seed=0"])
-    assert command_line() == "python train.py seed=0"
-
-
-@pytest.mark.slow
-def test_the_command_of_a_real_program(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "run.py").write_text("from experiments.outcome import command_line\nprint(command_line())\n")
-    root = str(Path(__file__).parent.parent)
-    command = [sys.executable, "-m", "own.run", "a b"]
-    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "python -m own.run 'a b'"

@@ -1,13 +1,16 @@
-"""The report as JSON, markdown and table."""
+"""The report as JSON, markdown and table, and the command that it names."""
 
 import json
+import subprocess
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from physprune_pl import tables
-from physprune_pl.report import PHASES, PruningReport
+from physprune_pl.report import PHASES, PruningReport, command_line
 
 REPORT = PruningReport(
     macs={"dense": 7_920_000, "pruned": 2_376_000},
@@ -133,3 +136,29 @@ def test_phases_are_told_in_the_order_of_a_run() -> None:
 def test_memory_of_the_process_is_named_as_such() -> None:
     page = replace(REPORT, memory_kind="process").to_markdown()
     assert "the whole process had resident since its start" in page
+
+
+def test_the_command_is_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=1", "force=[a b]"])
+    assert command_line() == "python train.py seed=1 'force=[a b]'"
+
+
+@pytest.mark.parametrize("name", ["experiments.digits.run", "tool.__main__"])
+def test_a_module_is_named_as_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = types.SimpleNamespace(name=name, origin="/there/run.py")
+    monkeypatch.setitem(sys.modules, "__main__", types.SimpleNamespace(__spec__=spec))
+    monkeypatch.setattr(sys, "argv", ["/there/run.py", "--seeds", "0"])
+    assert command_line() == f"python -m {name.removesuffix('.__main__')} --seeds 0"
+    # A worker of a launcher takes over the arguments of the program that started it.
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=0"])
+    assert command_line() == "python train.py seed=0"
+
+
+@pytest.mark.slow
+def test_the_command_of_a_real_program(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "run.py").write_text("from physprune_pl.report import command_line\nprint(command_line())\n")
+    root = str(Path(__file__).parent.parent)
+    command = [sys.executable, "-m", "own.run", "a b"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "python -m own.run 'a b'"

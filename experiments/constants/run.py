@@ -17,9 +17,10 @@ from experiments.bench import Arm, Result, save, spread, write_table
 from experiments.comparison import Comparison
 from experiments.constants.folding import fold
 from experiments.evaluation import evaluate, load_weights
-from experiments.outcome import CPU, command_line
+from experiments.outcome import CPU
 from experiments.recalibration.run import plan_in
 from physprune_pl import apply_plan
+from physprune_pl.report import command_line
 from train import run
 
 # The recommended law and epochs; one epoch of fine-tuning, as the checkpoint that ends it holds the plan.

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.loggers import CSVLogger
 
 from experiments.examples.digits import Classifier, Digits, small_network
 from physprune_pl import physics_pruning
@@ -27,9 +28,8 @@ def main(
         callbacks = physics_pruning(
             law, target={"macs": share}, finetune_epochs=max(1, epochs // 3), monitor="val_acc", mode="max"
         )
-        trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks, default_root_dir=run)
+        trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks, logger=CSVLogger(run, None, ""))
         trainer.fit(Classifier(small_network()), datamodule=Digits())
-        callbacks[-1].report.save(run)  # type: ignore[attr-defined]
         runs.append(run)
     comparison = Comparison.of(runs)
     write_comparison(comparison, Path(folder) / "comparison.html")

@@ -14,8 +14,9 @@ from experiments.assembly import build_data, build_model, composed
 from experiments.bench import Arm, Result, save, write_table
 from experiments.comparison import Comparison
 from experiments.evaluation import evaluate, load_weights
-from experiments.outcome import command_line, recalibrated
+from experiments.outcome import recalibrated
 from physprune_pl import PruningPlan, apply_plan
+from physprune_pl.report import command_line
 from train import run
 
 # One epoch of fine-tuning, as the checkpoint that ends it holds the plan.

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.bench import hardware
-from experiments.outcome import command_line
-from physprune_pl.report import versions
+from physprune_pl.report import command_line, versions
 
 FOLDER = Path(__file__).parent
 

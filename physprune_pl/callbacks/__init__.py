@@ -6,6 +6,7 @@ from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
+from physprune_pl.callbacks.report_writer import ReportWriter
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -13,5 +14,6 @@ __all__ = [
     "ForceRegularization",
     "PruneAndFinetune",
     "RandomStates",
+    "ReportWriter",
     "physics_pruning",
 ]

@@ -11,6 +11,7 @@ from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
+from physprune_pl.callbacks.report_writer import ReportWriter
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.distances import Distance, Pivot
@@ -96,15 +97,15 @@ def physics_pruning(
 
     Returns:
         :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
-        :class:`~physprune_pl.callbacks.RandomStates`, and :class:`PruneAndFinetune`, which stays the last of the list
-        whatever a Trainer adds to it.
+        :class:`~physprune_pl.callbacks.RandomStates`, :class:`~physprune_pl.callbacks.ReportWriter`, and
+        :class:`PruneAndFinetune`, which stays the last of the list whatever a Trainer adds to it.
 
     Raises:
         ValueError: for an argument outside its range, an unknown name included.
         TypeError: for an argument of another kind.
 
     >>> [type(callback).__name__ for callback in physics_pruning("gravity", target={"macs": 0.4})]
-    ['ForceRegularization', 'ChannelTracker', 'RandomStates', 'PruneAndFinetune']
+    ['ForceRegularization', 'ChannelTracker', 'RandomStates', 'ReportWriter', 'PruneAndFinetune']
     """
     if select not in get_args(Select):
         raise ValueError(f"select: expected one of {list(get_args(Select))}, got {select!r}")
@@ -120,4 +121,4 @@ def physics_pruning(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
     cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session, min_share, max_share)
-    return PruningCallbacks([*callbacks, ChannelTracker(session=session), RandomStates(), cut])
+    return PruningCallbacks([*callbacks, ChannelTracker(session=session), RandomStates(), ReportWriter(cut), cut])

@@ -12,14 +12,7 @@ from torch import nn
 from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.aiming import Aim
 from physprune_pl.callbacks.averages import averages, cut_averages, validated
-from physprune_pl.callbacks.judges import (
-    Mode,
-    Watched,
-    find_monitor,
-    forget_scores,
-    fresh_metrics,
-    validate_quietly,
-)
+from physprune_pl.callbacks.judges import Mode, Watched, find_monitor, forget_scores, fresh_metrics, validate_quietly
 from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
 from physprune_pl.callbacks.progress import forget_progress, show_progress
@@ -32,7 +25,8 @@ from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.plan import PruningPlan
-from physprune_pl.report import PruningReport
+from physprune_pl.randomness import global_seed
+from physprune_pl.report import PruningReport, command_line
 from physprune_pl.targets import Target, parse_target
 from physprune_pl.widths import Shares, Widths
 
@@ -138,7 +132,7 @@ class PruneAndFinetune(StepWatching):
         if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
-        self.record = Record()
+        self.record, self.report = Record(), None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
         self._fitting = True
@@ -282,7 +276,7 @@ class PruneAndFinetune(StepWatching):
             self._cut(trainer, pl_module, validates=False)
         self.record.restore_best(pl_module, *averages(trainer))
         if self.plan is not None:
-            self.report = PruningReport(**self.facts)
+            self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Leave trainer and network as a fit finds them."""

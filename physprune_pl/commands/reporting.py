@@ -13,8 +13,8 @@ examples:
   python -m physprune_pl report runs/demo
   python -m physprune_pl report lightning_logs/version_0 --out pruned.html
 
-train.py writes the page at the end of every run. A fit of your own needs one line after it,
-callbacks[-1].report.save(trainer.log_dir), then this command. What it finds in the folder or below it is shown:
+train.py and every fit with physics_pruning(...) write the page by themselves; this command writes it anew, after a move
+or a change by hand. What it finds in the folder or below it is shown:
   report.json    costs, metric, groups, what was left whole           needed
   channels.npz   strengths, distances, coefficients of all channels   written by ChannelTracker
   metrics.csv    losses and metrics over the epochs                   written by Lightning's CSVLogger

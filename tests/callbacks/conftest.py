@@ -3,6 +3,7 @@
 import pytest
 from tiny import hand_made_trace
 
+from physprune_pl.callbacks import report_writer
 from physprune_pl.callbacks import session as session_module
 
 
@@ -16,3 +17,10 @@ def traced_by_hand(monkeypatch):
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     """What a fit writes beside itself stays out of the repository."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_pages(request, monkeypatch):
+    """Drawing the page of a fit takes longer than a tiny fit; test_report_writer.py draws."""
+    if request.module.__name__ != "test_report_writer":
+        monkeypatch.setattr(report_writer, "write_report", lambda folder: folder)

@@ -16,6 +16,7 @@ from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
+from physprune_pl.callbacks.report_writer import ReportWriter
 from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
 from physprune_pl.schedules import Linear
@@ -25,13 +26,19 @@ from physprune_pl.widths import Widths
 
 def test_force_tracker_and_cut_share_one_session():
     callbacks = physics_pruning("gravity", 0.1, target={"params": 0.5})
-    assert [type(one) for one in callbacks] == [ForceRegularization, ChannelTracker, RandomStates, PruneAndFinetune]
-    assert len({id(one.session) for one in callbacks if not isinstance(one, RandomStates)}) == 1
+    assert [type(one) for one in callbacks] == [
+        ForceRegularization,
+        ChannelTracker,
+        RandomStates,
+        ReportWriter,
+        PruneAndFinetune,
+    ]
+    assert len({id(one.session) for one in callbacks if hasattr(one, "session")}) == 1
 
 
 def test_without_a_force_nothing_is_pressed():
     callbacks = physics_pruning(None, target={"params": 0.5})
-    assert [type(one) for one in callbacks] == [ChannelTracker, RandomStates, PruneAndFinetune]
+    assert [type(one) for one in callbacks] == [ChannelTracker, RandomStates, ReportWriter, PruneAndFinetune]
 
 
 def test_every_argument_arrives():
@@ -144,7 +151,7 @@ def test_a_resumed_fit_ends_as_the_uninterrupted_one(tmp_path, epoch):
 def test_a_threshold_cannot_be_steered_to() -> None:
     with pytest.raises(ValueError, match="cannot steer to a threshold"):
         physics_pruning(target={"threshold": 1e-3})
-    assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 4
+    assert len(physics_pruning(coefficient=1e-3, target={"threshold": 1e-3})) == 5
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*isinstance.treespec, LeafSpec")
