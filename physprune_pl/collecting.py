@@ -166,16 +166,24 @@ class Collector:
 
     def _block_inputs(self) -> None:
         run = self.runner.attempt(self.runner.run_tainted_input, self.clean)
-        if run is None:
-            return
-        for seen in run.seen:
-            if seen.kind in ("consumer", "carrier", "norm") and seen.pattern.any():
-                self.evidence.block(seen.family, "fed by the model's input", seen.pattern.nonzero().flatten())
+        if run is not None and self._linked() & {seen.family for seen in _fed(run)}:
+            everything = {mixing.source: torch.ones(mixing.outputs, dtype=torch.bool) for mixing in run.probe.mixings}
+            run = self.runner.attempt(lambda: self.runner.run_gated_input(everything), self.clean) or run
+        for seen in _fed(run) if run is not None else []:
+            self.evidence.block(seen.family, "fed by the model's input", seen.pattern.nonzero().flatten())
 
     def _untouched_carriers(self) -> set[str]:
         """Return per-channel tensors that no tainted channel came past: their own taint shows where they belong."""
-        linked = {family for one, _, other, _ in self.evidence.links for family in (one, other)}
+        linked = self._linked()
         return {seen.family[0] for seen in self.clean.seen if seen.kind == "carrier" and seen.family not in linked}
+
+    def _linked(self) -> set[Family]:
+        return {family for one, _, other, _ in self.evidence.links for family in (one, other)}
+
+
+def _fed(run: Run) -> list[Observation]:
+    """Return the slots of the model's tensors that met NaN."""
+    return [seen for seen in run.seen if seen.kind in ("consumer", "carrier", "norm") and bool(seen.pattern.any())]
 
 
 def _unclear(alone: Run, codes: Codes, size: int) -> list[Tensor]:

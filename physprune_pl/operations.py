@@ -39,6 +39,8 @@ ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract"
 }
 WEIGHT_NORM = {torch._weight_norm}
 SCALES = {"mul", "div", "true_divide", "multiply", "divide", "__mul__", "__rmul__", "__truediv__"}
+QUOTIENTS = {"div", "true_divide", "divide", "div_", "__truediv__", "__itruediv__"}
+PRODUCTS_BY_ELEMENT = {"mul", "multiply", "mul_", "__mul__", "__rmul__", "__imul__"}
 FUSED_ATTENTION = {F.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention}
 PRODUCTS = MATMUL | {torch.bmm, Tensor.bmm}
 SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.foreign import ForeignOperations
+from physprune_pl.gating import Gates
 from physprune_pl.isolation import Example, SavedState, seed_everything_inside
 from physprune_pl.observations import Family, Observation
 from physprune_pl.probing import Probe
@@ -58,6 +59,7 @@ class Runner:
         taints: Masks | None = None,
         example: Example | None = None,
         tainted: Collection[str] = (),
+        gates: AbstractContextManager[object] | None = None,
     ) -> Run:
         """Run once with the given sources tainted."""
         seed_everything_inside(_SEED)
@@ -65,7 +67,7 @@ class Runner:
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted)
         guard = ForeignOperations(probe)
         try:
-            with probe, AsProducts(), guard if self.foreign else nullcontext():
+            with probe, AsProducts(), gates or nullcontext(), guard if self.foreign else nullcontext():
                 output = (example or self.example).copy().run(self.model)
         finally:
             self.replay.start_again()
@@ -118,10 +120,17 @@ class Runner:
             for name, value in values.items():
                 self.tensors[name].data = value
 
-    def run_tainted_input(self) -> Run:
+    def run_tainted_input(self, gates: AbstractContextManager[object] | None = None) -> Run:
         """Run once with every floating-point input NaN."""
         nan = self.example.map(lambda x: torch.full_like(x, float("nan")) if x.is_floating_point() else x)
-        return self.run(example=nan)
+        return self.run(example=nan, gates=gates)
+
+    def run_gated_input(self, sources: Masks) -> Run:
+        """Run with every floating-point input NaN, but for what masks the given channels."""
+        gates = Gates()
+        self.run(sources, gates=gates)
+        gates.start_again()
+        return self.run_tainted_input(gates)
 
 
 def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:

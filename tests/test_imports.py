@@ -39,6 +39,7 @@ ORDER = [
         "replay",
         "loose",
         "foreign",
+        "gating",
         "components",
         "evidence",
         "runs",

@@ -1,0 +1,74 @@
+"""Networks that multiply their channels with a part of the input, such as a mask of frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from experiments.structures.nets.case import CLASSES, case
+
+
+def _frames(*mask: int) -> tuple[Tensor, Tensor]:
+    return torch.randn(4, 7, 6), torch.rand(4, *mask) + 0.1
+
+
+class Frames(nn.Module):
+    """Two layers over frames and a mean over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.last, self.head = nn.Linear(6, 12), nn.Linear(12, 10), nn.Linear(10, CLASSES)
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Apply the mask to the channels between the layers."""
+        return x * mask[..., None]
+
+    def forward(self, x: Tensor, mask: Tensor) -> Any:
+        x = torch.relu(self.last(self.masked(torch.relu(self.hidden(x)), mask)))
+        return self.head(x.mean(1))
+
+
+@case(cut=("hidden", "last"), example=lambda: _frames(7))
+class MaskedFrames(Frames):
+    """a mask of fractions zeroes frames, then makes a mean of what is left"""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Any:
+        x = self.masked(torch.relu(self.hidden(x)), mask)
+        x = mask.unsqueeze(-1) * torch.relu(self.last(x))
+        return self.head(x.sum(1) / mask.sum(1, keepdim=True))
+
+
+@case(cut=("hidden", "last"), example=lambda: _frames(7))
+class FramesMaskedInPlace(Frames):
+    """the same, in place"""
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = x.clone()
+        x *= mask[..., None]
+        return x.div_(mask.sum(1)[:, None, None])
+
+
+@case(whole=("hidden",), cut=("last",), example=lambda: _frames(7))
+class ShiftedFrames(Frames):
+    """what is added to the channels stays where they are gone"""
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        return x + mask[..., None]
+
+
+@case(whole=("hidden",), cut=("last",), example=lambda: _frames(12))
+class GainsOfInput(Frames):
+    """the input has a factor for every channel"""
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        return x * mask[:, None]
+
+
+@case(whole=("hidden",), cut=("last",), example=lambda: _frames(7))
+class DividedByFrames(Frames):
+    """channels divide the mask: where they are gone it does not become zero"""
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        return mask[..., None] / (x + 1.0)
