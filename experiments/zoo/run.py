@@ -75,7 +75,7 @@ def main() -> None:
         rows = replaced(stored(path), row, names)
         save(rows, COMMAND, path)
         print("\n".join(wrong([row])) or f"{row['network']}: ok", flush=True)
-    write_table(FOLDER / "README.md", tables(rows))
+    write_table(FOLDER / "README.md", tables([*rows, *stored(FOLDER / "modelopt.json")]))
 
 
 if __name__ == "__main__":

@@ -24,17 +24,23 @@ def ok(row: AnyRow) -> bool:
 def tables(rows: Sequence[AnyRow]) -> str:
     """Return a summary and a table per tool, then the reasons for which modules stay whole and the notes."""
     ours = [row for row in rows if row["tool"] == "physprune_pl"]
-    peers = [row for row in rows if row["tool"] != "physprune_pl"]
+    peers = [row for row in rows if row["tool"] == "torch-pruning"]
+    searched = [row for row in rows if row["tool"] == "nvidia-modelopt"]
     parts = ["## physprune_pl", _summary(ours), _table((*HEAD, "whole", "outcome"), map(_our_cells, ours))]
     parts += ["### What stayed whole", _reasons(ours), "### Networks that are not as their library builds them"]
     parts += [_notes(ours), "## Torch-Pruning", _summary(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
+    if searched:
+        parts += ["## ModelOpt FastNAS", _count(searched), _table(PEER_HEAD, map(_peer_cells, searched))]
     return "\n\n".join(parts) + "\n"
 
 
 def _summary(rows: Sequence[AnyRow]) -> str:
     missing = [name for name in EVERY if name not in {row["network"] for row in rows}]
-    found = f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
-    return f"{found} Not run yet: {', '.join(missing)}." if missing else found
+    return f"{_count(rows)} Not run yet: {', '.join(missing)}." if missing else _count(rows)
+
+
+def _count(rows: Sequence[AnyRow]) -> str:
+    return f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
