@@ -133,3 +133,29 @@ def test_a_sweep_with_ddp_stops_before_training(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Give every job one process" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("hydra-submitit-launcher" not in INSTALLED, reason="needs physprune_pl[cluster]")
+def test_jobs_can_be_submitted(tmp_path: Path) -> None:
+    # On a cluster it is hydra/launcher=submitit_slurm.
+    done = swept(tmp_path, "-m", "force=uniform", "seed=0,1", "hydra/launcher=submitit_local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = json.loads((tmp_path / "summary.json").read_text())
+    assert [one["seed"] for one in page["jobs"]] == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on_where_it_was(tmp_path: Path) -> None:
+    sweep = ("-m", "force=uniform", "seed=0,1")
+    assert swept(tmp_path, *sweep).returncode == 0
+    whole = json.loads((tmp_path / "summary.json").read_text())["jobs"]
+    # As if it had been killed in the second job, after the first epoch's checkpoint.
+    for name in ("report.json", "report.html"):
+        (tmp_path / "1" / name).unlink()
+    first = (tmp_path / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    done = swept(tmp_path, *sweep, "ckpt_path=last")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = json.loads((tmp_path / "summary.json").read_text())["jobs"]
+    assert [one["metric"] for one in again] == [one["metric"] for one in whole]
+    assert (tmp_path / "0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == first

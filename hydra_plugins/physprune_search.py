@@ -1,0 +1,7 @@
+"""Where Hydra looks for sweepers: it takes them from this package alone."""
+
+from experiments.search import Search
+
+
+class OptunaSearch(Search):
+    """``hparams_search=optuna``."""
