@@ -117,6 +117,7 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         max_share=dict(config.max_share or {}),
         **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
         pivot=config.pivot,
+        teacher=config.teacher,
     )
     cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
     # The report of a run has figures of test data, which are known after the fit only.

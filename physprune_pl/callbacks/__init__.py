@@ -2,6 +2,7 @@
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from physprune_pl.callbacks.distillation import Distillation
 from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
@@ -11,6 +12,7 @@ from physprune_pl.callbacks.report_writer import ReportWriter
 __all__ = [
     "AtomicCheckpointIO",
     "ChannelTracker",
+    "Distillation",
     "ForceRegularization",
     "PruneAndFinetune",
     "RandomStates",

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch import Callback
+from torch import nn
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
+from physprune_pl.callbacks.distillation import Distillation
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
@@ -61,6 +63,7 @@ def physics_pruning(
     module: str | None = None,
     min_share: Shares | None = None,
     max_share: Shares | None = None,
+    teacher: bool | nn.Module = False,
 ) -> list[Callback]:
     """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
 
@@ -94,11 +97,14 @@ def physics_pruning(
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least,
             such as ``{"layer4.*": 0.5}``.
         max_share: likewise, at most; they are cut to it in any case.
+        teacher: fine-tune with a teacher, see :class:`~physprune_pl.callbacks.Distillation`: True for the network as
+            it was before the cut, at its best, or a network of one's own.
 
     Returns:
         :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
-        :class:`~physprune_pl.callbacks.RandomStates`, :class:`~physprune_pl.callbacks.ReportWriter`, and
-        :class:`PruneAndFinetune`, which stays the last of the list whatever a Trainer adds to it.
+        :class:`~physprune_pl.callbacks.RandomStates`, with a teacher :class:`~physprune_pl.callbacks.Distillation`,
+        :class:`~physprune_pl.callbacks.ReportWriter`, and :class:`PruneAndFinetune`, which stays the last of the list
+        whatever a Trainer adds to it.
 
     Raises:
         ValueError: for an argument outside its range, an unknown name included.
@@ -121,4 +127,7 @@ def physics_pruning(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
     cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session, min_share, max_share)
-    return PruningCallbacks([*callbacks, ChannelTracker(session=session), RandomStates(), ReportWriter(cut), cut])
+    callbacks += [ChannelTracker(session=session), RandomStates()]
+    if teacher is not False:
+        callbacks.append(Distillation(session, None if teacher is True else teacher))
+    return PruningCallbacks([*callbacks, ReportWriter(cut), cut])

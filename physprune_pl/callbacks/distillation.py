@@ -1,0 +1,188 @@
+"""Distillation: after the cut the dense network teaches what is left of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from physprune_pl.callbacks.judges import find_monitor, fresh_metrics
+from physprune_pl.callbacks.resolve import resolve_module
+from physprune_pl.callbacks.session import PruningSession
+
+Call = tuple[tuple[Any, ...], dict[str, Any], Any]
+DistillationLoss = Callable[[Any, Any], Tensor]
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 2.0) -> Tensor:
+    r"""Return how far the student's classes are from the teacher's, mean over everything but the classes.
+
+    .. math:: T^2 \cdot KL(softmax(teacher / T) \,\|\, softmax(student / T))
+
+    Args:
+        student: scores of the classes, shape [B, classes, ...].
+        teacher: likewise.
+        temperature: T, above 0; the higher, the more the unlikely classes count.
+
+    Raises:
+        TypeError: when they are not tensors.
+        ValueError: for scores of less than two dimensions, or of two shapes.
+
+    Source: G. Hinton, O. Vinyals, J. Dean, Distilling the knowledge in a neural network, arXiv:1503.02531.
+
+    >>> scores = torch.tensor([[2.0, 1.0, -1.0]])
+    >>> float(soft_cross_entropy(scores, scores))
+    0.0
+    """
+    if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
+        kind = type(student).__name__
+        raise TypeError(f"teacher: expected a network that returns scores, got {kind}; give Distillation a loss")
+    if student.dim() < 2 or student.shape != teacher.shape:
+        shapes = f"{tuple(student.shape)} and {tuple(teacher.shape)}"
+        raise ValueError(f"teacher: expected scores [B, classes, ...] alike in shape, got {shapes}")
+    ours, theirs = ((scores.float() / temperature).log_softmax(dim=1) for scores in (student, teacher))
+    return temperature**2 * (theirs.exp() * (theirs - ours)).sum(dim=1).mean()
+
+
+class Distillation(Callback):
+    r"""Mixes the loss of fine-tuning with the distance from what a teacher says to the same inputs.
+
+    .. math:: loss = (1 - weight) \cdot task + weight \cdot distance(student, teacher)
+
+    The teacher runs in eval mode, without gradients, on every call that ``training_step`` makes to the network that is
+    pruned. Before the cut nothing changes.
+
+    Args:
+        session: that of the fit's :class:`~physprune_pl.callbacks.PruneAndFinetune`.
+        teacher: a network that is called as the pruned one is. None: the fit's own network as it was before the cut,
+            at its best epoch by the first ModelCheckpoint's or EarlyStopping's monitor, else at the last.
+        weight: share of the distance in the loss, from 0 (none) to 1 (nothing else).
+        loss: distance of the student's output from the teacher's; None means :func:`soft_cross_entropy`.
+
+    Raises:
+        ValueError: for a weight outside [0, 1]; at the start of a fit with manual optimization.
+        RuntimeError: during fine-tuning when ``training_step`` does not call the network.
+    """
+
+    def __init__(
+        self,
+        session: PruningSession,
+        teacher: nn.Module | None = None,
+        weight: float = 0.5,
+        loss: DistillationLoss | None = None,
+    ) -> None:
+        if not 0 <= weight <= 1:
+            raise ValueError(f"weight: expected a share in [0, 1], got {weight}")
+        self.session, self.weight, self.given = session, weight, teacher
+        self.loss = loss or soft_cross_entropy
+        self.teacher: nn.Module | None = teacher
+        self._best: float | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Copy the network while it is dense; a checkpoint fills the copy later."""
+        if stage != "fit":
+            return
+        if not pl_module.automatic_optimization:
+            raise ValueError("teacher: with manual optimization the loss is out of reach; distil in training_step")
+        self._best = None
+        if self.given is None:
+            self.teacher = copy.deepcopy(resolve_module(pl_module, self.session.module))
+        assert self.teacher is not None
+        self.teacher.requires_grad_(False).eval()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Put the teacher where the network is."""
+        assert self.teacher is not None
+        self.teacher.to(pl_module.device)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Without a monitor the teacher is the network as it was last."""
+        if find_monitor(trainer)[0] is None:
+            self._learn()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """With a monitor the teacher is the network at its best."""
+        monitor, mode = find_monitor(trainer)
+        if not trainer.validating or trainer.sanity_checking or trainer.state.fn != "fit" or monitor is None:
+            return
+        score = fresh_metrics(trainer).get(monitor, math.nan) * (1.0 if mode == "max" else -1.0)
+        if math.isnan(score) or (self._best is not None and score <= self._best):
+            return
+        if self._learn():
+            self._best = score
+
+    def _learn(self) -> bool:
+        """Take the weights of the dense network; say whether it was still there."""
+        if self.given is not None or self.session.phase != "sparsify" or not self.session.ready:
+            return False
+        assert self.teacher is not None
+        self.teacher.load_state_dict(self.session.model.state_dict())
+        return True
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """From the first batch after the cut on, teach."""
+        if self.session.phase == "finetune" and "training_step" not in vars(pl_module):
+            vars(pl_module)["training_step"] = self._taught(pl_module.training_step)
+
+    def _taught(self, training_step: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **kwargs: Any) -> Any:
+            with _heard(self.session.model) as calls:
+                outcome = training_step(*args, **kwargs)
+            if outcome is None:
+                return None
+            if isinstance(outcome, Mapping):
+                return {**outcome, "loss": self._mixed(outcome["loss"], calls)}
+            return self._mixed(outcome, calls)
+
+        return step
+
+    def _mixed(self, task: Tensor, calls: list[Call]) -> Tensor:
+        if not calls:
+            name = type(self.session.model).__name__
+            raise RuntimeError(f"teacher: training_step did not call {name}, which the teacher is to teach")
+        distances = [self.loss(output, self._says(args, kwargs)) for args, kwargs, output in calls]
+        return (1 - self.weight) * task + self.weight * torch.stack(distances).mean()
+
+    @torch.no_grad()
+    def _says(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert self.teacher is not None
+        return self.teacher(*args, **kwargs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the teacher's weights, unless it was given."""
+        if self.given is not None or self.teacher is None:
+            return {}
+        return {"teacher": self.teacher.state_dict(), "best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore them."""
+        if self.given is None and self.teacher is not None and state_dict:
+            self.teacher.load_state_dict(state_dict["teacher"])
+            self._best = state_dict["best"]
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Leave the module as the fit found it."""
+        vars(pl_module).pop("training_step", None)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Leave the module as the fit found it."""
+        vars(pl_module).pop("training_step", None)
+
+
+@contextmanager
+def _heard(network: nn.Module) -> Iterator[list[Call]]:
+    """Listen to what a network is called with and what it returns."""
+    calls: list[Call] = []
+    handle = network.register_forward_hook(
+        lambda _module, args, kwargs, output: calls.append((args, kwargs, output)), with_kwargs=True
+    )
+    try:
+        yield calls
+    finally:
+        handle.remove()
