@@ -1,0 +1,104 @@
+"""Other pruning programs at the same target on handwritten digits: ``python -m experiments.peers.run [NAME ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from experiments.bench import Arm, Result, run_arms, save, spread, table, write_table
+from experiments.digits.run import COMPARISON
+from experiments.peers.fastnas import FastNAS
+from experiments.peers.masks import LightningMasks
+from experiments.peers.phases import Peer, run
+from experiments.peers.torch_pruning import TorchPruning
+from physprune_pl.report import command_line
+
+FOLDER = Path(__file__).parent
+OURS = ("dense", "none", "uniform", "exponential")
+# Its script trains 100 epochs of 390 steps at a rate of 0.01 that falls to a hundredth: 8 times our sum of rates.
+EIGHTFOLD = 4e-3
+
+
+@dataclass(frozen=True)
+class Program:
+    """A row of the table: what to call, and the package whose version counts."""
+
+    peer: Peer
+    package: str
+
+
+PROGRAMS: Mapping[str, Program] = {
+    "Torch-Pruning GroupNormPruner": Program(TorchPruning("group_norm"), "torch-pruning"),
+    "Torch-Pruning GroupNormPruner, 8 reg": Program(TorchPruning("group_norm", EIGHTFOLD), "torch-pruning"),
+    "Torch-Pruning BNScalePruner": Program(TorchPruning("bn_scale"), "torch-pruning"),
+    "Torch-Pruning BNScalePruner, 8 reg": Program(TorchPruning("bn_scale", EIGHTFOLD), "torch-pruning"),
+    "Torch-Pruning GrowingRegPruner": Program(TorchPruning("growing_reg"), "torch-pruning"),
+    "Lightning ModelPruning": Program(LightningMasks(), "lightning"),
+    "ModelOpt FastNAS": Program(FastNAS(), "nvidia-modelopt"),
+}
+
+
+def overrides() -> tuple[str, ...]:
+    """Return the settings that the peers share with the force laws on digits; only the force is not theirs."""
+    epochs = (f"trainer.max_epochs={COMPARISON.sparsify}", f"finetune.epochs={COMPARISON.finetune}")
+    return (*COMPARISON.overrides, f"target.macs={COMPARISON.macs}", *epochs, "force=none")
+
+
+def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
+    """Yield the result of every program and seed; what has a report is not run again."""
+    for name in names:
+        program = PROGRAMS[name]
+        peer = partial(run, program.peer, package=program.package)
+        for result in run_arms([Arm(name, overrides())], seeds, runs, peer):
+            report = json.loads((runs / name / str(result["seed"]) / "report.json").read_text())
+            yield {**result, "program": f"{program.package} {report['versions'][program.package]}"}
+
+
+def stored(path: Path) -> list[Result]:
+    """Return what a results.json holds, nothing where there is none."""
+    found: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
+    return found
+
+
+def merged(old: Sequence[Result], new: Sequence[Result]) -> list[Result]:
+    """Return old and new results in the order of the programs, the new ones in the place of the old."""
+    found = {(one["arm"], one["seed"]): one for one in [*old, *new]}
+    return sorted(found.values(), key=lambda one: (list(PROGRAMS).index(one["arm"]), one["seed"]))
+
+
+def page(peers: Sequence[Result]) -> str:
+    """Return the table: the rows of the digits that the peers are compared with, then the peers, then wall times."""
+    ours = [one for one in stored(FOLDER.parent / COMPARISON.name / "results.json") if one["arm"] in OURS]
+    return table([*ours, *peers]) + "\n" + _times([*ours, *peers])
+
+
+def _times(found: Sequence[Result]) -> str:
+    lines = ["| seconds | seeds | training before the cut | cut | fine-tuning |", "|---|---|---|---|---|"]
+    for arm in dict.fromkeys(one["arm"] for one in found if one["seconds"]):
+        runs = [one["seconds"] for one in found if one["arm"] == arm]
+        cells = [spread([run[phase] for run in runs], "{:.1f}") for phase in ("sparsify", "cut", "finetune")]
+        lines.append(f"| {' | '.join([arm, str(len(runs)), *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing of the named programs, all if none is, then write results.json and the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROGRAMS)}")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(COMPARISON.seeds))
+    parser.add_argument("--runs", type=Path, default=Path("runs/peers"), help="folder of the single runs")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in PROGRAMS]:
+        parser.error(f"NAME: expected some of {', '.join(PROGRAMS)}, got {', '.join(unknown)}")
+    path = FOLDER / "results.json"
+    for result in results(options.names or list(PROGRAMS), options.seeds, options.runs):
+        save(merged(stored(path), [result]), command_line(), path)
+    write_table(FOLDER / "README.md", page(stored(path)))
+
+
+if __name__ == "__main__":
+    main()
