@@ -1,0 +1,165 @@
+"""Variants of steering on handwritten digits: ``python -m experiments.steering.run [--networks lenet5 resnet56]``.
+
+Everything is judged on validation data, test data are not read: a variant that wins here may become the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import lightning as L
+from hydra.utils import instantiate
+
+from experiments.assembly import build_data, build_model, build_pruning, composed
+from experiments.bench import Result, save, spread, write_table
+from experiments.classifier import Classifier
+from experiments.data import LabelledData
+from experiments.steering.variants import DENSE, VARIANTS, Variant
+from physprune_pl.report import command_line
+
+FOLDER = Path(__file__).parent
+NETWORKS = ("lenet5", "resnet56")
+SHARES = (0.4, 0.2)
+SPARSIFY, FINETUNE = 20, 5
+SEEDS = (0, 1, 2)
+METRIC = "val/acc"
+HEAD = (
+    "network",
+    "MACs",
+    "variant",
+    "seeds",
+    "before the cut",
+    "lost to the dense one",
+    "lost by the cut",
+    "at the end",
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a network, a share of the MACs to keep, a variant and a seed."""
+
+    network: str
+    share: float
+    variant: Variant
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, float, str, int]:
+        """What tells it from the others."""
+        return self.network, self.share, self.variant.name, self.seed
+
+    def overrides(self, share: float, epochs: int, finetune: int) -> list[str]:
+        """Return the settings of one of its fits."""
+        where = ["experiment=demo", f"model={self.network}", f"seed={self.seed}", "paths.output=unused"]
+        epochs_of = [f"trainer.max_epochs={epochs}", f"finetune.epochs={finetune}"]
+        return [*where, f"target.macs={share}", *epochs_of, "force=uniform", *self.variant.overrides]
+
+
+def jobs(networks: Sequence[str], seeds: Sequence[int]) -> Iterator[Job]:
+    """Yield all runs, one seed after the other, the dense network of each first."""
+    for seed, network in product(seeds, networks):
+        yield Job(network, 1.0, DENSE, seed)
+        yield from (Job(network, share, variant, seed) for share, variant in product(SHARES, VARIANTS))
+
+
+def run(job: Job) -> Result:
+    """Return the validation accuracy of a run before the cut, right after it, and after fine-tuning.
+
+    With several cuts "before" is before the first and "after" after the last, and all fits but the last end with the
+    cut; "lost" is what all cuts together took.
+    """
+    L.seed_everything(job.seed, workers=True, verbose=False)
+    cuts = job.variant.cuts
+    config = composed(job.overrides(job.share ** (1 / cuts), SPARSIFY, FINETUNE))
+    data = build_data(config)
+    model = build_model(config, data)
+    metrics = []
+    with job.variant.exchanged(), TemporaryDirectory() as folder:
+        for number in range(cuts):
+            epochs = SPARSIFY * (number + 1) // cuts - SPARSIFY * number // cuts
+            last = number == cuts - 1
+            metrics.append(_fitted(job, model, data, epochs, FINETUNE if last else 0, folder))
+    lost = sum(one["after_sparsify"] - one["after_cut"] for one in metrics)
+    final = metrics[-1]
+    found = {"before": final["after_cut"] + lost, "after": final["after_cut"], "lost": lost, "final": final["final"]}
+    network, share, variant, seed = job.key
+    return {"network": network, "share": share, "variant": variant, "seed": seed, "val_accuracy": found}
+
+
+def _fitted(
+    job: Job, model: Classifier, data: LabelledData, epochs: int, finetune: int, folder: str
+) -> dict[str, float]:
+    config = composed(job.overrides(job.share ** (1 / job.variant.cuts), epochs, finetune))
+    callbacks, cutter = build_pruning(config)
+    trainer: L.Trainer = instantiate(
+        config.trainer,
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        num_sanity_val_steps=0,
+        accelerator="cpu",
+        default_root_dir=folder,
+    )
+    trainer.fit(model, datamodule=data)
+    last = float(trainer.callback_metrics[METRIC])
+    if cutter is None or cutter.report is None:
+        return {"after_sparsify": last, "after_cut": last, "final": last}
+    found = cutter.report.metric
+    assert found["name"] == METRIC
+    final = found["after_finetune"] if finetune else found["after_cut"]
+    return {"after_sparsify": found["after_sparsify"], "after_cut": found["after_cut"], "final": final}
+
+
+def stored(path: Path) -> list[Result]:
+    """Return what a results.json holds, nothing where there is none."""
+    found: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
+    return found
+
+
+def table(found: Sequence[Result]) -> str:
+    """Return a markdown table in per cent, one row per network, share and variant, mean ± deviation over the seeds."""
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    dense = {(one["network"], one["seed"]): one["val_accuracy"]["final"] for one in found if one["share"] == 1.0}
+    rows = dict.fromkeys((one["network"], one["share"], one["variant"]) for one in found)
+    for row in sorted(rows, key=lambda row: (NETWORKS.index(row[0]), -row[1])):
+        runs = [one for one in found if (one["network"], one["share"], one["variant"]) == row]
+        lines.append(f"| {' | '.join(_cells(row, runs, dense))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: tuple[str, float, str], runs: Sequence[Result], dense: dict[tuple[str, int], float]) -> Iterator[str]:
+    scores = [run["val_accuracy"] for run in runs]
+    pressed = [dense[run["network"], run["seed"]] - run["val_accuracy"]["before"] for run in runs]
+    yield from (row[0], f"{row[1]:.0%}", row[2], str(len(runs)))
+    yield spread([100 * one["before"] for one in scores], "{:.2f}")
+    yield spread([100 * lost for lost in pressed], "{:.2f}")
+    yield spread([100 * one["lost"] for one in scores], "{:.2f}")
+    yield spread([100 * one["final"] for one in scores], "{:.2f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is missing, then write results.json and the table of README.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    options = parser.parse_args(arguments)
+    path = FOLDER / "results.json"
+    found = stored(path)
+    done = {(one["network"], one["share"], one["variant"], one["seed"]) for one in found}
+    for job in jobs(options.networks, options.seeds):
+        if job.key not in done:
+            found.append(run(job))
+            save(found, command_line(), path)
+    write_table(FOLDER / "README.md", table(found))
+
+
+if __name__ == "__main__":
+    main()

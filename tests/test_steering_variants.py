@@ -1,0 +1,76 @@
+"""The experiment on steering: what a variant exchanges, what is run and what the table says."""
+
+from typing import Any
+
+import pytest
+import torch
+from configured import ADVICE
+from test_steering import SEGMENTS, start, steering
+
+import physprune_pl.steering
+from experiments.assembly import build_pruning, composed
+from experiments.steering.run import HEAD, SHARES, Job, jobs, run, table
+from experiments.steering.variants import DENSE, STEERED, VARIANTS, PressesAll, Variant
+from physprune_pl.callbacks import session
+
+pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
+
+
+def test_force_on_all_presses_what_is_not_cut_as_well() -> None:
+    plain = steering()
+    everything = PressesAll(plain.chooser, SEGMENTS)
+    strengths = start()
+    for one in (plain, everything):
+        one.update(0.0, 0.1, strengths, torch.ones_like(strengths))
+        one.update(0.01, 0.1, strengths, torch.ones_like(strengths))
+    assert torch.equal(plain.chosen, everything.chosen)
+    kept = ~plain.chosen
+    assert not plain.displacement(strengths, torch.ones_like(strengths))[kept].any()
+    assert (everything.displacement(strengths, torch.ones_like(strengths)) > 0).all()
+    assert torch.equal(everything.chosen, plain.chosen)
+
+
+def test_parts_are_exchanged_for_the_time_of_a_fit_only() -> None:
+    by_name = {variant.name: variant for variant in VARIANTS}
+    with by_name["force on all channels"].exchanged():
+        assert session.Steering is PressesAll
+    with by_name["set frozen from the start"].exchanged():
+        assert physprune_pl.steering.FREEZE == 0.0
+    assert session.Steering is physprune_pl.steering.Steering
+    assert physprune_pl.steering.FREEZE == 0.5
+
+
+@pytest.mark.parametrize("variant", [DENSE, *VARIANTS], ids=lambda variant: variant.name)
+def test_every_variant_composes(variant: Variant) -> None:
+    callbacks, cutter = build_pruning(composed(Job("lenet5", 0.4, variant, 0).overrides(0.4, 20, 5)))
+    assert (cutter is None) is (variant is DENSE)
+    assert callbacks
+
+
+def test_all_networks_and_shares_are_run() -> None:
+    found = [job.key for job in jobs(["lenet5"], [0, 1])]
+    assert len(found) == len(set(found)) == 2 * (1 + len(SHARES) * len(VARIANTS))
+    assert found[0] == ("lenet5", 1.0, DENSE.name, 0)
+
+
+@pytest.mark.parametrize("cuts", [1, 2])
+def test_a_run_measures_before_and_after_the_cuts(cuts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("experiments.steering.run.SPARSIFY", 2)
+    monkeypatch.setattr("experiments.steering.run.FINETUNE", 1)
+    tiny = ("data.batch_size=400",)
+    result = run(Job("lenet5", 0.5, Variant("tiny", tiny, cuts=cuts), 0))
+    scores = result["val_accuracy"]
+    assert scores["lost"] == pytest.approx(scores["before"] - scores["after"])
+    assert all(0 <= scores[name] <= 1 for name in ("before", "after", "final"))
+
+
+def result(share: float, variant: str, **scores: float) -> dict[str, Any]:
+    return {"network": "lenet5", "share": share, "variant": variant, "seed": 0, "val_accuracy": scores}
+
+
+def test_the_table_compares_with_the_dense_network_of_the_seed() -> None:
+    dense = result(1.0, DENSE.name, before=0.95, after=0.95, lost=0.0, final=0.95)
+    steered = result(0.4, STEERED.name, before=0.9, after=0.89, lost=0.01, final=0.92)
+    lines = table([dense, steered]).splitlines()
+    assert lines[0] == f"| {' | '.join(HEAD)} |"
+    assert lines[3] == "| lenet5 | 40% | as it is (uniform) | 1 | 90.00 | 5.00 | 1.00 | 92.00 |"
