@@ -58,15 +58,15 @@ class Target:
             raise ValueError(f"target {self.kind} must be a share in (0, 1], got {self.share!r}")
 
 
-def parse_target(target: Mapping[str, float] | Target) -> Target:
+def parse_target(target: Mapping[str, float | None] | Target) -> Target:
     """Read a target such as ``{"macs": 0.4}``.
 
     Args:
-        target: exactly one kind with its share, or a ``Target``.
+        target: exactly one kind with its share, or a ``Target``; kinds whose share is None are not asked for.
 
     Raises:
         TypeError: if it is no mapping or the share is no number.
-        ValueError: if there is not exactly one key, the kind is unknown or the share is outside (0, 1].
+        ValueError: if there is not exactly one kind, the kind is unknown or the share is outside (0, 1].
 
     Example:
         >>> parse_target({"macs": 0.4})
@@ -76,9 +76,10 @@ def parse_target(target: Mapping[str, float] | Target) -> Target:
         return target
     if not isinstance(target, Mapping):
         raise TypeError(f"target must be a mapping such as {{'macs': 0.4}}, got {target!r}")
-    if len(target) != 1:
+    asked = [(kind, share) for kind, share in target.items() if share is not None]
+    if len(asked) != 1:
         raise ValueError(f"target must have exactly one of {list(get_args(TargetKind))}, got {dict(target)!r}")
-    ((kind, share),) = target.items()
+    ((kind, share),) = asked
     return Target(cast(TargetKind, kind), share)
 
 

@@ -25,7 +25,7 @@ UNPRUNED = ("force=none", "target=none", "finetune=none")
 DENSE = (*SMALL, *QUIET, *UNPRUNED)
 SMOKE = ("trainer=smoke", "trainer.accelerator=cpu", *QUIET)
 
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+GROUPS = sorted({path.parent.name for path in CONF.glob("*/*.yaml")})
 
 
 def choices(group: str) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import tomllib
 import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources, without a network."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for name in ["pyproject.toml", "README.md", "LICENSE", *(p.relative_to(ROOT) for p in package_files())]:
+    sources = [*package_files(), *(ROOT / "conf").rglob("*.yaml"), ROOT / "conf" / "__init__.py"]
+    for name in ["pyproject.toml", "README.md", "LICENSE", *(path.relative_to(ROOT) for path in sources)]:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", folder]
@@ -32,24 +34,74 @@ def package_files() -> list[Path]:
     return [*package.rglob("*.py"), *package.rglob("*.j2"), package / "py.typed"]
 
 
-def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+# What needs the models and the data of this repository, or names modules of it.
+OWN = {"train.yaml", "data", "model", "experiment", "hparams_search", "hydra", "logger/csv.yaml"}
+
+
+def shared_configuration() -> set[str]:
+    """Files of conf/ that other Hydra apps find in the wheel."""
+    conf = ROOT / "conf"
+    files = [path.relative_to(conf) for path in [conf / "__init__.py", *conf.rglob("*.yaml")]]
+    return {str(file) for file in files if not {str(file), file.parts[0]} & OWN}
+
+
+def test_wheel_holds_the_package_and_what_others_need_of_the_configuration(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == {str(path.relative_to(ROOT)) for path in package_files()}
+    configuration = {f"physprune_pl/conf/{name}" for name in shared_configuration()}
+    assert inside == {str(path.relative_to(ROOT)) for path in package_files()} | configuration
+    assert {"physprune_pl/conf/force/gravity.yaml", "physprune_pl/conf/physics_pruning.yaml"} <= configuration
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_wheel_installs_into_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "empty", with_pip=False)
-    python = tmp_path / "empty" / "bin" / "python"
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Install the wheel into an environment of its own; return what runs code there, in a given folder."""
+    folder = tmp_path_factory.mktemp("empty")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
     install = ["install", "--no-deps", "--no-index", "--quiet", wheel]
     subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
     # The dependencies are lent by this environment; the package itself must be the installed one.
     lent = next(path for path in sys.path if path.endswith("site-packages"))
-    code = f"import sys; sys.path.append({lent!r}); import physprune_pl; print(physprune_pl.__file__)"
-    found = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert str(tmp_path) in found.stdout
-    assert (Path(found.stdout.strip()).parent / "py.typed").exists()
+
+    def run(code: str, where: Path, *words: str) -> str:
+        lines = f"import sys; sys.path.append({lent!r})\n{code}"
+        command = [python, "-I", "-c", lines, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=where).stdout
+
+    return run
+
+
+def test_wheel_installs_into_an_empty_environment(installed: Callable[..., str], tmp_path: Path) -> None:
+    found = Path(installed("import physprune_pl; print(physprune_pl.__file__)", tmp_path).strip())
+    assert ROOT not in found.parents
+    assert (found.parent / "py.typed").exists()
+
+
+def test_the_commands_run_from_the_wheel(installed: Callable[..., str], tmp_path: Path) -> None:
+    code = "from physprune_pl.commands import main; sys.exit(main())"
+    words = ("inspect", "--model", "torch.nn:Linear", "--model-args", "in_features=3", "out_features=2")
+    assert "8 parameters" in installed(code, tmp_path, *words, "--input", "1,3")
+
+
+APP = """
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+with initialize_config_dir(sys.argv[1], version_base="1.3"):
+    overrides = ["force=gravity", "target=params", "target.params=0.25", "finetune.epochs=7", "trainer=cpu"]
+    config = compose("app", overrides)
+*_, cutter = callbacks = instantiate(config.physics_pruning)
+print(callbacks[0].law.force, cutter.target, cutter.finetune_epochs, config.trainer.max_epochs)
+"""
+
+
+def test_another_hydra_app_composes_from_the_wheel(installed: Callable[..., str], tmp_path: Path) -> None:
+    text = "defaults: [physics_pruning, trainer: default, _self_]\nhydra: {searchpath: ['pkg://physprune_pl.conf']}\n"
+    (tmp_path / "app.yaml").write_text(text.replace("trainer: default", "{trainer: default}"))
+    said = installed(APP, tmp_path, str(tmp_path))
+    assert said.strip() == "Gravity(normalize=True, orientation='far') Target(kind='params', share=0.25) 7 40"
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Configuration for Hydra; without models and data it is installed as ``physprune_pl.conf``."""
