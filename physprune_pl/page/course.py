@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,30 +81,44 @@ def steered(history: History) -> list[str]:
     return [name for name in chosen if np.nansum(history[f"chosen/{name}"][rows[-1]]) > 0]
 
 
-def steering_picture(history: History, names: Iterable[str]) -> Markup:
-    """Draw the coefficient of every group over the epochs, and how far its chosen channels are from zero."""
-    rows, found = history["phases"] == "sparsify", list(names)
-    epochs = history["epochs"][rows]
-    end = (epochs[-1] + 1) * ARRIVAL - 1
+def coefficients_picture(history: History, names: Sequence[str]) -> Markup:
+    """Draw the coefficient of every group over the epochs."""
 
     def draw(figure: Any) -> None:
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        for axis, kind in ((upper, "group_coefficient"), (lower, "remaining")):
-            series = np.column_stack([history[f"{kind}/{name}"][rows, 0] for name in found])
-            axis.plot(epochs, series, color=AFTER, alpha=0.35, linewidth=0.8)
-            axis.plot(epochs, np.nanmean(series, axis=1), color=AFTER, linewidth=2.2, label="mean of the groups")
-        upper.set(yscale="log", ylabel="coefficient (log scale)")
-        lower.plot([-1, end], [1, 0], color=ACCENT, linestyle="--", label="as planned")
-        lower.set(ylabel="strength left,\nshare of the start", xlim=(-0.5, epochs[-1] + 0.5))
-        lower.legend(fontsize=8)
-        _epochs(lower)
+        axis = figure.subplots()
+        _groups_and_mean(axis, history, "group_coefficient", names)
+        axis.set(yscale="log", ylabel="coefficient (log scale)")
 
-    left = np.array([history[f"remaining/{name}"][rows, 0][-1] for name in found])
-    alt = (
-        f"Coefficients of {len(found)} groups, and what is left of the strength of the channels to be cut: at most "
-        f"{left.max():.1%} at the end."
-    )
-    return picture(draw, (4.6, 4.2), alt)
+    return picture(draw, (4.6, 3.0), f"Coefficients of {len(names)} groups over the epochs, and their mean.")
+
+
+def arrival_picture(history: History, names: Sequence[str]) -> Markup:
+    """Draw how far the channels to be cut are from zero, group by group, and the line that steering follows."""
+    epochs = _before_the_cut(history, "epochs")
+
+    def draw(figure: Any) -> None:
+        axis = figure.subplots()
+        _groups_and_mean(axis, history, "remaining", names)
+        axis.plot([-1, (epochs[-1] + 1) * ARRIVAL - 1], [1, 0], color=ACCENT, linestyle="--", label="as planned")
+        axis.set(ylabel="strength left, share of the start", xlim=(-0.5, epochs[-1] + 0.5))
+        axis.legend(fontsize=8)
+
+    last = max(_before_the_cut(history, f"remaining/{name}")[-1, 0] for name in names)
+    alt = f"Strength left of the channels to be cut over the epochs, {len(names)} groups: at most {last:.1%} at last."
+    return picture(draw, (4.6, 3.0), alt)
+
+
+def _groups_and_mean(axis: Any, history: History, kind: str, names: Sequence[str]) -> None:
+    """Draw a series of every group thin, and their mean thick."""
+    epochs = _before_the_cut(history, "epochs")
+    series = np.column_stack([_before_the_cut(history, f"{kind}/{name}")[:, 0] for name in names])
+    axis.plot(epochs, series, color=AFTER, alpha=0.35, linewidth=0.8)
+    axis.plot(epochs, np.nanmean(series, axis=1), color=AFTER, linewidth=2.2, label="mean of the groups")
+    _epochs(axis)
+
+
+def _before_the_cut(history: History, name: str) -> Any:
+    return history[name][history["phases"] == "sparsify"]
 
 
 def mean_picture(curves: Mapping[str, Curve]) -> Markup | None:

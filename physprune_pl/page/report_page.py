@@ -161,8 +161,8 @@ LAW = (
     "gave a channel at that distance. Steering presses only the channels that are to be cut."
 )
 STEERING = (
-    "Above: coefficient of every group (thin) and their mean (thick). Below: what is left of the strength of the "
-    "channels to be cut; zero means that cutting them changes nothing."
+    "The coefficient of every group (thin) and their mean (thick), and what is left of the strength of the channels to "
+    "be cut; zero means that cutting them changes nothing."
 )
 
 
@@ -198,7 +198,8 @@ def _law(run: Run, history: History) -> Section:
 def _steering(run: Run, history: History) -> Section:
     found = course.steered(history)
     if found:
-        return Section("Steering", STEERING, [course.steering_picture(history, found)])
+        pictures = [course.coefficients_picture(history, found), course.arrival_picture(history, found)]
+        return Section("Steering", STEERING, pictures)
     known = course.mean_picture(run.curves)
     if known is not None:
         return Section("Steering", "What the loggers recorded; the history tells nothing group by group.", [known])
