@@ -19,6 +19,7 @@ from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
 from physprune_pl.loose import LooseTensors
 from physprune_pl.observations import Family, Observation
+from physprune_pl.progress import steps
 from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
 from physprune_pl.tainting import ModulePath
 
@@ -63,12 +64,12 @@ class Collector:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
-        alone = {source: self._alone(source) for source in sources}
+        alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(alone.values()), self.clean)
         reached = [_reached(run) for run in alone.values() if run is not None]
         for family, factors in self.clean.probe.views.items():
             self._tie_view(family, factors, set().union(*(families for families in reached if family in families)))
-        for source in sources:
+        for source in steps("telling channels apart", sources):
             self._attribute(source, alone[source], together)
         self._block_inputs()
         loose = LooseTensors(self.runner, self.evidence, self.clean)

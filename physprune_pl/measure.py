@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+from physprune_pl.progress import steps
 
 if TYPE_CHECKING:
     from torch.utils.benchmark import Timer
@@ -108,7 +109,10 @@ def measure_latency(
         stack.enter_context(saved_random_state())
         for model in models.values():
             stack.enter_context(set_training(model, False))
-        return {f"batch_{size}": _race(models, example.sized(size), rounds, round_seconds) for size in batch_sizes}
+        return {
+            f"batch_{size}": _race(models, example.sized(size), rounds, round_seconds)
+            for size in steps("timing", batch_sizes)
+        }
 
 
 def _race(models: Mapping[str, nn.Module], batch: Example, rounds: int, round_seconds: float) -> dict[str, float]:

@@ -72,3 +72,11 @@ class Trace:
     notes: tuple[str, ...]
     fixed_macs: int
     buffers: frozenset[str]
+
+    def summary(self) -> str:
+        """Say in a sentence what was found."""
+        channels = sum(group.size for group in self.groups)
+        return (
+            f"Traced in {self.seconds:.1f} s; groups: {len(self.groups)} with {channels} channels, modules left whole: "
+            f"{len(self.left_whole)}."
+        )

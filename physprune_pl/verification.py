@@ -19,6 +19,7 @@ from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training, twin
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
+from physprune_pl.progress import steps
 from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tracing_types import Trace
@@ -102,7 +103,7 @@ class Verifier:
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)
 
     def _hold(self, groups: Sequence[ChannelGroup], producing: Collection[str]) -> bool:
-        return all(self._agrees(groups, kind, producing) for kind in self.subsets)
+        return all(self._agrees(groups, kind, producing) for kind in steps("checking the cut", self.subsets))
 
     def _agrees(self, groups: Sequence[ChannelGroup], kind: str, producing: Collection[str]) -> bool:
         """Return whether a cut equals the masked network: all slices of channels zeroed, or the producing ones."""

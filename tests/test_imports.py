@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 
 # Each line may import from those above it, and within itself without a circle.
 ORDER = [
-    ["files", "randomness"],
+    ["files", "progress", "randomness"],
     [
         "channels",
         "registry",

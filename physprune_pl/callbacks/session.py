@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.exclusion import frozen_groups, without
@@ -164,10 +164,12 @@ class PruningSession:
             example = trainer.strategy.broadcast(own)
         self.example_input = move_data_to_device(trainer.precision_plugin.convert_input(example), pl_module.device)
         self._model = model
+        rank_zero_info(f"Tracing which channels of {type(model).__name__} belong together.")
         with _plain_forward(trainer):
             self._trace = trace(model, self.example_input, self.ignore)
         frozen = frozen_groups(model, self._trace.groups) if self.steered else {}
         self._trace = without(self._trace, {**frozen, **self.excluded})
+        rank_zero_info(self._trace.summary())
         self._start()
         return True
 

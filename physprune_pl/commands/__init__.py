@@ -15,6 +15,7 @@ from physprune_pl.commands.exporting import EXPORT
 from physprune_pl.commands.inspecting import INSPECT
 from physprune_pl.commands.reporting import REPORT
 from physprune_pl.commands.timing import LATENCY
+from physprune_pl.progress import shown
 
 COMMANDS: tuple[Command, ...] = (INSPECT, REPORT, COMPARE, EXPORT, LATENCY)
 
@@ -42,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = parser().parse_args(arguments)
     try:
-        print(chosen.command.run(chosen))
+        with shown():
+            text = chosen.command.run(chosen)
+        print(text)
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         if chosen.debug:
             raise

@@ -104,7 +104,7 @@ def arrival_picture(history: History, names: Sequence[str]) -> Markup:
         axis.legend(fontsize=8)
 
     last = max(_before_the_cut(history, f"remaining/{name}")[-1, 0] for name in names)
-    alt = f"Strength left of the channels to be cut over the epochs, {len(names)} groups: at most {last:.1%} at last."
+    alt = f"Strength left of the channels to be cut, in {len(names)} groups: at most {last:.1%} at the end."
     return picture(draw, (4.6, 3.0), alt)
 
 
