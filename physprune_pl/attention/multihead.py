@@ -77,7 +77,7 @@ class HeadwiseAttention(nn.MultiheadAttention):
     def _extended(self, tokens: Tensor, extra: Tensor | None) -> Tensor:
         """Append the learned token and the token of zeros, where there are such."""
         if extra is not None:
-            tokens = torch.cat([tokens, extra.expand(len(tokens), -1, -1)], 1)
+            tokens = torch.cat([tokens, extra.expand(tokens.shape[0], -1, -1)], 1)
         return F.pad(tokens, (0, 0, 0, 1)) if self.add_zero_attn else tokens
 
     def _mask(

@@ -121,5 +121,5 @@ class _Grid:
 
     def _laid_out(self, x: Tensor) -> Tensor:
         (height, width), channels = self.window, x.shape[-1]
-        x = x.view(len(x), x.shape[1] // height, height, x.shape[2] // width, width, channels)
+        x = x.view(x.shape[0], x.shape[1] // height, height, x.shape[2] // width, width, channels)
         return x.transpose(2, 3).reshape(-1, height * width, channels)
