@@ -29,8 +29,9 @@ class FastNAS:
         """Search for the widths that have the best validation accuracy and keep this share of the MACs."""
         prune = import_module("modelopt.torch.prune")
         space = prune.fastnas.FastNASConfig().model_dump()
-        for kind in ("nn.Conv2d", "nn.Linear"):
-            space[kind]["*"]["channel_divisor"] = DIVISOR
+        space["nn.Conv2d"]["*"]["channel_divisor"] = DIVISOR
+        for kind in ("nn.Linear", "nn.BatchNorm2d"):
+            space[kind]["*"]["feature_divisor"] = DIVISOR
 
         def score(network: nn.Module) -> float:
             return evaluate({"candidate": network}, data, CPU, "val")["candidate"]
