@@ -1,0 +1,106 @@
+"""One page of all committed results: ``python -m experiments.page`` rewrites README.md and the pictures beside it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from experiments.bench import Result, table
+from experiments.comparison import Comparison
+from experiments.pareto import Point, draw
+from experiments.peers.run import PROGRAMS
+from experiments.peers.run import page as peers_table
+
+FOLDER = Path(__file__).parent
+README = FOLDER / "README.md"
+DATA_SETS = ("digits", "mnist", "cifar10", "sst2")
+TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
+
+
+def comparison(name: str) -> Comparison:
+    """Return the comparison of ``experiments/<name>/run.py``."""
+    found: Comparison = import_module(f"experiments.{name}.run").COMPARISON
+    return found
+
+
+def results(name: str) -> list[Result]:
+    """Return the committed results of an experiment, none where nothing was run."""
+    path = FOLDER / name / "results.json"
+    found: list[Result] = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    return found
+
+
+def not_run(arms: Sequence[str], seeds: Sequence[int], found: Sequence[Mapping[str, Any]]) -> str:
+    """Say which arms lack which seeds, in one line.
+
+    >>> not_run(["a", "b"], [0, 1], [{"arm": "a", "seed": 0}])
+    'Not run: a (seed 1); b.'
+    >>> not_run(["a"], [0], [{"arm": "a", "seed": 0}])
+    'All rows were run.'
+    """
+    done = {(one["arm"], one["seed"]) for one in found}
+    missing = {arm: [seed for seed in seeds if (arm, seed) not in done] for arm in arms}
+    parts = [
+        arm if lacking == list(seeds) else f"{arm} ({_seeds(lacking)})" for arm, lacking in missing.items() if lacking
+    ]
+    return f"Not run: {'; '.join(parts)}." if parts else "All rows were run."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def section(name: str) -> str:
+    """Return the command, the table and what is missing of one data set."""
+    found, wanted = results(name), comparison(name)
+    lacking = not_run([arm.name for arm in wanted.arms], wanted.seeds, found)
+    return f"`python -m experiments.{name}.run`\n\n{table(found)}\n{lacking}\n"
+
+
+def peers() -> str:
+    """Return the same of the other programs."""
+    found = results("peers")
+    lacking = not_run(list(PROGRAMS), comparison("digits").seeds, found)
+    return f"`python -m experiments.peers.run`\n\n{peers_table(found)}\n{lacking}\n"
+
+
+def tables() -> dict[str, str]:
+    """Return everything that README.md has between its marks, by name."""
+    return {**{name: section(name) for name in DATA_SETS}, "peers": peers()}
+
+
+def filled(text: str, parts: Mapping[str, str]) -> str:
+    """Return a page with new tables between its marks.
+
+    Raises:
+        ValueError: when the marks are not those of the tables.
+    """
+    marks = [name for _, name, _ in TABLE.findall(text)]
+    if sorted(marks) != sorted(parts):
+        raise ValueError(f"README.md: expected the marks of the tables {sorted(parts)}, got {marks}")
+    return TABLE.sub(lambda found: found[1] + parts[found[2]] + found[3], text)
+
+
+def points(found: Sequence[Result]) -> Iterator[Point]:
+    """Yield every arm that was cut, in the order of the results: share of the MACs kept, test accuracy in the end."""
+    for arm in dict.fromkeys(one["arm"] for one in found if one["metric"]["after_finetune"] is not None):
+        runs = [one for one in found if one["arm"] == arm]
+        shares = [run["macs"]["pruned"] / run["macs"]["dense"] for run in runs]
+        yield Point(arm, shares, [run["metric"]["after_finetune"] for run in runs])
+
+
+def main() -> None:
+    """Rewrite the tables and draw a picture for every data set."""
+    README.write_text(filled(README.read_text(encoding="utf-8"), tables()), encoding="utf-8")
+    for name in DATA_SETS:
+        found = results(name) + (results("peers") if name == "digits" else [])
+        dense = [one["metric"]["dense"] for one in found if one["arm"] == "dense"]
+        draw(list(points(found)), dense, "accuracy (test)", FOLDER / name / "pareto.png")
+
+
+if __name__ == "__main__":
+    main()
