@@ -28,6 +28,9 @@ from physprune_pl.report import command_line
 
 log = logging.getLogger(__name__)
 
+# Hydra takes sweepers from a package of one name alone, wherever on the path its parts are.
+sys.path.append(str(Path(__file__).parent / "experiments" / "plugins"))
+
 # The data are tensors in memory: worker processes would only slow the batches down.
 warnings.filterwarnings("ignore", message=".*does not have many workers")
 # Lightning's own, on current torch.
