@@ -77,6 +77,18 @@ def save(results: list[Result], command: str, path: Path) -> None:
     path.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
 
 
+def stored(path: Path) -> list[Result]:
+    """Return the results that a results.json holds, none where there is no file."""
+    found: list[Result] = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
+    return found
+
+
+def merged(old: Sequence[Result], new: Sequence[Result], arms: Sequence[str]) -> list[Result]:
+    """Return old and new results in the order of the arms and seeds, the new ones in the place of the old."""
+    found = {(one["arm"], one["seed"]): one for one in [*old, *new]}
+    return sorted(found.values(), key=lambda one: (arms.index(one["arm"]), one["seed"]))
+
+
 def table(results: Sequence[Mapping[str, Any]]) -> str:
     """Return a markdown table, one row per arm: mean ± standard deviation over the seeds.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.bench import Arm, run_arms, save, table, write_table
+from experiments.bench import Arm, merged, run_arms, save, stored, table, write_table
+from physprune_pl.report import command_line
 from train import run
 
 
@@ -24,6 +24,7 @@ class Comparison:
         sparsify: epochs under force.
         finetune: epochs after the cut.
         seeds: random seeds.
+        variants: further rows by name, each with overrides of ``train.py`` on top of what all arms share.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Comparison:
     sparsify: int
     finetune: int
     seeds: tuple[int, ...] = (0, 1, 2)
+    variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[Arm]:
@@ -43,24 +45,26 @@ class Comparison:
         return [
             Arm("dense", (*dense, f"trainer.max_epochs={self.sparsify + self.finetune}")),
             *(Arm(law, (*pruned, f"force={law}")) for law in self.laws),
+            *(Arm(name, (*pruned, *more)) for name, more in self.variants.items()),
         ]
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
-        """Run what is missing, then write results.json and the table of README.md, from the command line."""
+        """Run what is missing, then write results.json and the table of README.md, from the command line.
+
+        The dense network is always among what is run: reports compare with it. Other results stay as they are.
+        """
         options = self._options(arguments)
         folder = Path(__file__).parent / self.name
-        results = []
-        for result in run_arms(self.arms, options.seeds, options.runs, run):
-            results.append(result)
-            save(
-                results,
-                f"python -m experiments.{self.name}.run {' '.join(sys.argv[1:])}".strip(),
-                folder / "results.json",
-            )
-        write_table(folder / "README.md", table(results))
+        path, names = folder / "results.json", [arm.name for arm in self.arms]
+        chosen = [arm for arm in self.arms if arm.name in {names[0], *options.arms}]
+        for result in run_arms(chosen, options.seeds, options.runs, run):
+            save(merged(stored(path), [result], names), command_line(), path)
+        write_table(folder / "README.md", table(stored(path)))
 
     def _options(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         parser = argparse.ArgumentParser(description=f"The force laws compared: {self.name}.")
         parser.add_argument("--seeds", type=int, nargs="+", default=list(self.seeds))
+        names = [arm.name for arm in self.arms]
+        parser.add_argument("--arms", nargs="+", choices=names, default=names, metavar="ARM", help=", ".join(names))
         parser.add_argument("--runs", type=Path, default=Path("runs") / self.name, help="folder of the single runs")
         return parser.parse_args(arguments)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import Result, table
+from experiments.bench import Result, stored, table
 from experiments.comparison import Comparison
 from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS
@@ -29,9 +28,7 @@ def comparison(name: str) -> Comparison:
 
 def results(name: str) -> list[Result]:
     """Return the committed results of an experiment, none where nothing was run."""
-    path = FOLDER / name / "results.json"
-    found: list[Result] = json.loads(path.read_text(encoding="utf-8"))["results"] if path.exists() else []
-    return found
+    return stored(FOLDER / name / "results.json")
 
 
 def not_run(arms: Sequence[str], seeds: Sequence[int], found: Sequence[Mapping[str, Any]]) -> str:

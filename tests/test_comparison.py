@@ -1,12 +1,16 @@
 """The comparisons of the experiments: fair arms, and results where they belong."""
 
 import importlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from test_report import REPORT
 
 from experiments.assembly import build_pruning, composed
 from experiments.comparison import Comparison
+from physprune_pl.report import PruningReport
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 NAMES = ("digits", "mnist", "cifar10", "sst2")
@@ -27,7 +31,32 @@ def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> None:
-    configs = [composed([*arm.overrides, "paths.output=out"]) for arm in comparison(name).arms]
+    # The name of an arm is a folder, which Hydra must be able to read.
+    configs = [composed([*arm.overrides, f"paths.output=out/{arm.name}"]) for arm in comparison(name).arms]
+    assert {config.paths.output for config in configs} == {f"out/{arm.name}" for arm in comparison(name).arms}
     assert len({config.trainer.max_epochs + config.finetune.epochs for config in configs}) == 1
     assert build_pruning(configs[0])[1] is None
     assert len({str(config.target) for config in configs[1:]}) == 1
+
+
+def test_chosen_arms_are_added_to_the_results_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The dense network is run for them to be compared with; everything else stays."""
+    monkeypatch.setattr("experiments.comparison.__file__", str(tmp_path / "comparison.py"))
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "README.md").write_text("<!-- table -->\n<!-- end of table -->\n")
+    ran = []
+
+    def run(config: Any) -> tuple[PruningReport, float]:
+        ran.append(Path(config.paths.output).parent.name)
+        REPORT.save(config.paths.output)
+        return REPORT, 1.0
+
+    monkeypatch.setattr("experiments.comparison.run", run)
+    compared = Comparison("x", (), 0.5, ("none", "gravity"), 1, 1, (0,), {"far": ("force=gravity", "pivot=middle")})
+    for arms in (("none",), ("far",)):
+        compared.main(["--arms", *arms, "--runs", str(tmp_path / "runs")])
+    assert ran == ["dense", "none", "far"]
+    page = json.loads((tmp_path / "x" / "results.json").read_text())
+    assert [one["arm"] for one in page["results"]] == ["dense", "none", "far"]
+    assert "pivot=middle" in page["results"][2]["overrides"]
+    assert "| far | 1 |" in (tmp_path / "x" / "README.md").read_text()

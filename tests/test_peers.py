@@ -10,10 +10,11 @@ from configured import ADVICE, QUIET
 from torch import nn
 
 from experiments.assembly import build_data, build_model, composed
+from experiments.bench import merged
 from experiments.digits.run import COMPARISON
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run
-from experiments.peers.run import PROGRAMS, merged, overrides, page
+from experiments.peers.run import PROGRAMS, overrides, page
 from experiments.peers.torch_pruning import TorchPruning
 from physprune_pl.measure import count_macs
 
@@ -24,8 +25,11 @@ SHORT = ("trainer.max_epochs=1", "finetune.epochs=1", "data.batch_size=400", "mo
 
 def test_the_peers_have_the_settings_of_the_comparison() -> None:
     ours = composed([*COMPARISON.arms[1].overrides, "paths.output=out"])
-    theirs = composed([*overrides(), "paths.output=out"])
-    assert theirs == ours
+    for name in PROGRAMS:  # each is a folder, which Hydra must be able to read
+        theirs = composed([*overrides(), f"paths.output={name}"])
+        assert theirs.paths.output == name
+        theirs.paths.output = "out"
+        assert theirs == ours
     assert ours.force is None
 
 
@@ -33,7 +37,7 @@ def test_new_results_take_the_place_of_old_ones() -> None:
     first, second, *_ = PROGRAMS
     old = [{"arm": second, "seed": 0, "x": 1}, {"arm": first, "seed": 1, "x": 2}]
     new = {"arm": second, "seed": 0, "x": 3}
-    assert merged(old, [new]) == [old[1], new]
+    assert merged(old, [new], list(PROGRAMS)) == [old[1], new]
 
 
 def test_the_page_has_the_rows_that_the_peers_are_compared_with() -> None:

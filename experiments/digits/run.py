@@ -3,7 +3,12 @@
 from experiments.comparison import Comparison
 
 LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "electrostatic")
-COMPARISON = Comparison("digits", ("experiment=demo",), 0.3, ("none", *LAWS), sparsify=40, finetune=15)
+# The same laws with the norm of the filters alone as strength, and with the set to cut chosen by the law.
+VARIANTS = {f"{law} on filters": (f"force={law}", "strength.scope=filter") for law in LAWS}
+VARIANTS |= {f"{law} choosing": (f"force={law}", "select=law") for law in LAWS if law != "uniform"}
+COMPARISON = Comparison(
+    "digits", ("experiment=demo",), 0.3, ("none", *LAWS), sparsify=40, finetune=15, variants=VARIANTS
+)
 
 if __name__ == "__main__":
     COMPARISON.main()

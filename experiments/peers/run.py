@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments.bench import Arm, Result, run_arms, save, spread, table, write_table
+from experiments.bench import Arm, Result, merged, run_arms, save, spread, stored, table, write_table
 from experiments.digits.run import COMPARISON
 from experiments.peers.fastnas import FastNAS
 from experiments.peers.masks import LightningMasks
@@ -33,9 +33,9 @@ class Program:
 
 PROGRAMS: Mapping[str, Program] = {
     "Torch-Pruning GroupNormPruner": Program(TorchPruning("group_norm"), "torch-pruning"),
-    "Torch-Pruning GroupNormPruner, 8 reg": Program(TorchPruning("group_norm", EIGHTFOLD), "torch-pruning"),
+    "Torch-Pruning GroupNormPruner 8 reg": Program(TorchPruning("group_norm", EIGHTFOLD), "torch-pruning"),
     "Torch-Pruning BNScalePruner": Program(TorchPruning("bn_scale"), "torch-pruning"),
-    "Torch-Pruning BNScalePruner, 8 reg": Program(TorchPruning("bn_scale", EIGHTFOLD), "torch-pruning"),
+    "Torch-Pruning BNScalePruner 8 reg": Program(TorchPruning("bn_scale", EIGHTFOLD), "torch-pruning"),
     "Torch-Pruning GrowingRegPruner": Program(TorchPruning("growing_reg"), "torch-pruning"),
     "Lightning ModelPruning": Program(LightningMasks(), "lightning"),
     "ModelOpt FastNAS": Program(FastNAS(), "nvidia-modelopt"),
@@ -56,18 +56,6 @@ def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[
         for result in run_arms([Arm(name, overrides())], seeds, runs, peer):
             report = json.loads((runs / name / str(result["seed"]) / "report.json").read_text())
             yield {**result, "program": f"{program.package} {report['versions'][program.package]}"}
-
-
-def stored(path: Path) -> list[Result]:
-    """Return what a results.json holds, nothing where there is none."""
-    found: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
-    return found
-
-
-def merged(old: Sequence[Result], new: Sequence[Result]) -> list[Result]:
-    """Return old and new results in the order of the programs, the new ones in the place of the old."""
-    found = {(one["arm"], one["seed"]): one for one in [*old, *new]}
-    return sorted(found.values(), key=lambda one: (list(PROGRAMS).index(one["arm"]), one["seed"]))
 
 
 def page(peers: Sequence[Result]) -> str:
@@ -96,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"NAME: expected some of {', '.join(PROGRAMS)}, got {', '.join(unknown)}")
     path = FOLDER / "results.json"
     for result in results(options.names or list(PROGRAMS), options.seeds, options.runs):
-        save(merged(stored(path), [result]), command_line(), path)
+        save(merged(stored(path), [result], list(PROGRAMS)), command_line(), path)
     write_table(FOLDER / "README.md", page(stored(path)))
 
 

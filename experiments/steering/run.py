@@ -6,7 +6,6 @@ Everything is judged on validation data, test data are not read: a variant that 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,7 +16,7 @@ import lightning as L
 from hydra.utils import instantiate
 
 from experiments.assembly import build_data, build_model, build_pruning, composed
-from experiments.bench import Result, save, spread, write_table
+from experiments.bench import Result, save, spread, stored, write_table
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.steering.variants import DENSE, VARIANTS, Variant
@@ -116,12 +115,6 @@ def _fitted(
     assert found["name"] == METRIC
     final = found["after_finetune"] if finetune else found["after_cut"]
     return {"after_sparsify": found["after_sparsify"], "after_cut": found["after_cut"], "final": final}
-
-
-def stored(path: Path) -> list[Result]:
-    """Return what a results.json holds, nothing where there is none."""
-    found: list[Result] = json.loads(path.read_text())["results"] if path.exists() else []
-    return found
 
 
 def table(found: Sequence[Result]) -> str:
