@@ -23,6 +23,7 @@ from experiments.data import LabelledData
 from experiments.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
+from physprune_pl.latency import Stopwatch
 
 CONF = str(Path(__file__).parent.parent / "conf")
 
@@ -118,6 +119,7 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
         pivot=config.pivot,
         teacher=config.teacher,
+        stopwatch=Stopwatch(**config.stopwatch),
     )
     cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
     # The report of a run has figures of test data, which are known after the fit only.

@@ -60,10 +60,12 @@ def planned(model: Classifier, pruner: PruneAndFinetune) -> PruningReport:
         session.strength,
         widths.min_share,
         widths.max_share,
+        session.stopwatch,
     )
     macs, params = (dict(zip(("dense", "pruned"), cost, strict=True)) for cost in (plan.macs, plan.params))
     whole: list[Mapping[str, str]] = [dict(vars(part)) for part in plan.left_whole]
-    return PruningReport(macs, params, {"name": "accuracy"}, [vars(cut) for cut in plan.groups], whole)
+    groups: list[Mapping[str, Any]] = [vars(cut) for cut in plan.groups]
+    return PruningReport(macs, params, {"name": "accuracy"}, groups, whole, latency_target=plan.latency)
 
 
 def untouched(model: Classifier) -> PruningReport:

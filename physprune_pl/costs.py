@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,29 @@ from torch import Tensor
 from physprune_pl.channels import ChannelGroup
 from physprune_pl.tracing_types import MixingCall, Trace
 
-Kind = Literal["macs", "params"]
+Kind = Literal["macs", "params", "latency"]
 Floats = NDArray[np.float64]
+
+
+class Times(Protocol):
+    """Says how long a network takes at other widths."""
+
+    def placed(self, place: Callable[[str, int], tuple[int | None, int]]) -> Callable[[Floats], Floats]:
+        """Return milliseconds as a function of sizes.
+
+        Args:
+            place: tensor and dimension -> place of its size among the sizes, None where it never shrinks, and the size.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds of one sample and number of parameters."""
+    """Multiply-adds of one sample, number of parameters, and milliseconds where times are known, else 0."""
 
     macs: int
     params: int
+    latency: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,12 +63,16 @@ class CostModel:
     The rows and the columns of a weight may belong to different groups or to the same one, one dimension may belong
     to several groups, and a channel may own several indices of it. Figures are exact below 2^53.
 
+    Args:
+        trace: the traced model.
+        times: how long it takes at other widths, None where nobody asks.
+
     Attributes:
         dense: cost of the model as it was traced.
         patterns: distinct ways in which groups own indices: (group, indices owned by each of its channels [K]).
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, times: Times | None = None) -> None:
         self.patterns: list[tuple[int, NDArray[np.int64]]] = []
         self._axes: dict[tuple[int, tuple[int, ...]], int] = {}
         self._axis_of: dict[tuple[str, int], int] = {}
@@ -64,9 +81,10 @@ class CostModel:
         self._lay_out_axes(trace.groups)
         parameters = [name for name in trace.shapes if name not in trace.buffers]
         fixed = MixingCall("", 0, 0, trace.fixed_macs, dims=())
-        self._sums: dict[Kind, _Sum] = {
+        self._sums: dict[Kind, Callable[[Floats], Floats]] = {
             "params": self._sum_up([MixingCall(name, 0, 0, 1) for name in parameters]),
             "macs": self._sum_up([fixed, *trace.calls]),
+            "latency": _no_time if times is None else times.placed(self.place),
         }
         self.dense = self._cost(np.zeros(len(self.patterns)))
 
@@ -82,18 +100,31 @@ class CostModel:
         if [tuple(mask.shape) for mask in removed] != [(size,) for size in self._group_sizes]:
             expected = f"one boolean tensor per group, of sizes {self._group_sizes}"
             raise ValueError(f"removed must be {expected}, got shapes {[tuple(mask.shape) for mask in removed]}")
-        masks = [mask.detach().cpu().numpy().astype(bool) for mask in removed]
-        return self._cost(np.array([counts[masks[group]].sum() for group, counts in self.patterns], dtype=float))
+        return self._cost(self._indices_gone(removed))
 
     def evaluate(self, kind: Kind, removed: NDArray[Any]) -> Floats:
         """Cost [...] of removed indices [..., P], one number for each of the P patterns; batches go in one call."""
+        return self._sums[kind](self._kept(removed))
+
+    def place(self, name: str, dim: int) -> tuple[int | None, int]:
+        """Return where the size of a dimension stands among :meth:`sizes`, None if no group owns it, and the size."""
+        return self._axis_of.get((name, dim)), self._shapes[name][dim]
+
+    def sizes(self, removed: Sequence[Tensor]) -> Floats:
+        """Sizes [A] of all dimensions that groups own, after removing channels given as to the model itself."""
+        return self._kept(self._indices_gone(removed))
+
+    def _indices_gone(self, removed: Sequence[Tensor]) -> Floats:
+        masks = [mask.detach().cpu().numpy().astype(bool) for mask in removed]
+        return np.array([counts[masks[group]].sum() for group, counts in self.patterns], dtype=float)
+
+    def _kept(self, removed: NDArray[Any]) -> Floats:
         kept = self._sizes - removed @ self._incidence
-        ones = np.ones((*kept.shape[:-1], 1))
-        return self._sums[kind](np.concatenate([kept, ones], axis=-1))
+        return np.concatenate([kept, np.ones((*kept.shape[:-1], 1))], axis=-1)
 
     def _cost(self, removed: Floats) -> Cost:
         macs, params = (round(float(self.evaluate(kind, removed))) for kind in ("macs", "params"))
-        return Cost(macs, params)
+        return Cost(macs, params, float(self.evaluate("latency", removed)))
 
     def _lay_out_axes(self, groups: Sequence[ChannelGroup]) -> None:
         """Give every dimension that groups own an axis; dimensions of one size owned alike share it."""
@@ -128,6 +159,10 @@ class CostModel:
 
     def _dims(self, call: MixingCall) -> Sequence[int]:
         return range(len(self._shapes[call.weight])) if call.dims is None else call.dims
+
+
+def _no_time(sizes: Floats) -> Floats:
+    return np.zeros(sizes.shape[:-1])
 
 
 def _owned(groups: Sequence[ChannelGroup]) -> dict[tuple[str, int], dict[int, NDArray[np.int64]]]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +20,7 @@ from physprune_pl.identity import checked_fingerprint, fingerprint
 from physprune_pl.tracing_types import Trace
 
 FORMAT = 1
+LATENCY = ("asked", "predicted", "measured", "dense_ms", "pruned_ms", "batch_size")
 
 # No tensor of torch has more than 64 dimensions.
 _DIMENSIONS = frozenset(map(str, range(64)))
@@ -106,6 +108,7 @@ class PruningPlan:
         params: number of parameters, dense and pruned.
         fingerprint: names and shapes of all parameters before the cut as a short hash; empty for a part of that
             network, which is not compared.
+        latency: for a latency target, the figures of `LATENCY`: shares of the dense network's, and the times of a call.
     """
 
     tensors: dict[str, TensorCut]
@@ -114,6 +117,7 @@ class PruningPlan:
     macs: tuple[int, int]
     params: tuple[int, int]
     fingerprint: str = ""
+    latency: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""
@@ -125,6 +129,7 @@ class PruningPlan:
             "macs": list(self.macs),
             "params": list(self.params),
             "fingerprint": self.fingerprint,
+            **({"latency": dict(self.latency)} if self.latency else {}),
         }
 
     @classmethod
@@ -135,7 +140,7 @@ class PruningPlan:
             ValueError: a key is missing or unknown, a value has the wrong type, or the format is not known.
         """
         keys = ("format", "tensors", "groups", "left_whole", "macs", "params", "fingerprint")
-        _check_keys(data, keys, "plan")
+        _check_keys(data, keys, "plan", {"latency"})
         if _typed(data["format"], int, "plan: format") != FORMAT:
             raise ValueError(f"plan: expected format {FORMAT}, got {_shown(data['format'])}")
         tensors = _typed(data["tensors"], dict, "tensors")
@@ -146,6 +151,7 @@ class PruningPlan:
             macs=_pair(data["macs"], "macs"),
             params=_pair(data["params"], "params"),
             fingerprint=checked_fingerprint(_typed(data["fingerprint"], str, "fingerprint")),
+            latency=_latency(data.get("latency", {})),
         )
         _check_sizes(plan)
         return plan
@@ -224,8 +230,8 @@ def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
     return tuple(index for index in range(size) if index not in gone)
 
 
-def _check_keys(data: Any, keys: Sequence[str], what: str) -> None:
-    if not isinstance(data, Mapping) or set(data) != set(keys):
+def _check_keys(data: Any, keys: Sequence[str], what: str, optional: Set[str] = frozenset()) -> None:
+    if not isinstance(data, Mapping) or set(data) - optional != set(keys):
         got = _shown(sorted(map(str, data))) if isinstance(data, Mapping) else type(data).__name__
         raise ValueError(f"{what}: expected the keys {sorted(keys)}, got {got}")
 
@@ -252,6 +258,14 @@ def _pair(value: Any, what: str) -> tuple[int, int]:
     if len(numbers) != 2 or not 0 <= numbers[1] <= numbers[0]:
         raise ValueError(f"{what}: expected two numbers, dense and pruned, the first no smaller, got {_shown(value)}")
     return numbers[0], numbers[1]
+
+
+def _latency(value: Any) -> dict[str, float]:
+    found: dict[str, float] = _typed(value, dict, "latency")
+    for name, number in found.items():
+        if name not in LATENCY or type(number) not in (int, float) or not 0 <= number < math.inf:
+            raise ValueError(f"latency: expected finite numbers {list(LATENCY)}, got {_shown({name: number})}")
+    return found
 
 
 def _tensor_to_dict(cut: TensorCut) -> dict[str, Any]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from physprune_pl.groups import trace
+from physprune_pl.isolation import twin
+from physprune_pl.latency import Stopwatch
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.strengths import L2, Strength, resolve_strength
+from physprune_pl.surgery import cut
 from physprune_pl.targets import Chooser, Target, parse_target
 from physprune_pl.tracing_types import Trace
-from physprune_pl.widths import Shares, Widths
+from physprune_pl.widths import RoundTo, Shares, Widths
 
 
 def plan_pruning(
@@ -21,26 +25,31 @@ def plan_pruning(
     example_input: Any,
     target: Mapping[str, float] | Target,
     ignore: Sequence[str] = (),
-    round_to: int | None = None,
+    round_to: RoundTo = None,
     strength: str | Strength | None = None,
     min_share: Shares | None = None,
     max_share: Shares | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> PruningPlan:
     """Decide which channels of a model go so that the target is met: the weakest of all groups first.
 
     Args:
         model: the model as it is now; it is not changed. The plan of a compiled model is that of the original.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
-        target: ``{"macs": x}`` or ``{"params": x}``, the share that is kept, or ``{"threshold": x}``: in every group
-            what is weaker than x times its strongest channel goes.
+        target: ``{"macs": x}``, ``{"params": x}`` or ``{"latency": x}``, the share that is kept, or
+            ``{"threshold": x}``: in every group what is weaker than x times its strongest channel goes.
         ignore: names or regular expressions of modules that are left whole.
-        round_to: channels kept in a group that is cut are a multiple of this.
+        round_to: channels kept in a group that is cut are a multiple of this. ``"auto"`` is the multiple that the
+            model's device likes, halved for groups that are too small for it or may keep no multiple of it.
         strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
         max_share: likewise, at most; they are cut to it in any case.
+        stopwatch: what times the model for a latency target and ``round_to="auto"``; None is ``Stopwatch()``: one
+            sample, times kept in the user's cache folder.
 
     Returns:
-        A plan for ``apply_plan``.
+        A plan for ``apply_plan``. That of a latency target tells in ``latency`` what was asked for, predicted, and
+        measured of the cut model.
 
     Raises:
         TargetError: if no choice of channels comes within 2 % of the target.
@@ -51,26 +60,89 @@ def plan_pruning(
     norm = None if strength is None else resolve_strength(strength)
     model = getattr(model, "_orig_mod", model)  # a compiled model wraps the one whose names the trace and plan use
     traced = trace(model, example_input, ignore)
-    return plan_traced(model, traced, wanted, widths, norm)
+    return plan_measured(model, example_input, traced, wanted, widths, norm, stopwatch or Stopwatch())
 
 
 def plan_traced(
     model: nn.Module, traced: Trace, target: Target, widths: Widths, strength: Strength | None = None
 ) -> PruningPlan:
-    """Decide the same for a model whose trace is there, by its weights as they are now.
+    """Decide the same for a model whose trace is there, by its weights as they are now, without asking the device.
+
+    Raises:
+        TargetError: if no choice of channels comes within 2 % of the target.
+        ValueError: if no choice obeys the widths, or the target is a latency.
+    """
+    return _plan_chosen(model, Chooser(traced, target, widths), strength or L2())
+
+
+def plan_measured(
+    model: nn.Module,
+    example_input: Any,
+    traced: Trace,
+    target: Target,
+    widths: Widths,
+    strength: Strength | None,
+    stopwatch: Stopwatch,
+) -> PruningPlan:
+    """Decide the same with the device asked for what the target and the widths leave to it.
 
     Raises:
         TargetError: if no choice of channels comes within 2 % of the target.
         ValueError: if no choice obeys the widths.
     """
-    chooser = Chooser(traced, target, widths)
-    penalty = Penalty(traced.groups, dict(model.named_parameters()), strength or L2())
-    strengths = penalty.strengths()
-    removed = chooser.choose([strengths[segment] for segment in penalty.segments])
-    return plan_removal(chooser, removed)
+    norm = strength or L2()
+    chooser = measured_chooser(model, example_input, traced, target, widths, norm, stopwatch)
+    plan = _plan_chosen(model, chooser, norm)
+    return checked(plan, model, cut(twin(model), plan), example_input, stopwatch) if plan.latency else plan
+
+
+def measured_chooser(
+    model: nn.Module,
+    example_input: Any,
+    traced: Trace,
+    target: Target,
+    widths: Widths,
+    strength: Strength,
+    stopwatch: Stopwatch,
+) -> Chooser:
+    """Return a chooser that knows the device: the multiple it likes, and times of the network where they are needed.
+
+    A latency is corrected once: the channels that the model of it would remove now are removed from a copy, which is
+    timed. From then on choosing is arithmetic.
+
+    Raises:
+        TargetError: if no choice of channels comes within 2 % of a latency target.
+        ValueError: if no choice obeys the widths.
+    """
+    widths = widths.resolved(lambda: stopwatch.multiple(model))
+    if target.kind != "latency":
+        return Chooser(traced, target, widths)
+    times = stopwatch.latency(model, example_input, traced)
+    chooser = Chooser(traced, target, widths, times=times)
+    plan = _plan_chosen(model, chooser, strength)
+    found = checked(plan, model, cut(twin(model), plan), example_input, stopwatch).latency
+    return Chooser(traced, target, widths, times=times.shown(found["predicted"], found["measured"]))
 
 
 def plan_removal(chooser: Chooser, removed: Sequence[Tensor]) -> PruningPlan:
     """Write the plan that removes the given channels: one boolean tensor [K] per group, True where one goes."""
     dense, pruned = chooser.cost_model.dense, chooser.cost_model(removed)
-    return make_plan(chooser.trace, removed, macs=(dense.macs, pruned.macs), params=(dense.params, pruned.params))
+    plan = make_plan(chooser.trace, removed, macs=(dense.macs, pruned.macs), params=(dense.params, pruned.params))
+    if chooser.target.kind != "latency":
+        return plan
+    return replace(plan, latency={"asked": chooser.target.share, "predicted": pruned.latency / dense.latency})
+
+
+def checked(
+    plan: PruningPlan, dense: nn.Module, pruned: nn.Module, example_input: Any, stopwatch: Stopwatch
+) -> PruningPlan:
+    """Add to a plan for a latency target what two networks, before and after the cut, take side by side."""
+    found = stopwatch.compare(dense, pruned, example_input)
+    times = {"dense_ms": found["dense"], "pruned_ms": found["pruned"], "batch_size": stopwatch.batch_size}
+    return replace(plan, latency={**plan.latency, "measured": found["pruned"] / found["dense"], **times})
+
+
+def _plan_chosen(model: nn.Module, chooser: Chooser, strength: Strength) -> PruningPlan:
+    penalty = Penalty(chooser.trace.groups, dict(model.named_parameters()), strength)
+    strengths = penalty.strengths()
+    return plan_removal(chooser, chooser.choose([strengths[segment] for segment in penalty.segments]))

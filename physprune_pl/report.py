@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from physprune_pl.files import replaced
-from physprune_pl.tables import markdown, short, terminal
+from physprune_pl.tables import latency_words, markdown, short, terminal
 
 Row = tuple[str, str, str, str]
 
@@ -74,6 +74,9 @@ class PruningReport:
         dead_groups: groups of which no channel does anything any more; the whole branch could be removed by hand.
         file_bytes: size of the saved weights, ``{"dense": n, "pruned": n}``.
         latency_ms: median milliseconds per batch size, ``{"batch_1": {"dense": x, "pruned": x}, ...}``.
+        latency_target: of a run with a latency target, shares of the dense network's latency, ``asked``, ``predicted``
+            by the times of its layers and ``measured`` right after the cut, and the times themselves, see
+            :class:`~physprune_pl.plan.PruningPlan`.
         command: command line of the run.
         versions: package -> version.
         seed: random seed of the run.
@@ -91,6 +94,7 @@ class PruningReport:
     dead_groups: list[str] = field(default_factory=list)
     file_bytes: Mapping[str, int] = field(default_factory=dict)
     latency_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    latency_target: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=versions)
     seed: int | None = None
@@ -187,6 +191,8 @@ class PruningReport:
     def _notes(self) -> str:
         cut = sum(group["after"] < group["before"] for group in self.groups)
         lines = [f"{cut} of {len(self.groups)} groups cut, {len(self.left_whole)} modules left whole."]
+        if self.latency_target:
+            lines.append(latency_words(self.latency_target))
         if self.not_arrived:
             lines.append(f"Not at zero before the cut: {', '.join(self.not_arrived)}.")
         if self.dead_groups:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 Cells = tuple[str, ...]
 
@@ -21,6 +21,20 @@ def short(value: float) -> str:
         if value >= power:
             return f"{value / power:.2f} {unit}"
     return str(int(value))
+
+
+def latency_words(figures: Mapping[str, float]) -> str:
+    """Write what a plan for a latency target tells: asked, predicted and measured shares, and the times.
+
+    >>> latency_words({"asked": 0.5, "predicted": 0.495, "measured": 0.52, "dense_ms": 8, "pruned_ms": 4.16})
+    'Latency: asked 50.0%, predicted 49.5%, measured 52.0% (8.00 -> 4.16 ms, batch 1).'
+    """
+    shares = (f"{name} {figures[name]:.1%}" for name in ("asked", "predicted", "measured") if name in figures)
+    text = f"Latency: {', '.join(shares)}"
+    if "dense_ms" not in figures:
+        return f"{text}."
+    batch = int(figures.get("batch_size", 1))
+    return f"{text} ({figures['dense_ms']:.2f} -> {figures['pruned_ms']:.2f} ms, batch {batch})."
 
 
 def markdown(head: Cells, rows: Iterable[Cells]) -> str:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from physprune_pl.channels import ChannelGroup
-from physprune_pl.costs import CostModel, Floats, Kind
+from physprune_pl.costs import CostModel, Floats, Kind, Times
 from physprune_pl.ladders import Ints, Ladders, Search
 from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
-TargetKind = Literal["macs", "params", "threshold"]
+TargetKind = Literal["macs", "params", "latency", "threshold"]
 
 TOLERANCE = 0.02
 
@@ -40,8 +40,8 @@ class Target:
     """What a cut must keep.
 
     Attributes:
-        kind: ``"macs"`` or ``"params"``: the share of the dense model's figure that stays. ``"threshold"``: in every
-            group what is weaker than this share of its strongest channel goes.
+        kind: ``"macs"``, ``"params"`` or ``"latency"``: the share of the dense model's figure that stays.
+            ``"threshold"``: in every group what is weaker than this share of its strongest channel goes.
         share: in (0, 1].
     """
 
@@ -50,8 +50,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(TargetKind):
-            available = f"{list(get_args(TargetKind))} (a latency target is not available yet)"
-            raise ValueError(f"target must be one of {available}, got {self.kind!r}")
+            raise ValueError(f"target must be one of {list(get_args(TargetKind))}, got {self.kind!r}")
         if isinstance(self.share, bool) or not isinstance(self.share, (int, float)):
             raise TypeError(f"target {self.kind} must be a number, got {self.share!r}")
         if not 0 < self.share <= 1:
@@ -93,6 +92,7 @@ class Chooser:
         widths: how many channels a group may keep.
         exact_first: leave inexact groups alone if the target can be met without them. A threshold is a rule for each
             group by itself and treats them all alike.
+        times: how long the traced model takes at other widths, for a latency target.
         cost_model: cost of the traced model as a function of the removed channels.
     """
 
@@ -100,10 +100,13 @@ class Chooser:
     target: Target
     widths: Widths = field(default_factory=Widths)
     exact_first: bool = field(default=True, kw_only=True)
+    times: Times | None = field(default=None, kw_only=True)
     cost_model: CostModel = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.cost_model = CostModel(self.trace)
+        if self.target.kind == "latency" and self.times is None:
+            raise ValueError("target latency: expected times of the traced model, got None")
+        self.cost_model = CostModel(self.trace, self.times)
         self._covering = [_covering(group, self.trace.shapes) for group in self.trace.groups]
         needed = [max(1, len(parts)) for parts in self._covering]
         self._steps = self.widths.steps(self.trace.groups, needed, self.trace.left_whole)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,25 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
+class Preferred:
+    """A multiple that gives way: it is halved for every group that has no number of channels to be cut to with it.
+
+    >>> [step for step in Preferred(8).steps]
+    [8, 4, 2, 1]
+    """
+
+    multiple: int
+
+    @property
+    def steps(self) -> list[int]:
+        """The multiples to try, one after the other."""
+        return [self.multiple >> half for half in range(self.multiple.bit_length())]
+
+
+RoundTo = int | Literal["auto"] | Preferred | None
+
+
+@dataclass(frozen=True)
 class Widths:
     """Numbers of channels that a group may keep.
 
@@ -29,7 +49,8 @@ class Widths:
 
     Attributes:
         min_channels: what every group keeps at least.
-        round_to: channels kept in a group that is cut are a multiple of this.
+        round_to: channels kept in a group that is cut are a multiple of this; ``"auto"`` is to become the multiple
+            that a device likes, see :meth:`resolved`.
         min_share: pattern -> share of the channels that its groups keep at least, in (0, 1].
         max_share: pattern -> share of the channels that its groups keep at most, in (0, 1]; they are cut to it
             in any case.
@@ -45,16 +66,25 @@ class Widths:
     """
 
     min_channels: int = 1
-    round_to: int | None = None
+    round_to: RoundTo = None
     min_share: Shares = field(default_factory=dict)
     max_share: Shares = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value in (("min_channels", self.min_channels), ("round_to", self.round_to)):
+        step = self.round_to.multiple if isinstance(self.round_to, Preferred) else self.round_to
+        for name, value in (("min_channels", self.min_channels), ("round_to", None if step == "auto" else step)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
             _check_shares(name, shares)
+
+    def resolved(self, multiple: Callable[[], int]) -> Widths:
+        """Return the same with ``round_to="auto"`` as the multiple that a device likes, which is asked for then only.
+
+        >>> Widths(round_to="auto").resolved(lambda: 8).round_to
+        Preferred(multiple=8)
+        """
+        return replace(self, round_to=Preferred(multiple())) if self.round_to == "auto" else self
 
     def steps(self, groups: Sequence[ChannelGroup], needed: Sequence[int], whole: Sequence[LeftWhole]) -> list[Ints]:
         """Numbers of channels that may be removed from each group, ascending.
@@ -65,14 +95,18 @@ class Widths:
             whole: what the trace leaves whole; a pattern may stand for such a module in ``min_share``.
 
         Raises:
-            ValueError: a pattern stands for nothing, or no number of channels obeys all of the limits.
+            ValueError: a pattern stands for nothing, no number of channels obeys all of the limits, or ``round_to`` is
+                still ``"auto"``.
         """
         self._check_patterns(groups, whole)
         return [self._steps_of(group, need) for group, need in zip(groups, needed, strict=True)]
 
     def _steps_of(self, group: ChannelGroup, needed: int) -> Ints:
         shortest, widest = self._range(group, needed)
-        kept = [count for count in _multiples(group.size, self.round_to) if shortest <= count <= widest]
+        tries = self._multiples_to_try()
+        choices = [[n for n in _multiples(group.size, step) if shortest <= n <= widest] for step in tries]
+        # The first multiple that the group can be cut to at all; of a single one, what it leaves.
+        kept = next((numbers for numbers in choices if numbers and numbers[-1] < group.size), choices[-1])
         if kept:
             return group.size - np.array(kept, dtype=np.intp)
         multiples = f" and is a multiple of round_to={self.round_to}" if self.round_to else ""
@@ -81,6 +115,11 @@ class Widths:
             f"at most {widest}{multiples} (min_channels={self.min_channels}, min_share={dict(self.min_share)}, "
             f"max_share={dict(self.max_share)}, needed by its tensors: {needed})"
         )
+
+    def _multiples_to_try(self) -> list[int]:
+        if self.round_to == "auto":
+            raise ValueError('round_to: expected a number by now, got "auto": nobody has asked a device')
+        return self.round_to.steps if isinstance(self.round_to, Preferred) else [self.round_to or 1]
 
     def _range(self, group: ChannelGroup, needed: int) -> tuple[int, int]:
         """Fewest and most channels that the limits let the group keep."""
@@ -122,9 +161,8 @@ def _check_pattern(name: str, pattern: str) -> None:
         raise ValueError(f"{name}: expected a name or a regular expression, got {pattern!r}: {error}") from error
 
 
-def _multiples(size: int, step: int | None) -> list[int]:
+def _multiples(size: int, step: int) -> list[int]:
     """The whole size, then every smaller multiple of a step, largest first."""
-    step = step or 1
     return [size, *range((size - 1) // step * step, 0, -step)]
 
 

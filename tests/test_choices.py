@@ -9,9 +9,11 @@ import torch
 from configured import ADVICE, CONF, DATA, SMOKE, UNPRUNED, choices
 from configured import config_of as composed
 from omegaconf import OmegaConf
+from synthetic import SyntheticClock
 
-from experiments import outcome
+from experiments import assembly, outcome
 from experiments.assembly import LOGGER_PACKAGES
+from physprune_pl.latency import Stopwatch
 from physprune_pl.measure import measure_latency
 from physprune_pl.report import PruningReport
 from train import run
@@ -34,6 +36,7 @@ COMPANIONS = {
     "model=timm": ("data=cifar10",),
     "target=none": UNPRUNED,
     "target=threshold": ("coefficient=1e-3",),
+    "target=latency": ("target.latency=0.9",),
 }
 # Traced and run in seconds; the others take up to half a minute each.
 QUICK_MODELS = {"lenet5", "vgg11_bn", "text_encoder"}
@@ -42,6 +45,12 @@ QUICK_MODELS = {"lenet5", "vgg11_bn", "text_encoder"}
 @pytest.fixture(autouse=True)
 def _quick_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcome, "measure_latency", partial(measure_latency, rounds=1, round_seconds=1e-3))
+
+
+@pytest.fixture(autouse=True)
+def _computed_times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(assembly, "Stopwatch", partial(Stopwatch, clock=SyntheticClock()))
+    monkeypatch.setenv("PHYSPRUNE_LATENCY", str(tmp_path / "times.json"))
 
 
 def smoke(folder: Path, *overrides: str) -> PruningReport:

@@ -52,7 +52,7 @@ ORDER = [
     ["plan", "attention", "instance_norms", "attributes", "configs", "surgery", "measure", "recalibration"],
     ["verification", "groups"],
     ["owners", "blocks", "arrangement", "penalty", "costs"],
-    ["ladders", "targets"],
+    ["latency", "ladders", "targets"],
     ["planning", "steering"],
     ["report", "plots", "export"],
     ["page"],

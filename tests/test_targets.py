@@ -24,7 +24,7 @@ def share(chooser: Chooser, masks: list[torch.Tensor], kind: str = "macs") -> fl
 # --- target ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["macs", "params", "threshold"])
+@pytest.mark.parametrize("kind", ["macs", "params", "latency", "threshold"])
 def test_reads_a_target(kind):
     assert parse_target({kind: 0.4}) == Target(kind, 0.4)
     assert parse_target(Target(kind, 1)) == Target(kind, 1)
@@ -35,8 +35,8 @@ def test_reads_a_target(kind):
     [
         ({}, ValueError, "exactly one of"),
         ({"macs": 0.4, "params": 0.4}, ValueError, "exactly one of"),
-        ({"latency": 0.4}, ValueError, r"'macs', 'params', 'threshold'.*latency target is not available.*'latency'"),
-        ({"flops": 0.4}, ValueError, r"one of \['macs', 'params', 'threshold'\].*'flops'"),
+        ({"flops": 0.4}, ValueError, r"one of \['macs', 'params', 'latency', 'threshold'\].*'flops'"),
+        ({"latency": 0.0}, ValueError, r"target latency must be a share in \(0, 1\], got 0.0"),
         ({"macs": 0.0}, ValueError, r"target macs must be a share in \(0, 1\], got 0.0"),
         ({"macs": 1.5}, ValueError, r"got 1.5"),
         ({"macs": float("nan")}, ValueError, r"got nan"),

@@ -12,7 +12,7 @@ from torch import nn
 from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.planning import plan_pruning
 from physprune_pl.targets import Chooser, Target, TargetError
-from physprune_pl.widths import Widths
+from physprune_pl.widths import Preferred, Widths
 
 WHOLE = (LeftWhole("head.last", "its channels reach the output"),)
 
@@ -163,3 +163,44 @@ def test_plans_obey_the_limits():
     assert after["2"] <= 12
     with pytest.raises(ValueError, match=r"min_share: .* got 'layer4': no match"):
         plan_pruning(model, torch.zeros(1, 4), {"macs": 0.5}, min_share={"layer4": 0.9})
+
+
+# --- the multiple that a device likes -------------------------------------------------------------------------------
+
+
+def stays(size: int, widths: Widths) -> list[int]:
+    return (size - widths.steps([ChannelGroup("g", size, ())], [1], ())[0]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("size", "numbers"),
+    [
+        (20, [20, 16, 8]),
+        (16, [16, 8]),
+        (8, [8, 4]),  # too small for eights: fours
+        (12, [12, 8]),
+        (3, [3, 2]),
+        (1, [1]),
+    ],
+)
+def test_a_preferred_multiple_gives_way_in_small_groups(size, numbers):
+    assert stays(size, Widths(round_to=Preferred(8))) == numbers
+
+
+def test_a_preferred_multiple_gives_way_to_limits():
+    assert stays(20, Widths(round_to=Preferred(8), max_share={"g": 0.35})) == [4]
+    assert stays(20, Widths(round_to=Preferred(8), max_share={"g": 0.35}, min_share={"g": 0.35})) == [7]
+    assert stays(20, Widths(round_to=Preferred(8), min_share={"g": 0.9})) == [20, 18]
+
+
+def test_auto_becomes_a_multiple_only_where_it_is_asked_for():
+    assert Widths(round_to="auto").resolved(lambda: 4) == Widths(round_to=Preferred(4))
+    assert Widths(round_to=3).resolved(lambda: pytest.fail("nobody asked")) == Widths(round_to=3)
+    with pytest.raises(ValueError, match='expected a number by now, got "auto"'):
+        stays(8, Widths(round_to="auto"))
+
+
+@pytest.mark.parametrize("value", ["eight", Preferred(0)])
+def test_refuses_another_word(value):
+    with pytest.raises(ValueError, match="round_to must be a whole number of at least 1"):
+        Widths(round_to=value)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+from physprune_pl.isolation import Example, run_eagerly, saved_random_state, set_training, twin, untouched
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
-from physprune_pl.planning import plan_removal
+from physprune_pl.planning import checked, plan_removal
 from physprune_pl.steering import Steering
 from physprune_pl.surgery import apply_plan
 from physprune_pl.targets import Chooser
@@ -63,7 +65,7 @@ def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Se
     """
     agreed = trainer.strategy.broadcast([mask.cpu() for mask in removed])
     plan = plan_removal(chooser, agreed)
-    before = count(session.model)
+    before, dense = count(session.model), twin(session.model) if plan.latency else None
     with _unwrapped(trainer):
         apply_plan(session.model, plan, trainer.optimizers)
     fell, planned = before - count(session.model), plan.params[0] - plan.params[1]
@@ -71,7 +73,15 @@ def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Se
         raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")
     with trainer.precision_plugin.forward_context():
         check_runs(session.model, session.example_input)
-    return plan
+    return plan if dense is None else _timed(trainer, session, plan, dense)
+
+
+def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: nn.Module) -> PruningPlan:
+    """Add to a plan for a latency target what the first process measures of the networks before and after the cut."""
+    if trainer.is_global_zero:
+        with plain_forward(trainer), run_eagerly(session.model):
+            plan = checked(plan, dense, session.model, session.example_input, session.stopwatch)
+    return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
 
 
 def count(model: nn.Module) -> int:

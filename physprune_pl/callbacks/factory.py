@@ -18,11 +18,12 @@ from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
+from physprune_pl.latency import Stopwatch
 from physprune_pl.schedules import Schedule
 from physprune_pl.steering import Select
 from physprune_pl.strengths import Strength
 from physprune_pl.targets import Target, parse_target
-from physprune_pl.widths import Shares, Widths
+from physprune_pl.widths import RoundTo, Shares, Widths
 
 
 class PruningCallbacks(list[Callback]):
@@ -55,7 +56,7 @@ def physics_pruning(
     mode: Literal["min", "max"] | None = None,
     example_input: ExampleInput | None = None,
     ignore: Sequence[str] = (),
-    round_to: int | None = None,
+    round_to: RoundTo = None,
     schedule: str | Schedule | Callable[[float], float] | None = None,
     strength: str | Strength | None = None,
     distance: str | Distance | None = None,
@@ -64,6 +65,7 @@ def physics_pruning(
     min_share: Shares | None = None,
     max_share: Shares | None = None,
     teacher: bool | nn.Module = False,
+    stopwatch: Stopwatch | None = None,
 ) -> list[Callback]:
     """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
 
@@ -77,8 +79,8 @@ def physics_pruning(
     Args:
         force: name of a force law, a law or a function of channels; None presses nothing and only cuts.
         coefficient: ``"auto"``: steered until the target is met; or a number.
-        target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, or ``{"threshold": 1e-3}``: cut what is under
-            that share of its group's largest strength.
+        target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, ``{"latency": 0.5}``: of the time of one call
+            on this device; or ``{"threshold": 1e-3}``: cut what is under that share of its group's largest strength.
         select: the set to cut: ``"strength"``, the weakest channels, or ``"law"``, those that the law presses most
             (with ``"auto"`` only).
         finetune_epochs: epochs after the cut, in the same fit.
@@ -88,7 +90,8 @@ def physics_pruning(
         mode: ``"min"`` or ``"max"``, with ``monitor``.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
         ignore: names or regular expressions of modules left whole.
-        round_to: channels kept are a multiple of this.
+        round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes, halved for groups that
+            cannot follow.
         schedule: factor of the coefficient over the sparsify phase, see :class:`ForceRegularization`.
         strength: norm of a channel; None means ``L2(scope="group")``.
         distance: distance of a channel from the pivot; None means the one that the law is meant for.
@@ -99,6 +102,8 @@ def physics_pruning(
         max_share: likewise, at most; they are cut to it in any case.
         teacher: fine-tune with a teacher, see :class:`~physprune_pl.callbacks.Distillation`: True for the network as
             it was before the cut, at its best, or a network of one's own.
+        stopwatch: what times the network for a latency target and ``round_to="auto"``, see
+            :class:`~physprune_pl.latency.Stopwatch`; None: calls of one sample, times kept in the user's cache folder.
 
     Returns:
         :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
@@ -120,7 +125,9 @@ def physics_pruning(
         raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')
     aim = parse_target(target)
     widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
-    session = PruningSession(module, example_input, ignore, strength, target=aim, widths=widths, select=select)
+    session = PruningSession(
+        *(module, example_input, ignore, strength), target=aim, widths=widths, select=select, stopwatch=stopwatch
+    )
     callbacks: list[Callback] = []
     if force is not None:
         callbacks.append(

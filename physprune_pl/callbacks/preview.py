@@ -9,7 +9,8 @@ from physprune_pl.callbacks.resolve import ExampleInput, resolve_module
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.groups import trace
 from physprune_pl.penalty import Penalty
-from physprune_pl.targets import Chooser, Target, TargetError
+from physprune_pl.planning import measured_chooser
+from physprune_pl.targets import Target, TargetError
 from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
@@ -33,7 +34,7 @@ def preview(
     if example is None:
         raise ValueError("example_input: expected one, as the model has no example_input_array; got None")
     traced = trace(network, example, session.ignore)
-    reach = _reach(network, traced, session, target, widths)
+    reach = _reach(network, example, traced, session, target, widths)
     return "\n".join([*_structure(traced), reach, *_phases(target, finetune_epochs)])
 
 
@@ -45,18 +46,21 @@ def _structure(traced: Trace) -> list[str]:
     return lines + [f"  {part.name} is left whole: {part.reason}" for part in traced.left_whole]
 
 
-def _reach(network: nn.Module, traced: Trace, session: PruningSession, target: Target, widths: Widths) -> str:
+def _reach(
+    network: nn.Module, example: ExampleInput, traced: Trace, session: PruningSession, target: Target, widths: Widths
+) -> str:
     penalty = Penalty(traced.groups, dict(network.named_parameters()), session.strength)
-    chooser, strengths = Chooser(traced, target, widths), penalty.strengths()
-    dense = chooser.cost_model.dense
+    strengths = penalty.strengths()
     try:
+        chooser = measured_chooser(network, example, traced, target, widths, session.strength, session.stopwatch)
         removed = chooser.choose([strengths[segment] for segment in penalty.segments])
     except TargetError as error:
         return f"Out of reach: {error}"
-    pruned = chooser.cost_model(removed)
+    dense, pruned = chooser.cost_model.dense, chooser.cost_model(removed)
+    time = f", latency {pruned.latency / dense.latency:.1%}" if dense.latency else ""
     return (
         f"In reach, with the weights of now: MACs {dense.macs} -> {pruned.macs} ({pruned.macs / dense.macs:.1%}), "
-        f"parameters {dense.params} -> {pruned.params} ({pruned.params / dense.params:.1%})."
+        f"parameters {dense.params} -> {pruned.params} ({pruned.params / dense.params:.1%}){time}."
     )
 
 

@@ -24,11 +24,12 @@ from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
+from physprune_pl.latency import Stopwatch
 from physprune_pl.plan import PruningPlan
 from physprune_pl.randomness import global_seed
 from physprune_pl.report import PruningReport, command_line
 from physprune_pl.targets import Target, parse_target
-from physprune_pl.widths import Shares, Widths
+from physprune_pl.widths import RoundTo, Shares, Widths
 
 
 class PruneAndFinetune(StepWatching):
@@ -53,14 +54,12 @@ class PruneAndFinetune(StepWatching):
         monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: that of
             the first ModelCheckpoint, else EarlyStopping, else the last weights are kept.
         mode: ``"min"`` or ``"max"``, goes with ``monitor``.
-        round_to: channels kept are a multiple of this.
-        min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
-        max_share: likewise, at most.
-        session: state shared with other callbacks; None shares that of a
-            :class:`~physprune_pl.callbacks.ForceRegularization` of the same trainer, and makes one where there is none.
+        round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes.
+        min_share, max_share: name or regular expression of modules -> least and largest share of channels to keep.
+        session: state shared with other callbacks; None shares that of a :class:`ForceRegularization` of the trainer.
+        stopwatch: what times the network, for a session of its own.
 
     Attributes:
-        plan: what was cut, None before.
         report: the :class:`~physprune_pl.report.PruningReport`, None before the end of the fit.
 
     Raises:
@@ -75,10 +74,11 @@ class PruneAndFinetune(StepWatching):
         finetune_lr: float | None = None,
         monitor: str | None = None,
         mode: Mode | None = None,
-        round_to: int | None = None,
+        round_to: RoundTo = None,
         session: PruningSession | None = None,
         min_share: Shares | None = None,
         max_share: Shares | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         super().__init__()
         self.target = parse_target(target)
@@ -86,7 +86,7 @@ class PruneAndFinetune(StepWatching):
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
         self.monitor, self.mode = monitor, mode
         self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
-        self.session = session or PruningSession(target=self.target, widths=self.widths)
+        self.session = session or PruningSession(target=self.target, widths=self.widths, stopwatch=stopwatch)
         self._shared = session is not None
         if self.session.target not in (None, self.target):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")

@@ -162,4 +162,5 @@ class Record:
             "memory_kind": self.memory_kind,
             "not_arrived": list(self.not_arrived),
             "dead_groups": list(self.dead_groups),
+            "latency_target": dict(self.plan.latency),
         }

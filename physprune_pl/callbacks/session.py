@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
-import torch
 from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -15,13 +14,17 @@ from torch import Tensor, nn
 from physprune_pl.callbacks.exclusion import frozen_groups, without
 from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.kinds import is_a
+from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
 from physprune_pl.channels import ChannelGroup
+from physprune_pl.costs import Times
 from physprune_pl.groups import trace
+from physprune_pl.latency import Stopwatch
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
+from physprune_pl.planning import measured_chooser
 from physprune_pl.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.targets import Chooser, Target
@@ -45,6 +48,7 @@ class PruningSession:
         target: what the cut must keep, when it is known beforehand; needed for steering.
         widths: how many channels a group may keep.
         select: the set to cut: the weakest channels, or those that the law presses most.
+        stopwatch: what times the network where the target or the widths need it.
 
     Attributes:
         phase: ``"sparsify"`` until the network is cut, then ``"finetune"``.
@@ -68,6 +72,7 @@ class PruningSession:
         target: Target | None = None,
         widths: Widths | None = None,
         select: Select = "strength",
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.module = module
         self.given_input = example_input
@@ -76,6 +81,7 @@ class PruningSession:
         self.target = target
         self.widths = widths or Widths()
         self.select = select
+        self.stopwatch = stopwatch or Stopwatch()
         self.law = GroupLaw()
         self.steered = False
         self.mean_coefficient: Callable[[Trainer], float] | None = None
@@ -99,6 +105,7 @@ class PruningSession:
         self.groups: tuple[ChannelGroup, ...] = ()
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
+        self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self._watch.leave()
         self._watch = Watch()
@@ -165,13 +172,28 @@ class PruningSession:
         self.example_input = move_data_to_device(trainer.precision_plugin.convert_input(example), pl_module.device)
         self._model = model
         rank_zero_info(f"Tracing which channels of {type(model).__name__} belong together.")
-        with _plain_forward(trainer):
+        with plain_forward(trainer):
             self._trace = trace(model, self.example_input, self.ignore)
         frozen = frozen_groups(model, self._trace.groups) if self.steered else {}
         self._trace = without(self._trace, {**frozen, **self.excluded})
         rank_zero_info(self._trace.summary())
+        if self._trace.groups:
+            self._measure(trainer)
         self._start()
         return True
+
+    def _measure(self, trainer: Trainer) -> None:
+        """Ask the device once for what the target and the widths leave to it; one process asks for all."""
+        if self.target is None or self.phase != "sparsify":
+            return
+        known = self._known
+        if trainer.is_global_zero:
+            with plain_forward(trainer):
+                chooser = measured_chooser(
+                    self.model, self.example_input, self.trace, self.target, self.widths, self.strength, self.stopwatch
+                )
+            known = (chooser.widths, chooser.times)
+        self._known = trainer.strategy.broadcast(known)
 
     def _start(self) -> None:
         """Build everything that follows from the trace."""
@@ -207,7 +229,8 @@ class PruningSession:
 
     def _aim(self) -> None:
         if self.target is not None and self.phase == "sparsify":
-            self.chooser = Chooser(self.trace, self.target, self.widths)
+            widths, times = self._known
+            self.chooser = Chooser(self.trace, self.target, widths, times=times)
             if self.steered:
                 self.steering = Steering(self.chooser, self.penalty.segments, self.select)
 
@@ -258,14 +281,6 @@ class PruningSession:
         finally:
             for parameter in waiting:
                 parameter.requires_grad_(False)
-
-
-@contextmanager
-def _plain_forward(trainer: Trainer) -> Iterator[None]:
-    """Run the network in its own type and without autocast: probes and checks need exact arithmetic."""
-    device = trainer.strategy.root_device.type
-    with trainer.precision_plugin.forward_context(), torch.autocast(device, enabled=False):
-        yield
 
 
 def _ready(part: T | None) -> T:

@@ -19,5 +19,5 @@ def session_of_force(trainer: Trainer, own: PruningSession) -> PruningSession:
     """The first session of a force of the trainer, which from now on has the target of one's own; else one's own."""
     forces = (session for session in sessions_of(trainer, None) if session.mean_coefficient is not None)
     found = next(forces, own)
-    found.target, found.widths = own.target, own.widths
+    found.target, found.widths, found.stopwatch = own.target, own.widths, own.stopwatch
     return found

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
 from physprune_pl.commands.network import example_of, made_by, network_of
 from physprune_pl.groups import trace
+from physprune_pl.latency import Stopwatch
 from physprune_pl.plan import PruningPlan
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_measured
 from physprune_pl.surgery import apply_plan
 from physprune_pl.targets import parse_target
 from physprune_pl.tracing_types import Trace
@@ -24,7 +26,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         "--target",
         type=share,
         metavar="KIND=SHARE",
-        help="what to keep, such as macs=0.4, params=0.3 or threshold=1e-3",
+        help="what to keep, such as macs=0.4, params=0.3, latency=0.5 (timed here) or threshold=1e-3",
     )
     group.add_argument(
         "--ignore",
@@ -33,7 +35,16 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         help="name or regular expression of modules left whole; may be repeated",
     )
-    group.add_argument("--round-to", type=int, metavar="N", help="channels kept are a multiple of N")
+    group.add_argument(
+        "--round-to",
+        type=multiple,
+        metavar="N",
+        help='channels kept are a multiple of N; "auto": of what this device likes',
+    )
+    group.add_argument(
+        "--latency-batch", type=int, default=1, metavar="N", help="samples of a call that --target latency times"
+    )
+    group.add_argument("--latency-cache", metavar="FILE", help="where measured times are kept")
     for name, word in (("--min-share", "least"), ("--max-share", "most")):
         group.add_argument(
             name,
@@ -63,7 +74,9 @@ def planned_by(options: argparse.Namespace, model: nn.Module, traced: Trace) -> 
         ValueError: an option is outside its range, or nothing meets the target.
     """
     widths = Widths(round_to=options.round_to, min_share=dict(options.min_share), max_share=dict(options.max_share))
-    return plan_traced(model, traced, parse_target(dict([options.target])), widths)
+    stopwatch = Stopwatch(options.latency_batch, options.latency_cache)
+    target = parse_target(dict([options.target]))
+    return plan_measured(model, example_of(options), traced, target, widths, None, stopwatch)
 
 
 def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | None]:
@@ -83,6 +96,22 @@ def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | N
     elif options.target:
         apply_plan(model, planned_by(options, model, traced_by(options, model)))
     return dense, model
+
+
+def multiple(text: str) -> int | Literal["auto"]:
+    """Read a whole number or "auto".
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+
+    >>> multiple("8"), multiple("auto")
+    (8, 'auto')
+    """
+    if text == "auto":
+        return "auto"
+    if not text.lstrip("-").isdigit():
+        raise argparse.ArgumentTypeError(f'expected a whole number or "auto", got {text!r}')
+    return int(text)
 
 
 def share(text: str) -> tuple[str, float]:

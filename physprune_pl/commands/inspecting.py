@@ -14,7 +14,7 @@ from physprune_pl.commands.network import add_network_options, network_of
 from physprune_pl.commands.output import table
 from physprune_pl.costs import Cost, CostModel
 from physprune_pl.plan import PruningPlan
-from physprune_pl.tables import short
+from physprune_pl.tables import latency_words, short
 from physprune_pl.tracing_types import Trace
 
 EXAMPLES = """\
@@ -98,7 +98,8 @@ def _all_but_one(group: ChannelGroup, chosen: bool) -> torch.Tensor:
 def _costs(plan: PruningPlan) -> str:
     pairs = (("multiply-adds", plan.macs), ("parameters", plan.params))
     rows = [(name, short(dense), short(pruned), f"{pruned / dense:.1%}") for name, (dense, pruned) in pairs if dense]
-    return table("Costs", ("", "dense", "pruned", "kept"), rows)
+    costs = table("Costs", ("", "dense", "pruned", "kept"), rows)
+    return f"{costs}\n\n{latency_words(plan.latency)}" if plan.latency else costs
 
 
 def _left_whole(traced: Trace) -> str:
