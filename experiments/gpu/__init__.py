@@ -1,0 +1,1 @@
+"""The comparisons that need a GPU, several runs side by side on one."""
