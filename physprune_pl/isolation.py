@@ -68,7 +68,8 @@ class Example:
             if tensor.dim() == 0 or tensor.shape[0] == 0:
                 return tensor
             repeats = -(-batch // tensor.shape[0])
-            return tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:batch]
+            repeated = tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:batch]
+            return repeated.contiguous(memory_format=_format(tensor))
 
         return self.map(resize)
 
@@ -84,6 +85,14 @@ class Example:
     def copy(self) -> Example:
         """Return the example with copied tensors, for a model that may change its input in place."""
         return self.map(torch.Tensor.clone)
+
+
+def _format(tensor: Tensor) -> torch.memory_format:
+    """The memory format that a copy should have: repeating puts channels back in front."""
+    for dims, form in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        if tensor.dim() == dims and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form):
+            return form
+    return torch.contiguous_format
 
 
 class WholeExample(Example):
