@@ -276,7 +276,7 @@ class Probe(TorchFunctionMode):
         self.ties.append((family, index, family, index % (data.shape[axis] // parts)))
 
     def _see_part(self, data: Tensor, axis: int) -> Family:
-        family = (f"{self.mode} part {sum(seen.kind == 'part' for seen in self.observations)}", 0)
+        family = (f"{self.mode} part {len(self.sequence)}", 0)
         self.see("part", family, nan_along(data, axis))
         return family
 
