@@ -23,6 +23,7 @@ from physprune_pl.latency.layers import Layer, LayerShape, layers_of
 from physprune_pl.latency.multiples import liked
 from physprune_pl.latency.network import NetworkLatency, Rest
 from physprune_pl.plan import make_plan
+from physprune_pl.progress import steps
 from physprune_pl.surgery import cut
 from physprune_pl.tracing_types import Trace
 
@@ -87,7 +88,8 @@ class Stopwatch:
         """Times of every shape, by its key; what is not in the file is measured and put there."""
         kept = self._kept(model).get("layers", {})
         shapes = {layer.shape.key: layer.shape for layer in layers}
-        new = {key: self._grid(shape, *_place(model)) for key, shape in shapes.items() if key not in kept}
+        unknown = [key for key in shapes if key not in kept]
+        new = {key: self._grid(shapes[key], *_place(model)) for key in steps("timing layers", unknown)}
         if new:
             self._keep(model, {"layers": {key: grid.to_dict() for key, grid in new.items()}})
         return {key: new[key] if key in new else Grid.from_dict(kept[key]) for key in shapes}
