@@ -193,11 +193,13 @@ def filter_table(history: History) -> NDArray[np.void]:
 
 def read_arrays(path: str | os.PathLike[str]) -> History:
     """Read a file of the tracker as :meth:`ChannelHistory.arrays`; arguments and errors as for :func:`load_history`."""
-    stored = np.load(path, allow_pickle=False)
     arrays: History = {}
-    if isinstance(stored, np.lib.npyio.NpzFile):
-        with stored:
-            arrays = dict(stored)
+    with open(path, "rb") as file:
+        # Of anything else numpy would say that it may be pickled, and how to load that unsafely.
+        if zipfile.is_zipfile(file):
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = dict(stored)
     if not {"epochs", "phases"} <= arrays.keys():
         raise ValueError(
             f"path: expected a file of a ChannelTracker (with 'epochs', 'phases'), got {os.fspath(path)!r}"

@@ -181,7 +181,10 @@ def test_pandas_takes_a_table(history, tmp_path):
 def test_another_file_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.ones(2))
     np.save(tmp_path / "other.npy", np.ones(2))
-    for name in ("other.npz", "other.npy"):
+    (tmp_path / "text.npz").write_text("words")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:40])
+    (tmp_path / "empty.npz").touch()
+    for name in ("other.npz", "other.npy", "text.npz", "cut.npz", "empty.npz"):
         with pytest.raises(ValueError, match=f"path: expected a file of a ChannelTracker.*{name}"):
             load_history(tmp_path / name)
     with pytest.raises(FileNotFoundError):

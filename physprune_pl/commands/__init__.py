@@ -46,12 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with shown():
             text = chosen.command.run(chosen)
         print(text)
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+    # The network is the user's own and may raise anything.
+    except Exception as error:
         if chosen.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         return 2
     return 0
+
+
+def told(error: Exception) -> str:
+    """Return an error as one line; one that no command expects with its type and how to find its place.
+
+    >>> told(ValueError("rounds must be at least 1, got 0")), told(KeyError("x"))
+    ('rounds must be at least 1, got 0', "KeyError: 'x' (--debug shows where)")
+    """
+    text = " ".join(str(error).split())
+    expected = isinstance(error, ValueError | TypeError | OSError | ModuleNotFoundError)
+    return text if expected else f"{type(error).__name__}: {text} (--debug shows where)"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from physprune_pl.plan import PruningPlan
 from physprune_pl.surgery import apply_plan
 
 CHAIN = ("--model", "tiny_factories:chain", "--input", "2,4")
+REFUSES = ("--model", "tiny_factories:Refuses", "--model-args", "in_features=4", "out_features=2", "--input", "2,4")
 
 
 def printed(capsys, *words: str) -> str:
@@ -137,6 +138,11 @@ def test_latency_times_the_dense_and_the_cut_network(capsys):
         (("inspect", "--model", "tiny_factories:none", "--input", "2,4"), "'tiny_factories' has no 'none'"),
         (("inspect", "--model", "tiny_factories:INSTANCE", "--input", "2,4"), "to be a function or a class"),
         (("inspect", "--model", "tiny_factories:nothing", "--input", "2,4"), "to make a torch.nn.Module, got str"),
+        (
+            ("inspect", "--model", "tiny_factories:broken", "--input", "2,4"),
+            "RuntimeError: no such file of weights",
+        ),
+        (("latency", *REFUSES), "KeyError: 'inside' (--debug shows where)"),
         (("inspect", *CHAIN, "--model-args", "depth=3"), "--model-args: tiny_factories:chain does not take"),
         (("inspect", "--model", "tiny_factories:chain", "--input", "2,5"), "does not run on it"),
         (("inspect", *CHAIN, "--target", "flops=0.5"), "target must be one of"),

@@ -22,6 +22,17 @@ class Named(nn.Module):
         return self.out(self.inner(self.words(ids)).relu() * mask.unsqueeze(-1)).mean(1)
 
 
+def broken() -> nn.Module:
+    raise RuntimeError("no such file\nof weights")
+
+
+class Refuses(nn.Linear):
+    """Does not run."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        raise KeyError("inside")
+
+
 def nothing() -> str:
     return "no network"
 
