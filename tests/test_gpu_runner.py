@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from configured import QUIET, TINY
+from configured import QUIET, SMALL
 
 from experiments.assembly import composed
 from experiments.comparison import Comparison
@@ -47,7 +47,8 @@ def test_every_run_composes_and_has_a_page(comparison: Comparison) -> None:
 
 @pytest.mark.slow
 def test_a_slice_of_real_runs_on_the_cpu(tmp_path: Path) -> None:
-    small = Comparison("small", TINY, 0.5, ("uniform",), 1, 1, (0,))
+    small = Comparison("small", SMALL, 0.5, ("uniform",), 1, 1, (0,))
     found = list(tasks(small, (0,), tmp_path, QUIET))
     assert run_slice(found, jobs=2, seconds=500) == []
     assert [one.done.parent.parent.name for one in found] == ["dense", "uniform"]
+    assert found[0].after is None

@@ -13,6 +13,7 @@ from pathlib import Path
 from experiments.comparison import Comparison
 from experiments.gpu.slices import Task, run_slice
 
+TRAIN = str(Path(__file__).parents[2] / "train.py")
 LAWS = ("none", "uniform", "exponential", "gravity", "electrostatic")
 ON_GPU = ("trainer=gpu", "trainer.precision=bf16-mixed", "data.batch_size=128", "optimizer.lr=0.1")
 RESNET = ("data=cifar10", "model=resnet56", *ON_GPU)
@@ -26,15 +27,16 @@ COMPARISONS = (
 
 def tasks(comparison: Comparison, seeds: Sequence[int], runs: Path, more: Sequence[str] = ()) -> Iterator[Task]:
     """Yield all runs of a comparison, those that are compared with a dense network only once that is done."""
-    dense = comparison.arms[0]
+    every = comparison.arms
+    dense = every[0]
     for seed in seeds:
         baseline = runs / comparison.name / dense.name / str(seed)
-        for arm in comparison.arms:
+        for arm in every:
             folder = runs / comparison.name / arm.name / str(seed)
             compared = () if arm is dense else (f"baseline={baseline / 'checkpoints' / 'best.ckpt'}",)
             settings = (*arm.overrides, *compared, f"seed={seed}", f"hydra.run.dir={folder}", *more)
             waits = None if arm is dense else baseline / "report.json"
-            yield Task((sys.executable, "train.py", *settings, "ckpt_path=last"), folder / "report.json", waits)
+            yield Task((sys.executable, TRAIN, *settings, "ckpt_path=last"), folder / "report.json", waits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
