@@ -59,6 +59,10 @@ lowest: .venv-lowest/.installed ## the tests with the lowest versions that pypro
 	# Old libraries with newer ones below them warn of their own accord; such warnings are no errors here.
 	$(LOWEST)/python -m pytest -q -m 'not slow' -W default
 
+.PHONY: bench
+bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.goals.run
+
 .PHONY: clean
 clean: ## remove the environments, caches and runs
 	rm -rf .venv .venv-lowest runs multirun build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The goals of speed with the figures beside them."""

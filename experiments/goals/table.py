@@ -1,0 +1,96 @@
+"""The goals and the speed-ups as Markdown, from what all experiments have stored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from physprune_pl.tables import markdown
+
+Row = Mapping[str, Any]
+Line = tuple[str, str, str]
+EXPERIMENTS = Path(__file__).parent.parent
+NOT = "not measured"
+
+
+def page(rows: Sequence[Row]) -> str:
+    """Return the table of goals and that of speed-ups."""
+    goals = markdown(("goal", "measured", "met"), [*_force(), *_planning(rows), *_tracing(), *_open(), *_loader()])
+    return f"{goals}\n{_speedups(rows)}"
+
+
+def _stored(name: str) -> Any:
+    return json.loads((EXPERIMENTS / name / "results.json").read_text(encoding="utf-8"))
+
+
+def _force() -> list[Line]:
+    """Shares of a step and ratios to other implementations, from experiments/speed."""
+    lines: list[Line] = []
+    for name, found in _stored("speed")["networks"].items():
+        steps, alone = found["steps"], found["alone"]
+        laws = {law: times["force"] for law, times in steps.items() if isinstance(times, dict)}
+        slowest = max(laws.values()) + steps["adding"]
+        limit = 1.5 * 2 * steps["copy"] + 3.0
+        lines.append(
+            _line(f"{name}: force <= 1.5 floors + 3 ms = {limit:.1f} ms", f"{slowest:.1f} ms", slowest <= limit)
+        )
+        share, most = 1 + slowest / steps["without"], {"resnet56": 1.01, "vgg19": 1.02}.get(name)
+        if most is not None:
+            lines.append(_line(f"{name}: share of the step <= {most}", f"{share:.4f}", share <= most))
+        # Into empty gradients and into those that are there: the worse of the two counts.
+        loop = min(alone[f"loop{into}"] / alone[f"ours, exponential{into}"] for into in ("", ", added"))
+        faster = alone["torch-pruning"] / alone["ours, exponential, added"]
+        lines.append(_line(f"{name}: penalty >= 5x faster than Torch-Pruning's", f"{faster:.1f}x", faster >= 5))
+        lines.append(_line(f"{name}: never slower than the loop", f"{loop:.2f}x", loop >= 1))
+    return lines
+
+
+def _planning(rows: Sequence[Row]) -> list[Line]:
+    found = [row for row in rows if "plan_seconds" in row and row["network"] == "resnet50"]
+    goal = "resnet50: planning to a MAC target < 1 s after tracing"
+    return [_line(goal, f"{row['plan_seconds']:.3f} s", row["plan_seconds"] < 1) for row in found] or [_absent(goal)]
+
+
+def _tracing() -> list[Line]:
+    goals = {"resnet50": 10.0, "vit_b_16": 30.0}
+    rows = [row for row in _stored("tracing")["results"] if row["network"] in goals and "seconds" in row]
+    names = [(f"{row['network']}: trace at 224 px <= {goals[row['network']]:.0f} s", row) for row in rows]
+    return [_line(goal, f"{row['seconds']:.1f} s", row["seconds"] <= goals[row["network"]]) for goal, row in names]
+
+
+def _open() -> list[Line]:
+    goals = ("tracker <= 1 % of an epoch", "whole job <= 1.0 of as many dense epochs", "GPU: force <= 1.03 of a step")
+    return [_absent(goal) for goal in goals]
+
+
+def _loader() -> list[Line]:
+    """Processor time of making ready 128 pictures, beside a step of ResNet-20 on as many."""
+    ways = {row["way"]: row["pictures_per_second"] for row in _stored("loading")["results"]}
+    step = _stored("speed")["networks"]["resnet20"]["steps"]["without"]
+    share = 1000.0 * 128 / ways["whole batches"] / step
+    other = 1000.0 * 128 / ways["one by one, torchvision"] / step
+    return [
+        _line("loader <= 5 % of a step (resnet20)", f"{share:.1%}; torchvision one by one {other:.1%}", share <= 0.05)
+    ]
+
+
+def _line(goal: str, figure: str, met: bool) -> Line:
+    return goal, figure, "yes" if met else "**no**"
+
+
+def _absent(goal: str) -> Line:
+    return goal, NOT, "-"
+
+
+def _speedups(rows: Sequence[Row]) -> str:
+    asked = {row["network"]: row["macs_ratio"] for row in rows if "macs_ratio" in row}
+    head = ("network", "way", "batch", "dense, ms", "pruned, ms", "fewer MACs", "faster", "ratio of the ratios")
+    cells = [_cells(row, row.get("fewer") or asked[row["network"]]) for row in rows if "faster" in row]
+    return markdown(head, cells)
+
+
+def _cells(row: Row, fewer: float) -> tuple[str, ...]:
+    times = (f"{row['dense']:.2f}", f"{row['pruned']:.2f}", f"{fewer:.2f}x", f"{row['faster']:.2f}x")
+    return (row["network"], row["way"], str(row["batch"]), *times, f"{row['faster'] / fewer:.2f}")
