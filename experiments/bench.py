@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from experiments.assembly import composed
+from physprune_pl.latency.hardware import processor
 from physprune_pl.report import PruningReport, versions
 
 Result = dict[str, Any]
@@ -58,17 +58,7 @@ def _result(arm: Arm, seed: int, report: PruningReport) -> Result:
 def hardware() -> dict[str, Any]:
     """Return what the times depend on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
-
-
-def _processor() -> str:
-    """Return the model of the processor, which Linux keeps from Python's platform module."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return {"processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def save(results: list[Result], command: str, path: Path) -> None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Literal
 
 from omegaconf import DictConfig
 
-from experiments.assembly import build_data, build_model, composed
-from experiments.bench import Arm, Result, save, spread, write_table
+from experiments.afterwards import look_again
+from experiments.assembly import build_data, build_model
+from experiments.bench import Result, spread
 from experiments.comparison import Comparison
 from experiments.constants.folding import fold
 from experiments.evaluation import evaluate, load_weights
 from experiments.outcome import CPU
 from experiments.recalibration.run import plan_in
 from physprune_pl import apply_plan
-from physprune_pl.report import command_line
-from train import run
 
 # The recommended law and epochs; one epoch of fine-tuning, as the checkpoint that ends it holds the plan.
 COMPARISON = Comparison(
@@ -47,17 +45,6 @@ def figures(config: DictConfig, folder: Path) -> Result:
         networks[name] = apply_plan(folded, plan)
     splits: tuple[Literal["val", "test"], ...] = ("val", "test")
     return {"inputs": counts, "accuracy": {split: evaluate(networks, data, CPU, split) for split in splits}}
-
-
-def results(arms: Sequence[Arm], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
-    """Yield the figures of every arm and seed; a run that has no report yet is made first."""
-    for arm in arms:
-        for seed in seeds:
-            folder = runs / arm.name / str(seed)
-            config = composed([*arm.overrides, f"seed={seed}", f"paths.output={folder}"])
-            if not (folder / "report.json").exists():
-                run(config)
-            yield {"arm": arm.name, "seed": seed, "overrides": list(arm.overrides), **figures(config, folder)}
 
 
 def accuracy(result: Result, network: str) -> float:
@@ -90,18 +77,5 @@ def _share(counts: Sequence[Mapping[str, int]]) -> str:
     return f"{sum(count['folded'] for count in counts) / sum(count['removed'] for count in counts):.1%}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, then write results.json and the table of README.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(COMPARISON.seeds))
-    parser.add_argument("--runs", type=Path, default=Path("runs") / COMPARISON.name, help="folder of the single runs")
-    options = parser.parse_args(arguments)
-    folder = Path(__file__).parent
-    # The first arm is the dense network, of which nothing is cut.
-    found = list(results(COMPARISON.arms[1:], options.seeds, options.runs))
-    save(found, command_line(), folder / "results.json")
-    write_table(folder / "README.md", table(found))
-
-
 if __name__ == "__main__":
-    main()
+    look_again(COMPARISON, figures, table, __doc__)

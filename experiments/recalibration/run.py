@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 import torch
 from omegaconf import DictConfig
 
-from experiments.assembly import build_data, build_model, composed
-from experiments.bench import Arm, Result, save, write_table
+from experiments.afterwards import look_again
+from experiments.assembly import build_data, build_model
+from experiments.bench import Result
 from experiments.comparison import Comparison
 from experiments.evaluation import evaluate, load_weights
 from experiments.outcome import recalibrated
 from physprune_pl import PruningPlan, apply_plan
-from physprune_pl.report import command_line
-from train import run
 
 # One epoch of fine-tuning, as the checkpoint that ends it holds the plan.
 COMPARISON = Comparison(
@@ -46,30 +44,18 @@ def plan_in(checkpoint: Path) -> PruningPlan:
     return PruningPlan.from_dict(plans[0])
 
 
-def accuracies(config: DictConfig, folder: Path) -> dict[str, float]:
+def figures(config: DictConfig, folder: Path) -> Result:
     """Return the validation accuracy of a run's network before and right after the cut, and recalibrated."""
     data = build_data(config)
     before, cut = (load_weights(build_model(config, data), folder / "sparsified.pt") for _ in range(2))
     apply_plan(cut, plan_in(folder / "checkpoints" / "last.ckpt"))
     networks = {"before the cut": before, CUT: cut}
     networks |= {_recalibrated(count): recalibrated(cut, data, count) for count in BATCHES}
-    return evaluate(networks, data, torch.device("cpu"), "val")
+    return {"val_accuracy": evaluate(networks, data, torch.device("cpu"), "val")}
 
 
 def _recalibrated(count: int) -> str:
     return f"recalibrated, {count} {'batch' if count == 1 else 'batches'}"
-
-
-def results(arms: Sequence[Arm], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
-    """Yield the accuracies of every arm and seed; a run that has no report yet is made first."""
-    for arm in arms:
-        for seed in seeds:
-            folder = runs / arm.name / str(seed)
-            config = composed([*arm.overrides, f"seed={seed}", f"paths.output={folder}"])
-            if not (folder / "report.json").exists():
-                run(config)
-            found = accuracies(config, folder)
-            yield {"arm": arm.name, "seed": seed, "overrides": list(arm.overrides), "val_accuracy": found}
 
 
 def table(found: Sequence[Result]) -> str:
@@ -90,18 +76,5 @@ def _spread(shares: Sequence[float], form: str) -> str:
     return f"{middle} ± {100 * stdev(shares):.2f}" if len(shares) > 1 else middle
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing, then write results.json and the table of README.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(COMPARISON.seeds))
-    parser.add_argument("--runs", type=Path, default=Path("runs") / COMPARISON.name, help="folder of the single runs")
-    options = parser.parse_args(arguments)
-    folder = Path(__file__).parent
-    # The first arm is the dense network, of which nothing is cut.
-    found = list(results(COMPARISON.arms[1:], options.seeds, options.runs))
-    save(found, command_line(), folder / "results.json")
-    write_table(folder / "README.md", table(found))
-
-
 if __name__ == "__main__":
-    main()
+    look_again(COMPARISON, figures, table, __doc__)

@@ -210,10 +210,9 @@ class KeptNorms(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _mask(self, x: Tensor, weight: Tensor | None, leading: int) -> Tensor:
-        """Which positions stay; without a weight that tells, those that are not zero everywhere."""
+        """Which positions stay: of an exact group all; without a weight, those that are not zero everywhere."""
         if weight is not None:
-            # All of an exact group stay: a channel that stays may be silent.
-            return self.kept.get(id(weight), torch.ones(weight.shape, dtype=torch.bool)).to(x)
+            return self.kept.get(id(weight), torch.ones_like(weight, dtype=torch.bool)).to(x)
         return x.flatten(0, leading - 1).ne(0).any(0).to(x)
 
     def _layer_norm(
