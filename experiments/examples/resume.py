@@ -32,7 +32,7 @@ def fit(folder: str | Path, epochs: int, *more: Callback, checkpoint: Path | Non
     trainer = L.Trainer(
         max_epochs=epochs, accelerator="cpu", callbacks=[*more, last, *callbacks], plugins=AtomicCheckpointIO()
     )
-    trainer.fit(Classifier(small_network()), datamodule=Digits(), ckpt_path=checkpoint, weights_only=True)
+    trainer.fit(Classifier(small_network()), datamodule=Digits(), ckpt_path=checkpoint)
     report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
     return report
 

@@ -40,7 +40,7 @@ def test_norms_by_hand(module, kind):
     expected = model(x)
     with plain_norms(model):
         assert type(model[0]) is kind
-        torch.testing.assert_close(model(x), expected, rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(model(x), expected, rtol=2e-2, atol=2e-2)
     assert type(model[0]) is own
 
 
