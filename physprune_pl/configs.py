@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from physprune_pl.attention.registry import COUNTS
+from physprune_pl.attention.head_sizes import COUNTS
 from physprune_pl.isolation import saved_random_state
 
 SHAPES = "pruned_shapes"

@@ -26,7 +26,7 @@ ORDER = [
         "segments",
         "reuse",
         "row_blocks",
-        "sums",
+        "einsums",
     ],
     ["strengths", "distances", "forces", "schedules"],
     [

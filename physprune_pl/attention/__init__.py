@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from torch import nn
 
 from physprune_pl.attention.caches import without_cache
+from physprune_pl.attention.head_sizes import HeadSizes, by_head, register_attention, remembered
 from physprune_pl.attention.multihead import HeadwiseAttention
 from physprune_pl.attention.norms import plain_norms
-from physprune_pl.attention.registry import HeadSizes, by_head, register_attention, remembered
 
 __all__ = ["HeadSizes", "HeadwiseAttention", "by_head", "register_attention", "remembered", "traceable"]
 

@@ -20,7 +20,7 @@ from physprune_pl.callbacks.injection import (
     logs_now,
     loss_scale,
 )
-from physprune_pl.callbacks.progress import show_progress
+from physprune_pl.callbacks.progress_bar import show_progress
 from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.watching import StepWatching
@@ -44,7 +44,8 @@ class ForceRegularization(StepWatching):
     accumulation and loss scaling leave it as it is; gradient clipping comes later and clips the sum. With coefficient
     0, and before the start of a schedule, training is bit for bit what it is without the callback.
 
-    The progress bar shows how far the phase and the channels are, see :func:`~physprune_pl.callbacks.progress.signals`.
+    The progress bar shows how far the phase and the channels are, see
+    :func:`~physprune_pl.callbacks.progress_bar.signals`.
 
     A steered penalty presses otherwise where a gradient is no way to press, see
     :class:`~physprune_pl.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the

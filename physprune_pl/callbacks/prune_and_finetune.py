@@ -15,7 +15,7 @@ from physprune_pl.callbacks.averages import averages, cut_averages, validated
 from physprune_pl.callbacks.judges import Mode, Watched, find_monitor, forget_scores, fresh_metrics, validate_quietly
 from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
-from physprune_pl.callbacks.progress import forget_progress, show_progress
+from physprune_pl.callbacks.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer

@@ -21,7 +21,7 @@ from physprune_pl.latency.grids import Grid
 from physprune_pl.latency.hardware import device_name
 from physprune_pl.latency.layers import Layer, LayerShape, layers_of
 from physprune_pl.latency.multiples import liked
-from physprune_pl.latency.network import NetworkLatency, Rest
+from physprune_pl.latency.network_latency import NetworkLatency, Rest
 from physprune_pl.plan import make_plan
 from physprune_pl.progress import steps
 from physprune_pl.surgery import cut

@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from physprune_pl.history import History
-from physprune_pl.page import channels, course
+from physprune_pl.page import channel_pictures, course
 from physprune_pl.page.folder import Run, read_run
 from physprune_pl.page.names import milliseconds, score, short_names, times
 from physprune_pl.page.rendering import write_page
@@ -136,7 +136,7 @@ def _network(report: PruningReport) -> Section:
     )
     if not report.groups:
         return Section("The network", about, absent="Nothing was cut: the report names no group.")
-    return Section("The network", about, [channels.widths_picture(report.groups)])
+    return Section("The network", about, [channel_pictures.widths_picture(report.groups)])
 
 
 def _of_history(run: Run) -> Iterator[Section]:
@@ -169,8 +169,8 @@ STEERING = (
 def _strengths(run: Run, history: History) -> Section:
     shown = _largest(history, _in_order(run, history), MOST_PANELS)
     left = channels_left(history)
-    small = [channels.strengths_picture(history, name, label + left[name]) for name, label in shown.items()]
-    return Section("Strength of the channels", STRENGTHS, [channels.scale_picture()], small, len(left))
+    small = [channel_pictures.strengths_picture(history, name, label + left[name]) for name, label in shown.items()]
+    return Section("Strength of the channels", STRENGTHS, [channel_pictures.scale_picture()], small, len(left))
 
 
 def _in_order(run: Run, history: History) -> list[str]:
@@ -182,17 +182,17 @@ def _in_order(run: Run, history: History) -> list[str]:
 
 def channels_left(history: History) -> dict[str, str]:
     """Return how many channels each group has before and after the cut, as words; empty where that is not known."""
-    found = {name: channels.cut_channels(history, name) for name in groups_of(history)}
+    found = {name: channel_pictures.cut_channels(history, name) for name in groups_of(history)}
     return {name: "" if cut is None else f": {len(cut)} → {len(cut) - int(cut.sum())}" for name, cut in found.items()}
 
 
 def _law(run: Run, history: History) -> Section:
-    found = [name for name in _in_order(run, history) if channels.pressed(history, name)]
+    found = [name for name in _in_order(run, history) if channel_pictures.pressed(history, name)]
     if not found:
         return Section("Strength over distance", LAW, absent="Not recorded: no force acted on the channels.")
     shown = _largest(history, found, MOST_LAWS)
-    small = [channels.law_picture(history, name, label) for name, label in shown.items()]
-    return Section("Strength over distance", LAW, [channels.law_overview(history, found)], small, len(found))
+    small = [channel_pictures.law_picture(history, name, label) for name, label in shown.items()]
+    return Section("Strength over distance", LAW, [channel_pictures.law_overview(history, found)], small, len(found))
 
 
 def _steering(run: Run, history: History) -> Section:

@@ -12,7 +12,7 @@ from synthetic import SyntheticClock, stopwatch
 from torch import nn
 
 from physprune_pl import PruningPlan, apply_plan, plan_pruning
-from physprune_pl.commands import cutting, main
+from physprune_pl.commands import cut_options, main
 from physprune_pl.latency import Stopwatch
 from physprune_pl.latency.clock import DeviceClock
 from physprune_pl.targets import Chooser, Target, TargetError
@@ -95,7 +95,7 @@ def test_widths_are_rounded_to_what_the_device_likes(tmp_path):
 
 
 def test_on_the_command_line(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(cutting, "Stopwatch", lambda batch, cache: Stopwatch(batch, cache, SyntheticClock()))
+    monkeypatch.setattr(cut_options, "Stopwatch", lambda batch, cache: Stopwatch(batch, cache, SyntheticClock()))
     monkeypatch.syspath_prepend(str(tmp_path))
     words = ("inspect", "--model", "torch.nn:Sequential", "--input", "1,3,8,8", "--target", "latency=0.5")
     assert main(words) == 2, "a network without layers"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from run_folders import CUT, report, run_folder
 
-from physprune_pl.page.channels import cut_channels
+from physprune_pl.page.channel_pictures import cut_channels
 from physprune_pl.page.folder import read_curves, read_run
 
 

@@ -9,7 +9,7 @@ from small import Classifier, Saver, fit
 from torch import nn
 
 from physprune_pl import ForceRegularization, PruneAndFinetune, physics_pruning
-from physprune_pl.callbacks import progress
+from physprune_pl.callbacks import progress_bar
 from physprune_pl.measure import count_macs
 from physprune_pl.steering import ARRIVED
 
@@ -159,13 +159,13 @@ def test_loggers_get_the_shares_under_their_own_names_and_nothing_else_is_logged
 
 
 def test_it_is_worked_out_as_seldom_as_the_trainer_logs(monkeypatch):
-    steps, real = [], progress.signals
+    steps, real = [], progress_bar.signals
 
     def counted(trainer, session):
         steps.append((trainer.current_epoch, trainer.fit_loop.batch_idx))
         return real(trainer, session)
 
-    monkeypatch.setattr(progress, "signals", counted)
+    monkeypatch.setattr(progress_bar, "signals", counted)
     shown(*pruning(), epochs=2, log_every_n_steps=5)
     # The first batch of every epoch, and every fifth step of all.
     assert steps == [(0, 0), (1, 0), (1, 1), (2, 0), (3, 0)]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from physprune_pl.commands.network import example_of, made_by, network_of
+from physprune_pl.commands.network_options import example_of, made_by, network_of
 from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.plan import PruningPlan
