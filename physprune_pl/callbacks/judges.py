@@ -21,6 +21,7 @@ Metrics = dict[str, float]
 Watched = tuple[str, Mode] | tuple[None, None]
 
 _CONNECTOR = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics", "_first_loop_iter", "_current_fx")
+_JUDGES = ("EarlyStopping", "Checkpoint")
 _LOOP = ("batch_progress", "_seen_batches_per_dataloader", "_has_run", "_restarting", "_restart_stage")
 
 
@@ -96,13 +97,26 @@ def validate_quietly(trainer: Any, but: Callback) -> Metrics:
 @contextmanager
 def _quiet(trainer: Any, but: Callback) -> Iterator[None]:
     callbacks, loggers = trainer.callbacks, trainer.loggers
-    judges = ("EarlyStopping", "Checkpoint", "ProgressBar")
-    trainer.callbacks = [callback for callback in callbacks if callback is not but and not is_a(callback, *judges)]
+    quiet = [callback for callback in callbacks if callback is not but and not is_a(callback, *_JUDGES)]
+    trainer.callbacks = [_silent(callback) if is_a(callback, "ProgressBar") else callback for callback in quiet]
     trainer.loggers = [DummyLogger() for _ in loggers]
     try:
         yield
     finally:
         trainer.callbacks, trainer.loggers = callbacks, loggers
+
+
+def _silent(bar: Any) -> Any:
+    """Return a progress bar that draws nothing; a thread that goes on drawing looks for one of its own class."""
+    hooks: dict[str, Any] = {name: _nothing for name in dir(bar) if name.startswith("on_")}
+    kind = type(type(bar).__name__, (type(bar),), hooks)
+    silent: Any = object.__new__(kind)
+    vars(silent).update(vars(bar))
+    return silent
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Stand in for a hook."""
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     ModelCheckpoint,
@@ -106,3 +107,31 @@ def test_the_validation_after_the_cut_leaves_counters_and_generators_alone():
 def test_with_a_progress_bar_and_a_logger(tmp_path):
     model, _ = fit(cutter(), TQDMProgressBar(), logger=CSVLogger(tmp_path), enable_progress_bar=True)
     assert model.net[0].out_channels < 8
+
+
+class Drawn(TQDMProgressBar):
+    """Notes which bar the trainer finds while a batch is validated, as a thread that draws would, and what it draws."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = 0
+
+    def on_validation_batch_end(self, *args, **kwargs):
+        super().on_validation_batch_end(*args, **kwargs)
+        self.drawn += 1
+
+
+class Found(Callback):
+    def __init__(self):
+        self.bars = []
+
+    def on_validation_batch_start(self, trainer, *args):
+        self.bars.append(trainer.progress_bar_callback)
+
+
+def test_the_bar_is_found_but_draws_nothing_in_the_validation_after_the_cut():
+    bar, found = Drawn(), Found()
+    fit(cutter(), found, bar, enable_progress_bar=True)
+    assert all(isinstance(one, Drawn) for one in found.bars)
+    assert 0 < bar.drawn == sum(one is bar for one in found.bars) < len(found.bars)
+    assert all(one.drawn <= bar.drawn for one in found.bars)
