@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from experiments.goals import measuring, table
-from experiments.goals.run import merged
+from experiments.goals import details, job, measuring, peaks, profiling, table, tracker
+from experiments.goals.storing import merged
 from experiments.speed.pressed import Network
 
 ROWS = [
@@ -34,6 +36,94 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
     found = lines(table.page([]))
     assert found["resnet50: planning to a MAC target < 1 s after tracing"] == ["not measured", "-"]
     assert found["tracker <= 1 % of an epoch"] == ["not measured", "-"]
+    assert found["whole job <= 1.0 of as many dense epochs"] == ["not measured", "-"]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.004, "yes"), (0.04, "**no**")])
+def test_the_late_epochs_judge_the_tracker(share: float, verdict: str) -> None:
+    row = {"network": "a", "way": "tracker", "epochs": 100, "share": 0.002, "share_last": share, "tracker_last": 9.0}
+    figure, met = lines(table.page([row]))["tracker <= 1 % of an epoch (a)"]
+    assert figure == f"0.20%; {share:.2%} in the last of 100 epochs: 9 ms"
+    assert met == verdict
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.9, "yes"), (1.1, "**no**")])
+def test_processor_time_judges_the_job(share: float, verdict: str) -> None:
+    row = {"network": "a", "way": "whole job", "sparsify": 8, "finetune": 4, "processor_share": share}
+    found = lines(table.page([{**row, "clock_share": 1.0}]))
+    figure = f"{share:.2f} of the processor time, 1.00 by the clock"
+    assert found["whole job <= 1.0 of as many dense epochs (a, 8 + 4)"] == [figure, verdict]
+
+
+def test_the_tracker_is_timed_at_every_epoch() -> None:
+    row = tracker.measured("resnet20 on digits", 2)
+    assert row["epochs"] == 2
+    assert row["share"] * row["steps"] * row["step"] == pytest.approx(row["tracker"])
+    assert row["tracker"] > 0
+
+
+def test_dense_and_job_train_as_many_epochs_from_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[list[str]] = []
+
+    def fitted(overrides: list[str]) -> dict[str, float]:
+        done.append(overrides)
+        return {"clock": 2.0 if "target=none" in overrides else 1.0, "processor": 4.0}
+
+    monkeypatch.setattr(job, "fitted", fitted)
+    row = job.measured(2, 1, (0, 1))
+    assert row["clock_share"] == 0.5
+    assert row["processor_share"] == 1.0
+    assert ["target=none" in one for one in done] == [True, False, False, True]
+    assert [one[-1] for one in done] == ["seed=0", "seed=0", "seed=1", "seed=1"]
+    assert {"trainer.max_epochs=2", "finetune.epochs=1"} <= set(done[1])
+    assert "trainer.max_epochs=3" in done[0]
+
+
+@pytest.mark.slow
+def test_a_job_and_a_dense_fit_are_timed() -> None:
+    row = job.measured(1, 1, (0,))
+    assert row["fits"]["job"][0]["phases"]
+    assert row["clock_share"] > 0
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> str:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(256, 10))
+
+    monkeypatch.setitem(measuring.NETWORKS, "small", Network(build, 8, 2, None))
+    return "small"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can set a peak back")
+@pytest.mark.parametrize("stage", peaks.STAGES)
+def test_memory_of_a_stage_is_at_least_what_was_there(small: str, stage: str) -> None:
+    before, most = peaks.peaks(peaks.STAGES[stage](small))
+    assert most >= before > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can set a peak back")
+def test_a_peak_is_that_of_the_stage_alone() -> None:
+    before, most = peaks.peaks(lambda: torch.ones(8 * 2**20).sum())
+    assert most - before >= 0.9 * 32 * 2**20
+    assert peaks.peaks(lambda: None)[1] < most
+
+
+def test_memory_is_written_in_mebibytes() -> None:
+    row = {"network": "a", "way": "memory: the cut", "rise": 2**21, "rises": [2**21, 2**20], "peaks": [2**30, 2**29]}
+    text = details.memory([{**row, "parameters_bytes": 2**22}])
+    assert "| a | the cut | 2 | 2, 1 | 512 to 1024 | 4 |" in text
+
+
+def test_operations_are_compared_with_those_of_the_dense_network(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiling, "MULTIPLE", 1)
+    found = profiling.profiled(profiling.networks(small), torch.randn(2, 3, 8, 8), rounds=1)
+    assert any("conv" in operation for operation in found)
+    dense = [times["dense"] for times in found.values()]
+    assert dense == sorted(dense, reverse=True)
+    times = {"dense": 4.0, "pruned": 2.0}
+    text = details.operations([{"network": "a", "batch": 2, "operations": {"aten::add": times}, "total": times}])
+    assert "| `aten::add` | 4.0 | 2.0 | 2.00x |" in text
 
 
 def test_a_new_row_takes_the_place_of_the_old_one() -> None:

@@ -1,38 +1,15 @@
-"""Measure, and write all goals with the figures beside them: ``python -m experiments.goals.run [--network NAME]``."""
+"""Measure speed-ups and planning, and write all tables: ``python -m experiments.goals.run [--network NAME]``."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from experiments.bench import hardware, write_table
-from experiments.goals.measuring import WAYS, Row, measured
-from experiments.goals.table import page
-from physprune_pl.report import versions
+from experiments.goals.measuring import WAYS, measured
+from experiments.goals.storing import keep, write_page
 
-FOLDER = Path(__file__).parent
-RESULTS = FOLDER / "results.json"
 NETWORKS = ("resnet50", "vgg19")
-COMMAND = "python -m experiments.goals.run"
-
-
-def merged(before: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """Replace rows of the same network, way and batch size.
-
-    >>> merged([{"network": "a", "way": "eager", "batch": 1, "x": 1}], [{"network": "a", "way": "eager", "batch": 1}])
-    [{'network': 'a', 'way': 'eager', 'batch': 1}]
-    """
-    rows = {_key(row): row for row in [*before, *new]}
-    return [rows[key] for key in sorted(rows)]
-
-
-def _key(row: Mapping[str, Any]) -> tuple[str, str, int]:
-    return row["network"], row.get("way", ""), row.get("batch", 0)
 
 
 def main() -> None:
@@ -44,11 +21,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in chosen.network:
         for row in measured(name, {way: WAYS[way] for way in chosen.way}):
-            before = json.loads(RESULTS.read_text())["results"] if RESULTS.exists() else []
-            found = {"command": COMMAND, "hardware": hardware(), "versions": versions()}
-            RESULTS.write_text(json.dumps({**found, "results": merged(before, [row])}, indent=1) + "\n")
-            print(row, flush=True)
-    write_table(FOLDER / "README.md", page(json.loads(RESULTS.read_text())["results"]))
+            keep("run", row)
+    write_page()
 
 
 if __name__ == "__main__":
