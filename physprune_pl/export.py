@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import Example, copied, untouched
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export_program(
     """
     example = Example.of(example_input).to(model)
     # A later cut of the model shrinks its parameters in place, under the program's feet.
-    own = copied(getattr(model, "_orig_mod", model)).eval()
+    own = copied(uncompiled(model)).eval()
     with untouched(own):
         _run_once(own, example)
         # torch.export takes a size of 1 for a constant.
@@ -126,7 +127,7 @@ def _file(path: str | Path) -> str:
 
 
 def _name(model: nn.Module) -> str:
-    return type(getattr(model, "_orig_mod", model)).__name__
+    return type(uncompiled(model)).__name__
 
 
 def _reason(error: BaseException) -> str:

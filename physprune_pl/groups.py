@@ -14,6 +14,7 @@ from physprune_pl.channels import ChannelGroup
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
+from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
 from physprune_pl.measure import count_macs
 from physprune_pl.observations import Family, Mixing
@@ -47,7 +48,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
         [('0', 3)]
     """
     start = time.perf_counter()
-    model = getattr(model, "_orig_mod", model)
+    model = uncompiled(model)
     example = Example.of(example_input).to(model)
     ignored = _ignored(model, ignore)
     with untouched(model) as saved, traceable(model):

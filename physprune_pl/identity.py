@@ -21,6 +21,17 @@ def plain(name: str) -> str:
     return name.replace(COMPILED, "")
 
 
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the network that ``torch.compile`` wrapped; any other network itself.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> uncompiled(layer) is layer
+    True
+    """
+    original: nn.Module = getattr(model, "_orig_mod", model)
+    return original
+
+
 def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return 16 hexadecimal digits that change with any name or shape of a parameter; the order does not matter.
 

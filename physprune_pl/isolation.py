@@ -51,8 +51,8 @@ class Example:
     @property
     def batch(self) -> int:
         """Number of samples: the length of the first tensor that has one, else 1."""
-        tensors = [value for value in torch.utils._pytree.tree_leaves((self.args, dict(self.kwargs)))]
-        return next((len(value) for value in tensors if isinstance(value, Tensor) and value.dim()), 1)
+        leaves = torch.utils._pytree.tree_leaves((self.args, dict(self.kwargs)))
+        return next((len(value) for value in leaves if isinstance(value, Tensor) and value.dim()), 1)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Example:
         """Return the example with every tensor changed."""
@@ -69,7 +69,7 @@ class Example:
                 return tensor
             repeats = -(-batch // tensor.shape[0])
             repeated = tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:batch]
-            return repeated.contiguous(memory_format=_format(tensor))
+            return repeated.contiguous(memory_format=memory_format_of(tensor))
 
         return self.map(resize)
 
@@ -87,8 +87,12 @@ class Example:
         return self.map(torch.Tensor.clone)
 
 
-def _format(tensor: Tensor) -> torch.memory_format:
-    """The memory format that a copy should have: repeating puts channels back in front."""
+def memory_format_of(tensor: Tensor) -> torch.memory_format:
+    """Return how a tensor is stored, for a copy to be stored likewise: its channels last, or its dimensions in order.
+
+    >>> memory_format_of(torch.zeros(1, 2, 3, 3).to(memory_format=torch.channels_last))
+    torch.channels_last
+    """
     for dims, form in ((4, torch.channels_last), (5, torch.channels_last_3d)):
         if tensor.dim() == dims and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form):
             return form

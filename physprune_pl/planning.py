@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.groups import trace
+from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import twin
 from physprune_pl.latency import Stopwatch
 from physprune_pl.penalty import Penalty
@@ -58,7 +59,7 @@ def plan_pruning(
     wanted = parse_target(target)
     widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
     norm = None if strength is None else resolve_strength(strength)
-    model = getattr(model, "_orig_mod", model)  # a compiled model wraps the one whose names the trace and plan use
+    model = uncompiled(model)  # the trace and the plan use its names
     traced = trace(model, example_input, ignore)
     return plan_measured(model, example_input, traced, wanted, widths, norm, stopwatch or Stopwatch())
 

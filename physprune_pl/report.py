@@ -127,7 +127,7 @@ class PruningReport:
         parts = [
             "# Pruning report\n",
             markdown(("", "dense", "pruned", "ratio"), self.costs()),
-            markdown((self._metric_name(), "value"), self._scores()),
+            markdown((self.metric_name(), "value"), self._scores()),
             markdown(("group", "before", "after", "exact"), self._widths()),
             markdown(("left whole because", "modules", "names"), self._left_whole()),
             markdown(("phase", "seconds", "peak memory"), self.phases()),
@@ -157,12 +157,13 @@ class PruningReport:
             rows.append(_cost(f"latency, {batch.replace('_', ' ')}", times, "{:.2f} ms".format))
         return rows
 
-    def _metric_name(self) -> str:
+    def metric_name(self) -> str:
+        """Return the name of the metric, and of the data that it was measured on."""
         return f"{self.metric.get('name', 'metric')} ({self.metric.get('split', 'val')})"
 
     def _scores(self) -> list[tuple[str, str]]:
         known = [(text, self.metric.get(key)) for key, text in PHASES.items()]
-        return [(f"{self._metric_name()}, {text}", f"{value:.4f}") for text, value in known if value is not None]
+        return [(f"{self.metric_name()}, {text}", f"{value:.4f}") for text, value in known if value is not None]
 
     def _widths(self) -> list[Row]:
         return [

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from physprune_pl.attributes import set_attributes, sizes_of
 from physprune_pl.configs import follow_configs, load_folder
 from physprune_pl.identity import check_identity, plain
+from physprune_pl.isolation import memory_format_of
 from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
 
 __all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "cut", "load_pruned", "make_plan"]
@@ -181,11 +182,7 @@ def shrink(tensor: Tensor, cut: TensorCut) -> Tensor:
 
 
 def _like(new: Tensor, old: Tensor) -> Tensor:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    last = formats.get(old.dim())
-    if last is not None and old.is_contiguous(memory_format=last) and not old.is_contiguous():
-        return new.contiguous(memory_format=last)
-    return new.contiguous()
+    return new.contiguous(memory_format=memory_format_of(old))
 
 
 def _find(tensors: Mapping[str, Tensor], name: str) -> Tensor:

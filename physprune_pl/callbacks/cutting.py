@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import Example, run_eagerly, saved_random_state, set_training, twin, untouched
+from physprune_pl.measure import count_parameters
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import checked, plan_removal
@@ -65,10 +67,10 @@ def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Se
     """
     agreed = trainer.strategy.broadcast([mask.cpu() for mask in removed])
     plan = plan_removal(chooser, agreed)
-    before, dense = count(session.model), twin(session.model) if plan.latency else None
+    before, dense = count_parameters(session.model), twin(session.model) if plan.latency else None
     with _unwrapped(trainer):
         apply_plan(session.model, plan, trainer.optimizers)
-    fell, planned = before - count(session.model), plan.params[0] - plan.params[1]
+    fell, planned = before - count_parameters(session.model), plan.params[0] - plan.params[1]
     if fell != planned:
         raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")
     with trainer.precision_plugin.forward_context():
@@ -82,11 +84,6 @@ def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: 
         with plain_forward(trainer), run_eagerly(session.model):
             plan = checked(plan, dense, session.model, session.example_input, session.stopwatch)
     return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
-
-
-def count(model: nn.Module) -> int:
-    """Number of parameters, tied ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def check_runs(model: nn.Module, example_input: Any) -> None:
@@ -142,7 +139,7 @@ def first_batch(trainer: Trainer) -> Any:
 
 def path_of(pl_module: LightningModule, model: nn.Module) -> str:
     """What comes before the names of the network in the LightningModule, such as ``"net."``."""
-    found = next(name for name, module in pl_module.named_modules() if getattr(module, "_orig_mod", module) is model)
+    found = next(name for name, module in pl_module.named_modules() if uncompiled(module) is model)
     return f"{found}." if found else ""
 
 

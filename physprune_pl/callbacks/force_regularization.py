@@ -16,7 +16,7 @@ from physprune_pl.callbacks.injection import (
     check_optimizers,
     effective_rate,
     follows_gradients,
-    held,
+    held_ids,
     logs_now,
     loss_scale,
 )
@@ -162,12 +162,12 @@ class ForceRegularization(StepWatching):
             self._press(trainer, pl_module, [optimizer], scale)
         if self._keep is not None:
             with self.session.trainable():
-                self.session.penalty.shrink(self._keep, held([optimizer]))
+                self.session.penalty.shrink(self._keep, held_ids([optimizer]))
             self._keep = None
 
     def _presses(self, optimizer: Optimizer) -> bool:
         """Whether an optimizer holds anything of the network: that of another network is none of our business."""
-        return not {id(parameter) for parameter in self.session.tensors.values()}.isdisjoint(held([optimizer]))
+        return not {id(parameter) for parameter in self.session.tensors.values()}.isdisjoint(held_ids([optimizer]))
 
     def _press(
         self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
@@ -185,7 +185,7 @@ class ForceRegularization(StepWatching):
                 steering.update(self.session.progress(trainer), effective_rate(optimizers), strengths, law)
             pressure = factor * (law if steering is None else steering.pressure(strengths, law))
             if steering is None or follows_gradients(optimizers[0], penalty.strength):
-                penalty.add_gradient(pressure, scale, held(optimizers), strengths=strengths)
+                penalty.add_gradient(pressure, scale, held_ids(optimizers), strengths=strengths)
             else:
                 self._keep = 1.0 - factor * (1.0 - steering.kept(strengths, law))
         if logs_now(trainer, pl_module):

@@ -43,20 +43,24 @@ class GroupLaw:
         return cls(law, measure, pivot)
 
     @property
+    def _reads(self) -> frozenset[str] | None:
+        """What the law says that it reads; a plain function says nothing."""
+        return getattr(self.force, "reads", None)
+
+    @property
     def stacks(self) -> bool:
         """Whether law and distance take several groups of one size at once."""
-        return getattr(self.force, "reads", None) is not None and self.distance.reads is not None
+        return self._reads is not None and self.distance.reads is not None
 
     @property
     def reads_signs(self) -> bool:
         """Whether the law may depend on the charge signs."""
-        reads = getattr(self.force, "reads", None)
-        return reads is None or "sign" in reads
+        return self._reads is None or "sign" in self._reads
 
     @property
     def constant(self) -> bool:
         """Whether the coefficients depend on nothing but the number of channels."""
-        reads = getattr(self.force, "reads", None)
+        reads = self._reads
         if reads is None or reads & {"strength", "sign"}:
             return False
         return "distance" not in reads or (self.distance.reads == frozenset() and self.pivot != "strongest")

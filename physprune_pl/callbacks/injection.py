@@ -27,7 +27,7 @@ def loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
     return scale
 
 
-def held(optimizers: Sequence[Optimizer]) -> set[int]:
+def held_ids(optimizers: Sequence[Optimizer]) -> set[int]:
     """Return the ids of all parameters of some optimizers."""
     return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}
 

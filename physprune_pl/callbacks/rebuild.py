@@ -9,6 +9,8 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from physprune_pl.callbacks.injection import held_ids
+
 FINETUNE_FACTOR = 0.1
 
 _GROUP_RATES = ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr")
@@ -83,9 +85,9 @@ def held_by(optimizers: Iterable[Optimizer]) -> Iterator[Tensor]:
 
 
 def _check_held(before: Sequence[Optimizer], after: Sequence[Optimizer]) -> None:
-    held = {id(parameter) for parameter in held_by(after)}
+    held = held_ids(after)
     lost = [tuple(one.shape) for one in held_by(before) if one.requires_grad and id(one) not in held]
-    if lost and any(True for _ in held):
+    if lost and held:
         raise RuntimeError(
             f"configure_optimizers left out {len(lost)} trainable parameters after the cut that it held before, "
             f"of shapes {lost[:3]}"

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from physprune_pl.identity import uncompiled
+
 ExampleInput = Tensor | tuple[Any, ...] | dict[str, Any]
 
 
@@ -20,9 +22,7 @@ def resolve_module(pl_module: nn.Module, name: str | None = None) -> nn.Module:
     Raises:
         ValueError: when there is no such submodule, or no single child to choose.
     """
-    model = _named(pl_module, name) if name is not None else _only(pl_module)
-    original: nn.Module = getattr(model, "_orig_mod", model)
-    return original
+    return uncompiled(_named(pl_module, name) if name is not None else _only(pl_module))
 
 
 def _named(pl_module: nn.Module, name: str) -> nn.Module:

@@ -15,6 +15,7 @@ from physprune_pl.callbacks.exclusion import frozen_groups, without
 from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.precision import plain_forward
+from physprune_pl.callbacks.record import Phase
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
@@ -31,7 +32,6 @@ from physprune_pl.targets import Chooser, Target
 from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
-Phase = Literal["sparsify", "finetune"]
 T = TypeVar("T")
 
 

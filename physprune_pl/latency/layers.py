@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.attention import traceable
-from physprune_pl.isolation import Example, set_training, untouched
+from physprune_pl.isolation import Example, memory_format_of, set_training, untouched
 from physprune_pl.operations import CONVOLUTIONS, LINEAR, TRANSPOSED, layout_of, operands
 from physprune_pl.tainting import named_tensors
 
@@ -166,11 +166,7 @@ def _shape(
 ) -> LayerShape:
     groups = int(options.pop("groups", 1))
     kind = "linear" if func in LINEAR else "matmul" if not options else _convolution(func, weight)
-    last = any(
-        tensor.dim() == dims and tensor.is_contiguous(memory_format=form) and not tensor.is_contiguous()
-        for tensor in (data, weight)
-        for dims, form in ((4, torch.channels_last), (5, torch.channels_last_3d))
-    )
+    last = any(memory_format_of(tensor) is not torch.contiguous_format for tensor in (data, weight))
     return LayerShape(kind, tuple(data.shape), tuple(weight.shape), output_dim, groups, tuple(options.items()), last)
 
 

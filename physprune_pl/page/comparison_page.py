@@ -44,7 +44,7 @@ class Comparison:
             if not (path / "report.json").is_file():
                 raise FileNotFoundError(f"runs: expected folders with a report.json, got {str(path)!r}")
         reports = [PruningReport.from_json((path / "report.json").read_text(encoding="utf-8")) for path in paths]
-        metrics = {_metric(report) for report in reports}
+        metrics = {report.metric_name() for report in reports}
         if len(metrics) != 1:
             raise ValueError(f"runs: expected some with one metric to compare, got {sorted(metrics)}")
         return cls(dict(zip(_names(paths), reports, strict=True)), mode)
@@ -52,7 +52,7 @@ class Comparison:
     @property
     def metric(self) -> str:
         """Name of the metric and of the data that it was measured on."""
-        return _metric(next(iter(self.reports.values())))
+        return next(iter(self.reports.values())).metric_name()
 
     @property
     def labels(self) -> list[str]:
@@ -129,10 +129,6 @@ def final(report: PruningReport) -> float | None:
     """Return the metric after the last phase that was measured; None where none was."""
     known = [report.metric.get(phase) for phase in PHASES]
     return next((float(value) for value in reversed(known) if value is not None), None)
-
-
-def _metric(report: PruningReport) -> str:
-    return f"{report.metric.get('name', 'metric')} ({report.metric.get('split', 'val')})"
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
