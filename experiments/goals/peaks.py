@@ -25,7 +25,7 @@ from physprune_pl.widths import Widths
 
 LAW = "exponential"
 STEPS = 3
-REPEATS = 3
+REPEATS = 2
 # By default glibc keeps freed blocks of up to some MB for later, as many as chance has it; this way it returns them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 Stage = Callable[[], object]
