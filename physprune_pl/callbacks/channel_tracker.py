@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
+from physprune_pl.callbacks.heat_maps import log_heat_maps
 from physprune_pl.callbacks.histograms import log_histograms
 from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.series import epoch_rows, group_strengths
@@ -33,7 +34,8 @@ class ChannelTracker(Callback):
     All loggers get, per group and overall, ``physprune/strength[/<group>]``, ``physprune/near_zero[/<group>]``,
     ``physprune/effective_channels[/<group>]`` and ``physprune/concentration[/<group>]``, which
     :func:`~physprune_pl.callbacks.scalars.summary` explains. TensorBoard and Weights & Biases get the histograms
-    ``physprune/strengths[/<group>]`` as well.
+    ``physprune/strengths[/<group>]`` as well, and at the end of training the picture ``physprune/heat_map/<group>`` of
+    all strengths over the epochs, in which what was cut is orange.
 
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.PruningSession`.
@@ -102,6 +104,10 @@ class ChannelTracker(Callback):
         log_histograms(trainer, strengths)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.save()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Show the whole history to the loggers that take pictures."""
+        log_heat_maps(trainer, self.history())
 
     def history(self) -> dict[str, NDArray[Any]]:
         """Return everything recorded so far.
