@@ -58,7 +58,7 @@ def direction_and_length(func: Callable[..., Any], args: tuple[Any, ...]) -> tup
     return (direction, length, dim) if length.dim() == direction.dim() else None
 
 
-class Notes(Protocol):
+class ComputedNotes(Protocol):
     """Where what was seen is written down: the probe of a run."""
 
     ties: list[Tie]
@@ -71,7 +71,7 @@ class Notes(Protocol):
 class ComputedWatch(ComputedWeights):
     """Notes besides which lengths of weight norm belong to which directions."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: ComputedNotes) -> None:
         super().__init__()
         self.notes = notes
         self._lengths: dict[Family, Family] = {}

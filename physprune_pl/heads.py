@@ -28,7 +28,7 @@ class Product:
     macs: int
 
 
-class Notes(Protocol):
+class HeadNotes(Protocol):
     """Where what was seen is written down: the probe of a run."""
 
     mode: str
@@ -65,7 +65,7 @@ class Operands:
 class HeadWatch:
     """Watches products of activations in one run."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: HeadNotes) -> None:
         self.notes = notes
         self.products: list[Product] = []
         self.units: dict[Family, int] = {}

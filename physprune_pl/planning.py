@@ -94,7 +94,9 @@ def plan_measured(
     norm = strength or L2()
     chooser = measured_chooser(model, example_input, traced, target, widths, norm, stopwatch)
     plan = _plan_chosen(model, chooser, norm)
-    return checked(plan, model, cut(twin(model), plan), example_input, stopwatch) if plan.latency else plan
+    return (
+        with_measured_latency(plan, model, cut(twin(model), plan), example_input, stopwatch) if plan.latency else plan
+    )
 
 
 def measured_chooser(
@@ -121,8 +123,8 @@ def measured_chooser(
     times = stopwatch.latency(model, example_input, traced)
     chooser = Chooser(traced, target, widths, times=times)
     plan = _plan_chosen(model, chooser, strength)
-    found = checked(plan, model, cut(twin(model), plan), example_input, stopwatch).latency
-    return Chooser(traced, target, widths, times=times.shown(found["predicted"], found["measured"]))
+    found = with_measured_latency(plan, model, cut(twin(model), plan), example_input, stopwatch).latency
+    return Chooser(traced, target, widths, times=times.corrected(found["predicted"], found["measured"]))
 
 
 def plan_removal(chooser: Chooser, removed: Sequence[Tensor]) -> PruningPlan:
@@ -134,7 +136,7 @@ def plan_removal(chooser: Chooser, removed: Sequence[Tensor]) -> PruningPlan:
     return replace(plan, latency={"asked": chooser.target.share, "predicted": pruned.latency / dense.latency})
 
 
-def checked(
+def with_measured_latency(
     plan: PruningPlan, dense: nn.Module, pruned: nn.Module, example_input: Any, stopwatch: Stopwatch
 ) -> PruningPlan:
     """Add to a plan for a latency target what two networks, before and after the cut, take side by side."""

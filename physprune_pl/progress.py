@@ -23,7 +23,7 @@ def steps(what: str, items: Sequence[Item]) -> Iterator[Item]:
 
 
 @contextmanager
-def shown() -> Iterator[None]:
+def show_steps() -> Iterator[None]:
     """Show steps on the error stream for as long as this lasts, if a person is there to see it: not in a file or pipe.
 
     A bar of rich that goes away in the end; without rich one line at every tenth.

@@ -65,7 +65,7 @@ _UNDESCRIBED = (
 
 def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -> Model:
     """Do the work of `apply_plan`, and leave configs as they are."""
-    tensors = named_tensors(model)
+    tensors = tensors_by_every_name(model)
     cuts = _match(plan, tensors)
     check_identity(plan.fingerprint, model)
     shapes = {key: cut.shape_after for key, (_, cut) in cuts.items()}
@@ -105,7 +105,7 @@ def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
 
 
 def _reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    tensors = named_tensors(model)
+    tensors = tensors_by_every_name(model)
     wanted: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
         tensor = _find(tensors, name)
@@ -166,7 +166,7 @@ def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[
             raise ValueError(f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}")
 
 
-def named_tensors(model: nn.Module) -> dict[str, Tensor]:
+def tensors_by_every_name(model: nn.Module) -> dict[str, Tensor]:
     """All parameters and buffers by plain name; a tied tensor appears under each of its names."""
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)

@@ -7,7 +7,7 @@ from torch import nn
 
 from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.plan import PruningPlan, make_plan
-from physprune_pl.surgery import named_tensors
+from physprune_pl.surgery import tensors_by_every_name
 from physprune_pl.tracing_types import Trace
 
 
@@ -39,7 +39,7 @@ def plan_for(model: nn.Module, *groups: ChannelGroup, gone: tuple[int, ...] = (1
 def masked(model: nn.Module, plan: PruningPlan) -> nn.Module:
     """A dense copy whose removed slices are zero."""
     twin = copy.deepcopy(model)
-    tensors = named_tensors(twin)
+    tensors = tensors_by_every_name(twin)
     with torch.no_grad():
         for name, cut in plan.tensors.items():
             if name.endswith("running_var"):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from physprune_pl import progress
-from physprune_pl.progress import shown, steps
+from physprune_pl.progress import show_steps, steps
 
 
 class Terminal(io.StringIO):
@@ -28,7 +28,7 @@ def test_nothing_is_written_unless_asked_for(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_nothing_is_written_into_a_file_or_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown():
+    with show_steps():
         assert list(steps("tracing", range(3))) == [0, 1, 2]
     assert capsys.readouterr() == ("", "")
 
@@ -36,7 +36,7 @@ def test_nothing_is_written_into_a_file_or_a_pipe(capsys: pytest.CaptureFixture[
 def test_rich_draws_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = terminal_of(monkeypatch)
     pytest.importorskip("rich", reason="rich (extra experiments) draws the bar")
-    with shown():
+    with show_steps():
         assert list(steps("tracing", range(3))) == [0, 1, 2]
     assert "tracing" in terminal.getvalue()
     assert "100%" in terminal.getvalue()
@@ -45,7 +45,7 @@ def test_rich_draws_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_rich_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = terminal_of(monkeypatch)
     monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
-    with shown():
+    with show_steps():
         assert list(steps("tracing", range(40))) == list(range(40))
     lines = terminal.getvalue().splitlines()
     assert lines[0] == "tracing: 4 of 40"
@@ -56,7 +56,7 @@ def test_without_rich_there_are_plain_lines(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_display_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = terminal_of(monkeypatch)
-    with pytest.raises(ZeroDivisionError), shown():
+    with pytest.raises(ZeroDivisionError), show_steps():
         1 / 0  # noqa: B018
     list(steps("tracing", range(3)))
     assert terminal.getvalue() == ""
@@ -64,7 +64,7 @@ def test_a_display_ends_with_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_step_that_is_given_up_leaves_the_next_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = terminal_of(monkeypatch)
-    with shown():
+    with show_steps():
         assert all(number < 1 for number in steps("one", range(3))) is False
         assert list(steps("other", range(2))) == [0, 1]
     assert "other" in terminal.getvalue()

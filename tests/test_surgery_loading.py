@@ -7,17 +7,17 @@ import torch
 from hand_networks import conv_bn_conv, grouped, plan_for
 from torch import nn
 
-from physprune_pl.surgery import adopt_shapes, apply_plan, load_pruned, named_tensors
+from physprune_pl.surgery import adopt_shapes, apply_plan, load_pruned, tensors_by_every_name
 
 
 def test_adopt_shapes_both_ways():
     model, group, example = conv_bn_conv()
-    dense = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    dense = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(model).items()}
     held = list(model.parameters())
     weights = copy.deepcopy(model.state_dict())
     expected = model.eval()(example)
     apply_plan(model, plan_for(model, group))
-    small = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    small = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(model).items()}
     adopt_shapes(model, dense)
     model.load_state_dict(weights)
     torch.testing.assert_close(model(example), expected)
@@ -28,7 +28,7 @@ def test_adopt_shapes_both_ways():
 
 def test_adopt_shapes_grows_grouped_convolutions():
     model, group, example = grouped()
-    dense = {name: tuple(tensor.shape) for name, tensor in named_tensors(model).items()}
+    dense = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(model).items()}
     apply_plan(model, plan_for(model, group))
     adopt_shapes(model, dense)
     assert (model[1].groups, model[1].in_channels, model[1].out_channels) == (4, 8, 12)

@@ -9,7 +9,7 @@ from hand_networks import conv_bn_conv, masked, plan_for
 from torch import nn
 
 from physprune_pl.plan import PruningPlan, TensorCut
-from physprune_pl.surgery import apply_plan, named_tensors
+from physprune_pl.surgery import apply_plan, tensors_by_every_name
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, foreach=False),
@@ -55,8 +55,8 @@ def test_sliced_moments_train_like_a_masked_network():
     optimizer = OPTIMIZERS["sgd"](model.parameters())
     plan = plan_for(model, group)
     with torch.no_grad():
-        for name, tensor in named_tensors(masked(model, plan)).items():
-            named_tensors(model)[name].copy_(tensor)
+        for name, tensor in tensors_by_every_name(masked(model, plan)).items():
+            tensors_by_every_name(model)[name].copy_(tensor)
     step(model.eval(), optimizer, example)
     twin = copy.deepcopy(model)
     twin_optimizer = OPTIMIZERS["sgd"](twin.parameters())
@@ -91,7 +91,7 @@ def bad_plans() -> dict[str, tuple[PruningPlan, str]]:
 
 def snapshot(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
     moments = [value for state in optimizer.state.values() for value in state.values()]
-    return [tensor.clone() for tensor in (*named_tensors(model).values(), *moments)]
+    return [tensor.clone() for tensor in (*tensors_by_every_name(model).values(), *moments)]
 
 
 @pytest.mark.parametrize("name", ["unknown name", "shape"])

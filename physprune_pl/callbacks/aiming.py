@@ -20,7 +20,9 @@ class Aim:
     def __init__(self, session: PruningSession, target: Target, widths: Widths) -> None:
         self._session, self._target, self._widths = session, target, widths
 
-    def take(self, trainer: Trainer, pl_module: LightningModule, record: Record, batch: Any = None) -> Chooser | None:
+    def find_chooser(
+        self, trainer: Trainer, pl_module: LightningModule, record: Record, batch: Any = None
+    ) -> Chooser | None:
         """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
         session = self._session
         fresh = not session.ready
@@ -33,10 +35,10 @@ class Aim:
             cutting.choose(session, chooser, None)
         return chooser
 
-    def sure(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
+    def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
         """Trace with the first training batch if there was no input before."""
-        chooser = self.take(trainer, pl_module, record)
-        chooser = chooser or self.take(trainer, pl_module, record, cutting.first_batch(trainer))
+        chooser = self.find_chooser(trainer, pl_module, record)
+        chooser = chooser or self.find_chooser(trainer, pl_module, record, cutting.first_batch(trainer))
         if chooser is None:
             raise RuntimeError("the network could not be traced with the first training batch")
         return chooser

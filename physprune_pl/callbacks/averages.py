@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.identity import plain
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes, apply_plan, named_tensors
+from physprune_pl.surgery import adopt_shapes, apply_plan, tensors_by_every_name
 
 
 def averages(trainer: Trainer) -> list[LightningModule]:
@@ -37,6 +37,6 @@ def follow_shapes(pl_module: LightningModule, *_: object) -> None:
     # A copy of the module comes by here too; it has no trainer.
     if pl_module._trainer is None:
         return
-    shapes = {plain(name): tuple(tensor.shape) for name, tensor in named_tensors(pl_module).items()}
+    shapes = {plain(name): tuple(tensor.shape) for name, tensor in tensors_by_every_name(pl_module).items()}
     for copy in averages(pl_module.trainer):
         adopt_shapes(copy, shapes)

@@ -19,7 +19,7 @@ from physprune_pl.isolation import Example, run_eagerly, saved_random_state, set
 from physprune_pl.measure import count_parameters
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
-from physprune_pl.planning import checked, plan_removal
+from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.steering import Steering
 from physprune_pl.surgery import apply_plan
 from physprune_pl.targets import Chooser
@@ -82,7 +82,7 @@ def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: 
     """Add to a plan for a latency target what the first process measures of the networks before and after the cut."""
     if trainer.is_global_zero:
         with plain_forward(trainer), run_eagerly(session.model):
-            plan = checked(plan, dense, session.model, session.example_input, session.stopwatch)
+            plan = with_measured_latency(plan, dense, session.model, session.example_input, session.stopwatch)
     return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
 
 
@@ -137,7 +137,7 @@ def first_batch(trainer: Trainer) -> Any:
         return trainer.strategy.batch_to_device(next(iter(loaders.flattened[0])))
 
 
-def path_of(pl_module: LightningModule, model: nn.Module) -> str:
+def prefix_of(pl_module: LightningModule, model: nn.Module) -> str:
     """What comes before the names of the network in the LightningModule, such as ``"net."``."""
     found = next(name for name, module in pl_module.named_modules() if uncompiled(module) is model)
     return f"{found}." if found else ""

@@ -104,7 +104,7 @@ class Distillation(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Without a monitor the teacher is the network as it was last."""
         if find_monitor(trainer)[0] is None:
-            self._learn()
+            self._copy_weights()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """With a monitor the teacher is the network at its best."""
@@ -114,10 +114,10 @@ class Distillation(Callback):
         score = fresh_metrics(trainer).get(monitor, math.nan) * (1.0 if mode == "max" else -1.0)
         if math.isnan(score) or (self._best is not None and score <= self._best):
             return
-        if self._learn():
+        if self._copy_weights():
             self._best = score
 
-    def _learn(self) -> bool:
+    def _copy_weights(self) -> bool:
         """Take the weights of the dense network; say whether it was still there."""
         if self.given is not None or self.session.phase != "sparsify" or not self.session.ready:
             return False
@@ -128,29 +128,29 @@ class Distillation(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """From the first batch after the cut on, teach."""
         if self.session.phase == "finetune" and "training_step" not in vars(pl_module):
-            vars(pl_module)["training_step"] = self._taught(pl_module.training_step)
+            vars(pl_module)["training_step"] = self._with_teacher(pl_module.training_step)
 
-    def _taught(self, training_step: Callable[..., Any]) -> Callable[..., Any]:
+    def _with_teacher(self, training_step: Callable[..., Any]) -> Callable[..., Any]:
         def step(*args: Any, **kwargs: Any) -> Any:
-            with _heard(self.session.model) as calls:
+            with _recorded_calls(self.session.model) as calls:
                 outcome = training_step(*args, **kwargs)
             if outcome is None:
                 return None
             if isinstance(outcome, Mapping):
-                return {**outcome, "loss": self._mixed(outcome["loss"], calls)}
-            return self._mixed(outcome, calls)
+                return {**outcome, "loss": self._mixed_loss(outcome["loss"], calls)}
+            return self._mixed_loss(outcome, calls)
 
         return step
 
-    def _mixed(self, task: Tensor, calls: list[Call]) -> Tensor:
+    def _mixed_loss(self, task: Tensor, calls: list[Call]) -> Tensor:
         if not calls:
             name = type(self.session.model).__name__
             raise RuntimeError(f"teacher: training_step did not call {name}, which the teacher is to teach")
-        distances = [self.loss(output, self._says(args, kwargs)) for args, kwargs, output in calls]
+        distances = [self.loss(output, self._teacher_output(args, kwargs)) for args, kwargs, output in calls]
         return (1 - self.weight) * task + self.weight * torch.stack(distances).mean()
 
     @torch.no_grad()
-    def _says(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _teacher_output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         assert self.teacher is not None
         return self.teacher(*args, **kwargs)
 
@@ -176,7 +176,7 @@ class Distillation(Callback):
 
 
 @contextmanager
-def _heard(network: nn.Module) -> Iterator[list[Call]]:
+def _recorded_calls(network: nn.Module) -> Iterator[list[Call]]:
     """Listen to what a network is called with and what it returns."""
     calls: list[Call] = []
     handle = network.register_forward_hook(

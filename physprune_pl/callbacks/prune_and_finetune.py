@@ -173,12 +173,12 @@ class PruneAndFinetune(StepWatching):
         self._limits.hold_on(trainer, trainer.current_epoch)
         self._limits.share_time(trainer)
         self._limits.end_epoch(trainer)
-        self._aim.take(trainer, pl_module, self.record)
+        self._aim.find_chooser(trainer, pl_module, self.record)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
         if self.record.phase == "sparsify" and not self.session.ready:
-            self._aim.take(trainer, pl_module, self.record, batch)
+            self._aim.find_chooser(trainer, pl_module, self.record, batch)
         # Before the cut a force tells how far it has come.
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)
@@ -201,7 +201,7 @@ class PruneAndFinetune(StepWatching):
             return
         if self._limits.added:
             self.record.end = processed
-            self.record.removed = self._aim.choose(self._aim.sure(trainer, pl_module, self.record), self.record)
+            self.record.removed = self._aim.choose(self._aim.need_chooser(trainer, pl_module, self.record), self.record)
         self._limits.extend(trainer, processed)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -222,10 +222,10 @@ class PruneAndFinetune(StepWatching):
             record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
         if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
-        chooser = self._aim.sure(trainer, pl_module, record)
+        chooser = self._aim.need_chooser(trainer, pl_module, record)
         removed = record.removed or self._aim.choose(chooser, record)
         record.dead_groups = cutting.dead_groups(self.session)
-        record.prefix = cutting.path_of(pl_module, self.session.model)
+        record.prefix = cutting.prefix_of(pl_module, self.session.model)
         record.plan = cutting.cut(trainer, self.session, chooser, removed)
         cut_averages(trainer, record.prefix, record.plan)
         record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None

@@ -14,7 +14,7 @@ from physprune_pl.callbacks.averages import follow_shapes
 from physprune_pl.callbacks.record import Record
 from physprune_pl.identity import fingerprint, plain
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes, named_tensors
+from physprune_pl.surgery import adopt_shapes, tensors_by_every_name
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -51,7 +51,7 @@ class AnyWidth:
 
 
 def _adopt(key: str, before: Shapes, module: LightningModule, weights: Mapping[str, Any], *_: Any) -> None:
-    tensors = named_tensors(module)
+    tensors = tensors_by_every_name(module)
     incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
     changed = {name: shape for name, shape in incoming.items() if _differs(tensors.get(name), shape)}
     saved = _saved(module, key)

@@ -15,7 +15,7 @@ from physprune_pl.commands.exporting import EXPORT
 from physprune_pl.commands.inspecting import INSPECT
 from physprune_pl.commands.reporting import REPORT
 from physprune_pl.commands.timing import LATENCY
-from physprune_pl.progress import shown
+from physprune_pl.progress import show_steps
 
 COMMANDS: tuple[Command, ...] = (INSPECT, REPORT, COMPARE, EXPORT, LATENCY)
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = parser().parse_args(arguments)
     try:
-        with shown():
+        with show_steps():
             text = chosen.command.run(chosen)
         print(text)
     # The network is the user's own and may raise anything.

@@ -75,12 +75,12 @@ class NetworkLatency:
     batch_size: int = 1
     gain: float = 1.0
 
-    def shown(self, expected: float, measured: float) -> NetworkLatency:
+    def corrected(self, expected: float, measured: float) -> NetworkLatency:
         """Return what follows from one cut network, given the shares of the dense network's latency that it has.
 
         Shares of 1 and more show nothing.
 
-        >>> NetworkLatency((), ()).shown(expected=0.6, measured=0.5).gain
+        >>> NetworkLatency((), ()).corrected(expected=0.6, measured=0.5).gain
         1.25
         """
         if expected >= 1.0 or measured >= 1.0:

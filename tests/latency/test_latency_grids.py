@@ -88,6 +88,6 @@ def test_a_network_takes_its_layers_and_the_rest():
 
 
 def test_a_cut_network_corrects_what_the_others_save():
-    corrected = network().shown(expected=25 / 45, measured=20 / 45).placed(place)
+    corrected = network().corrected(expected=25 / 45, measured=20 / 45).placed(place)
     assert corrected(np.array([[4.0], [2.0]])).tolist() == pytest.approx([45.0, 20.0])
-    assert network().shown(1.0, 0.5) == network() == network().shown(0.5, 1.2)
+    assert network().corrected(1.0, 0.5) == network() == network().corrected(0.5, 1.2)
