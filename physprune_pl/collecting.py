@@ -107,7 +107,7 @@ class Collector:
             return
         if alone.returned:
             self.evidence.block(source, "the model returns its channels")
-        if self._unsure(alone, codes, size) or _headless(alone, codes, size):
+        if _any(_unclear(alone, codes, size)) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
         for seen, code in zip(alone.seen, codes, strict=True):
             self._link(source, seen, *code)
@@ -122,10 +122,6 @@ class Collector:
         unclear = [slots & others for slots, others in pairs]
         index = {source: torch.arange(size)}
         return _any(unclear) and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
-
-    def _unsure(self, alone: Run, codes: Codes, size: int) -> bool:
-        """Return whether a slot was reached by more than one index."""
-        return _any(_unclear(alone, codes, size))
 
     def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.

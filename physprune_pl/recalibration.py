@@ -55,7 +55,11 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> int:
         return 0
     layers = [layer for layer in model.modules() if _has_statistics(layer)]
     with saved_random_state(), run_eagerly(model), set_training(model, False), _averaging(layers):
-        if not sum(_passed(model, batch) for batch in batches):
+        passed = 0
+        for batch in batches:
+            Example.of(batch).run(model)
+            passed += 1
+        if not passed:
             raise ValueError("batches: expected at least one, got none")
         return sum(bool(layer.num_batches_tracked) for layer in layers)
 
@@ -71,11 +75,6 @@ def has_batch_norm(model: nn.Module) -> bool:
 
 def _has_statistics(layer: nn.Module) -> bool:
     return isinstance(layer, nn.modules.batchnorm._BatchNorm) and isinstance(layer.running_mean, Tensor)
-
-
-def _passed(model: nn.Module, batch: Any) -> bool:
-    Example.of(batch).run(model)
-    return True
 
 
 @contextmanager

@@ -162,9 +162,10 @@ class Steering:
     def arrivals(self, strengths: Tensor) -> list[Arrival]:
         """Return how far every group with chosen channels has come, given the strengths [N] of now."""
         means = self._means(strengths.detach().double().cpu())
+        starts = torch.zeros_like(means) if self.start is None else self.start
         found = []
         for group, segment, mean, start in zip(
-            self.chooser.trace.groups, self.segments, means.tolist(), self._starts(), strict=True
+            self.chooser.trace.groups, self.segments, means.tolist(), starts.tolist(), strict=True
         ):
             chosen = int(self.chosen[segment].sum())
             if chosen:
@@ -201,9 +202,6 @@ class Steering:
         self.remaining, self._decision = state["remaining"].clone(), None
         for name in _NUMBERS:
             setattr(self, name, float(state[name]))
-
-    def _starts(self) -> list[float]:
-        return [0.0] * len(self.segments) if self.start is None else self.start.tolist()
 
     def _decide(self, progress: float, strengths: Tensor, law: Tensor) -> None:
         strengths, law = strengths.double().cpu(), law.double().cpu()

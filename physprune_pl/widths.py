@@ -24,7 +24,7 @@ _ROUNDING = 1e-9
 class Preferred:
     """A multiple that gives way: it is halved for every group that has no number of channels to be cut to with it.
 
-    >>> [step for step in Preferred(8).steps]
+    >>> Preferred(8).steps
     [8, 4, 2, 1]
     """
 
@@ -61,7 +61,7 @@ class Widths:
 
     Example:
         >>> group = ChannelGroup("layer4.0.conv1", 10, ())
-        >>> Widths(min_share={"layer4": 0.5}, max_share={".*conv1": 0.8}).steps([group], [1], ()) [0].tolist()
+        >>> Widths(min_share={"layer4": 0.5}, max_share={".*conv1": 0.8}).steps([group], [1], ())[0].tolist()
         [2, 3, 4, 5]
     """
 

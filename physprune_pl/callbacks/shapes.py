@@ -51,9 +51,14 @@ class AnyWidth:
 
 
 def _adopt(key: str, before: Shapes, module: LightningModule, weights: Mapping[str, Any], *_: Any) -> None:
-    tensors = tensors_by_every_name(module)
     incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
-    changed = {name: shape for name, shape in incoming.items() if _differs(tensors.get(name), shape)}
+    own = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(module).items()}
+    # Another number of dimensions is no other width: loading the weights refuses it.
+    changed = {
+        name: shape
+        for name, shape in incoming.items()
+        if name in own and own[name] != shape and len(own[name]) == len(shape)
+    }
     saved = _saved(module, key)
     if saved.plan is not None:
         _check_plan(saved.plan, saved.prefix, module, incoming)
@@ -65,10 +70,6 @@ def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
     """Shapes before or after a cut of what it changed, by their names in the LightningModule."""
     cuts = {} if record.plan is None else record.plan.tensors
     return {record.prefix + name: getattr(cut, moment) for name, cut in cuts.items()}
-
-
-def _differs(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
-    return tensor is not None and tensor.dim() == len(shape) and tuple(tensor.shape) != shape
 
 
 def _saved(module: LightningModule, key: str) -> Record:
