@@ -80,9 +80,9 @@ class CostModel:
         self._group_sizes = [group.size for group in trace.groups]
         self._lay_out_axes(trace.groups)
         parameters = [name for name in trace.shapes if name not in trace.buffers]
-        fixed = MixingCall("", 0, 0, trace.fixed_macs, dims=())
+        fixed = MixingCall("", trace.fixed_macs, dims=())
         self._sums: dict[Kind, Callable[[Floats], Floats]] = {
-            "params": self._sum_up([MixingCall(name, 0, 0, 1) for name in parameters]),
+            "params": self._sum_up([MixingCall(name, 1) for name in parameters]),
             "macs": self._sum_up([fixed, *trace.calls]),
             "latency": _no_time if times is None else times.placed(self.place),
         }

@@ -78,7 +78,7 @@ class _Coupling:
             size = self.evidence.sizes[name, dim]
             shares = {len(families.get((name, dim), ())) for families in owners}
             if shares == {size // len(roots)} and size % len(roots) == 0 and product.macs % size == 0:
-                return MixingCall(name, 0, 1, product.macs // size, dims=(dim,))
+                return MixingCall(name, product.macs // size, dims=(dim,))
         return None
 
     def _plural(self, roots: list[int]) -> bool:

@@ -86,7 +86,7 @@ def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
 
 
 def _call(mixing: Mixing) -> MixingCall:
-    return MixingCall(mixing.weight, mixing.output_dim, mixing.input_dim, mixing.positions, share=mixing.share)
+    return MixingCall(mixing.weight, mixing.positions, share=mixing.share)
 
 
 def _runnable(model: nn.Module, example: Example, saved: SavedState) -> Example:

@@ -29,17 +29,20 @@ class Observation:
 
 @dataclass(frozen=True)
 class Mixing:
-    """A call that mixes channels with a named weight: where its channels come in and go out, and what it costs.
+    """A call that mixes channels with a named weight.
 
-    ``share`` is the part of the weight's rows that the call uses.
+    Attributes:
+        weight: name of the weight.
+        bias: name of the bias that belongs to the same outputs; None where there is none, or where it is tied apart.
+        source: family of the channels that the call makes.
+        outputs: number of these channels, in the whole weight.
+        positions: how often the whole weight is applied to one sample.
+        share: part of the weight's rows that the call uses.
     """
 
     weight: str
     bias: str | None
     source: Family
-    reads: Family | None
-    output_dim: int
-    input_dim: int
     outputs: int
     positions: int
     share: Fraction = Fraction(1)

@@ -165,9 +165,7 @@ class Probe(TorchFunctionMode):
             outputs, bias_name, share = block.owner.shape[0], None, Fraction(block.rows, block.owner.shape[0])
         if groups > 1:
             self._tie_groups(name, groups, data.shape[layout.axis], outputs, layout.transposed)
-        self.mixings.append(
-            Mixing(name, bias_name, source, reads, layout.output_dim, layout.input_dim, outputs, positions, share)
-        )
+        self.mixings.append(Mixing(name, bias_name, source, outputs, positions, share))
         return taint(output, layout.axis, block.part_of(self.taints[source])) if source in self.taints else output
 
     def _tie_bias(self, source: Family, block: RowBlock, bias: RowBlock, name: str | None) -> None:
@@ -206,7 +204,7 @@ class Probe(TorchFunctionMode):
         if weight is None:
             return output
         source = (str(self.name_of(weight)), 1)
-        self.mixings.append(Mixing(source[0], None, source, None, 1, 0, output.shape[-1], 0))
+        self.mixings.append(Mixing(source[0], None, source, output.shape[-1], 0))
         return taint(output, -1, self.taints[source]) if source in self.taints else output
 
     def opaque_call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

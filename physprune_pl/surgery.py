@@ -21,9 +21,7 @@ from physprune_pl.attributes import set_attributes, sizes_of
 from physprune_pl.configs import follow_configs, load_folder
 from physprune_pl.identity import check_identity, plain
 from physprune_pl.isolation import memory_format_of
-from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
-
-__all__ = ["GroupCut", "PruningPlan", "TensorCut", "adopt_shapes", "apply_plan", "cut", "load_pruned", "make_plan"]
+from physprune_pl.plan import PruningPlan, TensorCut
 
 Model = TypeVar("Model", bound=nn.Module)
 

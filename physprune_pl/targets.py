@@ -86,12 +86,13 @@ def parse_target(target: Mapping[str, float | None] | Target) -> Target:
 class Chooser:
     """Chooses the channels that a target removes.
 
+    Inexact groups are left alone if the target can be met without them. A threshold is a rule for each group by itself
+    and treats them all alike.
+
     Attributes:
         trace: the traced model.
         target: what must be kept; costs are met within 2 % of the asked share.
         widths: how many channels a group may keep.
-        exact_first: leave inexact groups alone if the target can be met without them. A threshold is a rule for each
-            group by itself and treats them all alike.
         times: how long the traced model takes at other widths, for a latency target.
         cost_model: cost of the traced model as a function of the removed channels.
     """
@@ -99,7 +100,6 @@ class Chooser:
     trace: Trace
     target: Target
     widths: Widths = field(default_factory=Widths)
-    exact_first: bool = field(default=True, kw_only=True)
     times: Times | None = field(default=None, kw_only=True)
     cost_model: CostModel = field(init=False, repr=False)
 
@@ -174,7 +174,7 @@ class Chooser:
         """The sets of groups to try to meet the target with, one after the other."""
         every = list(range(len(self.trace.groups)))
         exact = [number for number in every if self.trace.groups[number].exact]
-        return [exact, every] if self.exact_first and 0 < len(exact) < len(every) else [every]
+        return [exact, every] if 0 < len(exact) < len(every) else [every]
 
     def _weakest_first(self, ladders: Ladders, kind: Kind, aim: float, groups: Sequence[int]) -> Ints:
         """Levels of the shortest prefix of the queue that meets the aim, or the closest levels that are found."""

@@ -20,8 +20,6 @@ class MixingCall:
 
     Attributes:
         weight: path of the weight in the traced model.
-        output_dim: dimension of the weight that holds the output channels.
-        input_dim: dimension of the weight that holds the input channels (of one conv group).
         positions: how often the whole weight is applied to one sample (output pixels of a convolution, input pixels
             of a transposed one, tokens of a linear layer).
         dims: dimensions of the weight whose sizes are multiplied, None for all of them. An attention product costs
@@ -30,8 +28,6 @@ class MixingCall:
     """
 
     weight: str
-    output_dim: int
-    input_dim: int
     positions: int
     dims: tuple[int, ...] | None = None
     share: Fraction = Fraction(1)
@@ -39,7 +35,7 @@ class MixingCall:
     def macs(self, shape: Sequence[int]) -> int:
         """Multiply-adds of the call for a shape of the weight.
 
-        >>> MixingCall("fc.weight", 0, 1, positions=7).macs((3, 4))
+        >>> MixingCall("fc.weight", positions=7).macs((3, 4))
         84
         """
         return int(

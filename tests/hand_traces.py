@@ -41,7 +41,7 @@ def chain(sizes: Sequence[int], inexact: Iterable[int] = ()) -> Trace:
     for i, size in enumerate(sizes[1:-1]):
         slices = (part(f"fc{i}", 0, size, "filter"), part(f"fc{i + 1}", 1, size, "consumer"))
         groups.append(ChannelGroup(f"fc{i}", size, slices, exact=i not in rough))
-    return make_trace(groups, shapes, [MixingCall(name, 0, 1, 1) for name in shapes])
+    return make_trace(groups, shapes, [MixingCall(name, 1) for name in shapes])
 
 
 def mask(size: int, *gone: int) -> torch.Tensor:

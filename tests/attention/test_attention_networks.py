@@ -133,7 +133,7 @@ def test_products_shrink_with_heads():
 
 
 def test_a_call_over_some_dimensions():
-    assert MixingCall("out.weight", 0, 1, 49, dims=(1,)).macs((3, 24)) == 49 * 24
+    assert MixingCall("out.weight", 49, dims=(1,)).macs((3, 24)) == 49 * 24
 
 
 def test_a_network_is_cut_twice():

@@ -43,7 +43,7 @@ def hand_made_trace(model, example_input=None, ignore=()):
     return Trace(
         groups=(_group("one", "two", len(model.one.bias)), _group("two", "three", len(model.two.bias))),
         left_whole=(),
-        calls=tuple(MixingCall(f"{name}.weight", 0, 1, 1) for name in ("one", "two", "three")),
+        calls=tuple(MixingCall(f"{name}.weight", 1) for name in ("one", "two", "three")),
         seconds=0.0,
         shapes=shapes,
         parameters=frozenset(shapes),
