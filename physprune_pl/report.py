@@ -110,9 +110,10 @@ class PruningReport:
         Raises:
             ValueError: when the text is not JSON or its keys are not those of a report.
         """
-        data = json.loads(text)
         try:
-            return cls(**data)
+            return cls(**json.loads(text))
+        except ValueError as error:
+            raise ValueError(f"text: expected the JSON of a PruningReport, got {text[:40]!r} ({error})") from error
         except TypeError as error:
             raise ValueError(f"text: expected the fields of a PruningReport, got other ones: {error}") from error
 

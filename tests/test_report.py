@@ -62,6 +62,12 @@ def test_other_json_is_refused(text: str) -> None:
         PruningReport.from_json(text)
 
 
+@pytest.mark.parametrize("text", ["", "{", "macs: 1"])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="text: expected the JSON of a PruningReport, got"):
+        PruningReport.from_json(text)
+
+
 def test_markdown_tells_everything() -> None:
     page = REPORT.to_markdown()
     for line in [

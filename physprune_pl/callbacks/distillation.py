@@ -32,7 +32,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 2.
 
     Raises:
         TypeError: when they are not tensors.
-        ValueError: for scores of less than two dimensions, or of two shapes.
+        ValueError: for scores of less than two dimensions or of two shapes, or a temperature of 0 or less.
 
     Source: G. Hinton, O. Vinyals, J. Dean, Distilling the knowledge in a neural network, arXiv:1503.02531.
 
@@ -40,9 +40,12 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 2.
     >>> float(soft_cross_entropy(scores, scores))
     0.0
     """
-    if not isinstance(student, Tensor) or not isinstance(teacher, Tensor):
-        kind = type(student).__name__
-        raise TypeError(f"teacher: expected a network that returns scores, got {kind}; give Distillation a loss")
+    for name, scores in (("student", student), ("teacher", teacher)):
+        if not isinstance(scores, Tensor):
+            kind = type(scores).__name__
+            raise TypeError(f"{name}: expected a network that returns scores, got {kind}; give Distillation a loss")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected a number above 0, got {temperature!r}")
     if student.dim() < 2 or student.shape != teacher.shape:
         shapes = f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         raise ValueError(f"teacher: expected scores [B, classes, ...] alike in shape, got {shapes}")

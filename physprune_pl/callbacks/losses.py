@@ -79,4 +79,6 @@ def _weights(session: PruningSession) -> str:
     strengths = session.penalty.strengths()
     parts = zip(session.groups, session.penalty.segments, strict=True)
     names = [group.name for group, part in parts if not bool(strengths[part].isfinite().all())]
-    return f"so are the strengths of the groups {', '.join(names)}" if names else "the strengths of all groups are"
+    return (
+        f"nor are the strengths of the groups {', '.join(names)}" if names else "the strengths of all groups are finite"
+    )

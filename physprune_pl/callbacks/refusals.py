@@ -18,7 +18,8 @@ def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: 
     """
     if isinstance(finetune_epochs, bool) or not isinstance(finetune_epochs, int) or finetune_epochs < 0:
         raise ValueError(f"finetune_epochs: expected a whole number of at least 0, got {finetune_epochs!r}")
-    if finetune_lr is not None and not (isinstance(finetune_lr, int | float) and 0 < finetune_lr < float("inf")):
+    number = isinstance(finetune_lr, int | float) and not isinstance(finetune_lr, bool)
+    if finetune_lr is not None and not (number and 0 < finetune_lr < float("inf")):
         raise ValueError(f"finetune_lr: expected a positive number or None, got {finetune_lr!r}")
     if (monitor is None) != (mode is None) or mode not in (None, "min", "max"):
         raise ValueError(f"mode: expected 'min' or 'max' together with a monitor, got {mode!r} with {monitor!r}")

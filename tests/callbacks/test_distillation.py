@@ -61,8 +61,14 @@ def test_what_has_no_classes_is_refused():
         soft_cross_entropy(scores, scores.T)
     with pytest.raises(ValueError, match="expected scores"):
         soft_cross_entropy(scores[0], scores[0])
-    with pytest.raises(TypeError, match="give Distillation a loss"):
+    with pytest.raises(
+        TypeError, match="student: expected a network that returns scores, got dict; give Distillation a"
+    ):
         soft_cross_entropy({"logits": scores}, {"logits": scores})
+    with pytest.raises(TypeError, match="teacher: expected a network that returns scores, got tuple"):
+        soft_cross_entropy(scores, (scores,))
+    with pytest.raises(ValueError, match="temperature: expected a number above 0, got 0"):
+        soft_cross_entropy(scores, scores, 0)
     with pytest.raises(ValueError, match=r"weight: expected a share in \[0, 1\], got 2"):
         Distillation(PruningSession(), weight=2)
 

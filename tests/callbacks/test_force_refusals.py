@@ -83,7 +83,7 @@ def test_coefficients_that_are_not_finite_name_law_group_epoch_and_step(step, ep
 
 
 def test_a_penalty_that_is_not_finite_between_two_looks_at_it_ends_the_fit_one_step_later():
-    with pytest.raises(ValueError, match="epoch 0, optimizer step 4; so are the strengths of the groups one, two"):
+    with pytest.raises(ValueError, match="epoch 0, optimizer step 4; nor are the strengths of the groups one, two"):
         fit(Module(), ForceRegularization(Breaks(3), 1.0), epochs=1)
 
 

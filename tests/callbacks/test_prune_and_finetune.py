@@ -204,6 +204,7 @@ def test_preview():
         ({"finetune_epochs": 1.5}, "finetune_epochs"),
         ({"finetune_lr": 0.0}, "finetune_lr"),
         ({"finetune_lr": float("nan")}, "finetune_lr"),
+        ({"finetune_lr": True}, "finetune_lr"),
         ({"monitor": "val_loss"}, "mode"),
         ({"mode": "min"}, "mode"),
         ({"monitor": "val_loss", "mode": "best"}, "mode"),
