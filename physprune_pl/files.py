@@ -33,7 +33,15 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def put_aside(path: Path) -> None:
-    """Give a file the first free name of ``<stem>-1``, ``<stem>-2`` and so on; nothing happens where there is none."""
+    """Give a file the first free name of ``<stem>-1``, ``<stem>-2`` and so on; nothing happens where there is no file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "report.json").write_text("{}")
+    ...     put_aside(Path(folder) / "report.json")
+    ...     print([file.name for file in Path(folder).iterdir()])
+    ['report-1.json']
+    """
     if not path.exists():
         return
     number = 1

@@ -81,7 +81,23 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
 
 
 def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
-    """Return the groups of channels of a model that can be removed, see :func:`trace`."""
+    """Return the groups of channels of a model that can be removed.
+
+    The model is as before afterwards; :func:`trace` tells besides what stays whole, and why.
+
+    Args:
+        model: any module; a compiled one is traced as the module it was made from.
+        example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
+
+    Raises:
+        TypeError: ``example_input`` is of another type.
+        ValueError: the model does not run on ``example_input``.
+
+    >>> import torch
+    >>> (group,) = trace_groups(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(1, 4))
+    >>> group.size, sorted((part.name, part.dim, part.role) for part in group.slices)
+    (3, [('0.bias', 0, 'carrier'), ('0.weight', 0, 'filter'), ('2.weight', 1, 'consumer')])
+    """
     return list(trace(model, example_input).groups)
 
 

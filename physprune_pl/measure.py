@@ -64,12 +64,20 @@ class _WholeModel(ModuleTracker):
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Count the elements of all parameters; a tensor tied to several names counts once."""
+    """Count the elements of all parameters; a tensor tied to several names counts once.
+
+    >>> count_parameters(nn.Linear(4, 3))
+    15
+    """
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def file_bytes(model: nn.Module) -> int:
-    """Size in bytes of the model's state dict, saved by ``torch.save``."""
+    """Return the size in bytes of the model's state dict, saved by ``torch.save``.
+
+    >>> file_bytes(nn.Linear(100, 100)) > 4 * 100 * 101
+    True
+    """
     buffer = io.BytesIO()
     torch.save(model.state_dict(), buffer)
     return buffer.tell()

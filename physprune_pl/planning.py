@@ -55,6 +55,13 @@ def plan_pruning(
     Raises:
         TargetError: if no choice of channels comes within 2 % of the target.
         ValueError: if an argument is outside its range.
+        TypeError: if an argument is of another kind.
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> plan = plan_pruning(model, torch.zeros(1, 4), target={"macs": 0.5})
+    >>> plan.macs, [(cut.name, cut.before, cut.after) for cut in plan.groups]
+    ((48, 24), [('0', 8, 4)])
     """
     wanted = parse_target(target)
     widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})

@@ -28,6 +28,9 @@ def named_or_given(argument: str, value: object, kind: type[T], makers: Mapping[
     Raises:
         ValueError: for an unknown name.
         TypeError: for anything that is neither a name nor an object of the kind.
+
+    >>> named_or_given("number", 2, int, {"one": lambda: 1}), named_or_given("number", "one", int, {"one": lambda: 1})
+    (2, 1)
     """
     if isinstance(value, kind):
         return value

@@ -80,6 +80,10 @@ class PruningReport:
         command: command line of the run.
         versions: package -> version.
         seed: random seed of the run.
+
+    >>> report = PruningReport({"dense": 100, "pruned": 40}, {"dense": 10, "pruned": 5}, {"name": "val_acc"}, [])
+    >>> report.costs()
+    [('MACs', '100', '40', '2.50x'), ('parameters', '10', '5', '2.00x')]
     """
 
     macs: Mapping[str, int]

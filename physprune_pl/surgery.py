@@ -33,19 +33,28 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
     before anything changes. A state of an optimizer that has another shape than its parameter is dropped. What
     ``torch.compile`` has made is forgotten, and made again for the new shapes.
 
+    The config of a transformers model follows where it can describe the cut network, so that ``save_pretrained`` and
+    ``from_pretrained`` work; where layers have widths of their own a warning says how to load them.
+
     Args:
         model: the traced network, compiled or not.
         plan: the plan made for it.
         optimizers: optimizers whose moments are cut too.
-
-    The config of a transformers model follows where it can describe the cut network, so that ``save_pretrained`` and
-    ``from_pretrained`` work; where layers have widths of their own a warning says how to load them.
 
     Returns:
         The model that came in.
 
     Raises:
         ValueError: the plan does not fit the network; nothing has changed then.
+
+    >>> from physprune_pl import plan_pruning
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> apply_plan(model, plan_pruning(model, torch.zeros(1, 4), {"macs": 0.5}))
+    Sequential(
+      (0): Linear(in_features=4, out_features=4, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=4, out_features=2, bias=True)
+    )
     """
     cut(model, plan, optimizers)
     if "torch._dynamo" in sys.modules:  # to load it for a reset alone would take seconds
@@ -128,9 +137,25 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
     as it is. The model may be the LightningModule or the bare network inside it.
 
+    Args:
+        model: the network as its code builds it.
+        path: the checkpoint, or the folder.
+
+    Returns:
+        The model that came in.
+
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is no such checkpoint, or its plan or weights do not fit the model; nothing has changed
             then.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> trained = nn.Linear(3, 2)
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save({"state_dict": trained.state_dict()}, Path(folder) / "last.ckpt")
+    ...     loaded = load_pruned(nn.Linear(3, 2), Path(folder) / "last.ckpt")
+    >>> torch.equal(loaded.weight, trained.weight)
+    True
     """
     if (Path(path) / "config.json").is_file():
         load_folder(model, Path(path), _reshape)

@@ -47,6 +47,9 @@ class ChannelTracker(Callback):
 
     Raises:
         ValueError: when ``every_n_epochs`` is under 1.
+
+    >>> ChannelTracker(every_n_epochs=5, path="channels.npz").history()["epochs"]
+    array([], dtype=int64)
     """
 
     def __init__(

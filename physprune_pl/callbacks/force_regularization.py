@@ -67,11 +67,16 @@ class ForceRegularization(StepWatching):
         session: state shared with other callbacks; module, example_input, ignore and strength are then its own.
 
     Raises:
+        TypeError: for an argument of another kind.
         ValueError: for an unknown name, a coefficient that is negative or not finite, ``"auto"`` without a target;
             at the start of training for a frozen network, LBFGS, no group, or a pivot outside a group; during
             training when the law returns a number that is not finite.
 
     Source: the four papers cited in :mod:`physprune_pl.forces`; the injection is ours.
+
+    >>> callback = ForceRegularization("gravity", coefficient=1e-3, schedule="cubic", pivot="middle")
+    >>> callback.law
+    GroupLaw(force=Gravity(normalize=True, orientation='far'), distance=IndexDistance(), pivot='middle')
     """
 
     def __init__(
