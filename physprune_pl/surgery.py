@@ -5,20 +5,17 @@ A parameter keeps its object and gets smaller data: ``parameter.data = parameter
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from physprune_pl.attributes import set_attributes, sizes_of
-from physprune_pl.configs import follow_configs, load_folder
+from physprune_pl.configs import follow_configs
 from physprune_pl.identity import check_identity, plain
 from physprune_pl.isolation import memory_format_of
 from physprune_pl.plan import PruningPlan, TensorCut
@@ -107,11 +104,12 @@ def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
     Raises:
         ValueError: a name is not in the model, or a shape has another number of dimensions.
     """
-    _reshape(model, shapes)
+    reshape(model, shapes)
     follow_configs(model)
 
 
-def _reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Do the work of `adopt_shapes`, and leave configs as they are."""
     tensors = tensors_by_every_name(model)
     wanted: dict[int, tuple[Tensor, tuple[int, ...]]] = {}
     for name, shape in shapes.items():
@@ -126,67 +124,6 @@ def _reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
         tensor.grad = None
         tensor.data = _like(tensor.detach().new_empty(shape), tensor)
     set_attributes(changes)
-
-
-def load_pruned(model: Model, path: str | Path) -> Model:
-    """Load a Lightning checkpoint of a pruned network into a freshly built dense one.
-
-    A folder that ``save_pretrained`` of transformers wrote is loaded likewise, as ``load_pruned(BertModel(config),
-    folder)`` with the config of the folder or that of the dense network.
-
-    The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
-    as it is. The model may be the LightningModule or the bare network inside it.
-
-    Args:
-        model: the network as its code builds it.
-        path: the checkpoint, or the folder.
-
-    Returns:
-        The model that came in.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no such checkpoint, or its plan or weights do not fit the model; nothing has changed
-            then.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> trained = nn.Linear(3, 2)
-    >>> with TemporaryDirectory() as folder:
-    ...     torch.save({"state_dict": trained.state_dict()}, Path(folder) / "last.ckpt")
-    ...     loaded = load_pruned(nn.Linear(3, 2), Path(folder) / "last.ckpt")
-    >>> torch.equal(loaded.weight, trained.weight)
-    True
-    """
-    if (Path(path) / "config.json").is_file():
-        load_folder(model, Path(path), _reshape)
-        return model
-    checkpoint = _read(path)
-    weights = {plain(name): value for name, value in checkpoint["state_dict"].items()}
-    saved = _saved_state(checkpoint)
-    prefix = _prefix(weights, model, saved.get("prefix", ""))
-    plan = _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix) if saved else None
-    names = {plain(name): name for name in model.state_dict()}
-    inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    _check_weights(model, plan, inside)
-    if plan is not None:
-        apply_plan(model, plan)
-    model.load_state_dict({names[name]: value for name, value in inside.items()})
-    return model
-
-
-def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[str, Any]) -> None:
-    """Refuse weights that the model, once cut, would not take."""
-    own = {plain(name): value for name, value in model.state_dict().items()}
-    if unknown := sorted(set(weights) - set(own)):
-        raise ValueError(f"path: the weights do not fit the model, which has no {unknown[:3]}")
-    cuts = {} if plan is None else plan.tensors
-    for name, mine in own.items():
-        if not isinstance(mine, Tensor):
-            continue
-        wanted = cuts[name].shape_after if name in cuts else tuple(mine.shape)
-        came = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
-        if came != wanted:
-            raise ValueError(f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}")
 
 
 def tensors_by_every_name(model: nn.Module) -> dict[str, Tensor]:
@@ -250,54 +187,3 @@ def _partial(moment: Tensor, cut: TensorCut) -> TensorCut | None:
     if len(sizes) != len(cut.shape) or any(size not in (1, full) for size, full in zip(sizes, cut.shape, strict=True)):
         return None
     return TensorCut(sizes, {dim: kept for dim, kept in cut.keep.items() if sizes[dim] == cut.shape[dim]})
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    try:
-        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # whatever bytes that somebody wrote lead to
-        raise ValueError(_unreadable(path, str(error))) from error
-    weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise ValueError(f"path: expected a Lightning checkpoint with a state_dict, got {str(path)!r}")
-    return dict(checkpoint)
-
-
-def _unreadable(path: str | Path, error: str) -> str:
-    """What to say of a file that holds more than plain data, with the class and the way out, or that is broken."""
-    message = f"path: {str(path)!r} does not load with weights_only=True"
-    found = re.search(r"GLOBAL (\S+)", error)
-    if found is None:
-        return f"{message}: {error}"
-    return (
-        f"{message}: it needs {found[1]}, which is no plain data. If you trust the file, call "
-        f"torch.serialization.add_safe_globals([{found[1]}]) and load it again"
-    )
-
-
-def _saved_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """What the callback saved with a plan; empty in a checkpoint from before the cut."""
-    callbacks = checkpoint.get("callbacks", {})
-    states = callbacks.values() if isinstance(callbacks, dict) else ()
-    ours = (state for state in states if isinstance(state, dict) and isinstance(state.get("prefix"), str))
-    return next((state for state in ours if state.get("plan") is not None), {})
-
-
-def _prefix(weights: Mapping[str, Tensor], model: nn.Module, likely: str) -> str:
-    """What comes before the model's own names in the checkpoint, such as ``"net."``; empty for the same module."""
-    names = [plain(name) for name in model.state_dict()]
-    others = {name.removesuffix(names[0]) for name in weights if name.endswith(names[0])} if names else set()
-    for prefix in ("", likely, *sorted(others, key=len)):
-        if all(prefix + name in weights for name in names):
-            return prefix
-    missing = next(name for name in names if name not in weights)
-    raise ValueError(f"model: the checkpoint holds no {missing!r} under any prefix; it starts with {list(weights)[:3]}")
-
-
-def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
-    """A plan in the names of the part of the LightningModule that `prefix` leads to."""
-    whole = {traced + name: cut for name, cut in plan.tensors.items()}
-    inside = {name.removeprefix(prefix): cut for name, cut in whole.items() if name.startswith(prefix)}
-    return replace(plan, tensors=inside, fingerprint=plan.fingerprint if prefix == traced else "")

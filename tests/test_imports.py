@@ -49,7 +49,7 @@ ORDER = [
         "recording",
     ],
     # Groups are checked by cutting them on a copy, so surgery comes before tracing.
-    ["plan", "attention", "instance_norms", "attributes", "configs", "surgery", "measure", "recalibration"],
+    ["plan", "attention", "instance_norms", "attributes", "configs", "surgery", "loading", "measure", "recalibration"],
     ["verification", "groups"],
     ["owners", "blocks", "arrangement", "penalty", "costs"],
     ["latency", "ladders", "targets"],

@@ -11,8 +11,9 @@ import torch
 from hand_networks import NETWORKS, conv_bn_conv, group_norm, plan_for
 from torch import nn
 
+from physprune_pl.loading import load_pruned
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import apply_plan, load_pruned
+from physprune_pl.surgery import apply_plan
 
 JUNK = (
     None,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.isolation import Example
-from physprune_pl.surgery import load_pruned
+from physprune_pl.loading import load_pruned
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 

@@ -10,10 +10,11 @@ from torch import nn
 
 from experiments.structures.judge import judge_trace
 from physprune_pl.groups import trace
+from physprune_pl.loading import load_pruned
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
-from physprune_pl.surgery import apply_plan, load_pruned
+from physprune_pl.surgery import apply_plan
 from physprune_pl.tracing_types import MixingCall
 
 

@@ -9,7 +9,8 @@ from small import Classifier, Saver, Zigzag, cutter, data, fit, trainer
 from test_resume import assert_same, state_of
 
 from physprune_pl.callbacks.averages import averages
-from physprune_pl.surgery import load_pruned, shrink
+from physprune_pl.loading import load_pruned
+from physprune_pl.surgery import shrink
 
 averaging = pytest.importorskip(
     "lightning.pytorch.callbacks.weight_averaging", reason="this version of Lightning averages no weights"
