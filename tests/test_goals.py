@@ -103,8 +103,9 @@ def test_memory_of_a_stage_is_at_least_what_was_there(small: str, stage: str) ->
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can set a peak back")
 def test_a_peak_is_that_of_the_stage_alone() -> None:
-    before, most = peaks.peaks(lambda: torch.ones(8 * 2**20).sum())
-    assert most - before >= 0.9 * 32 * 2**20
+    # A block beyond the 32 MiB up to which glibc may take one from memory that the process still holds.
+    before, most = peaks.peaks(lambda: torch.ones(64 * 2**20).sum())
+    assert most - before >= 0.9 * 256 * 2**20
     assert peaks.peaks(lambda: None)[1] < most
 
 
