@@ -121,7 +121,13 @@ def twin(model: nn.Module) -> nn.Module:
     """Return a copy that shares the memory of its parameters, for cuts that put other tensors in their place."""
     plain = [tensor for tensor in model.parameters() if type(tensor) is nn.Parameter]
     shared = {id(tensor): nn.Parameter(tensor.data, tensor.requires_grad) for tensor in plain}
-    return copy.deepcopy(model, {**_without_history(model), **shared})
+    return copy.deepcopy(model, {**_without_history(model), **_fresh_machinery(model), **shared})
+
+
+def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
+    """Return an empty container for every empty one of a model's modules: copying them one by one is most of a copy."""
+    places = [value for module in model.modules() for name, value in vars(module).items() if name in _OWN]
+    return {id(place): type(place)() for place in places if isinstance(place, dict | set) and not place}
 
 
 def _without_history(model: nn.Module) -> dict[int, Any]:

@@ -55,6 +55,19 @@ _KNOWN = {
     "torchvision.models.vision_transformer.VisionTransformer": HeadSizes(
         rows=("conv_proj.weight",), counts=(), widths={"hidden_dim": ("conv_proj.weight", 0)}
     ),
+    "timm.layers.pos_embed_rel.RelPosBias": HeadSizes(
+        rows=("relative_position_bias_table",),
+        counts=(),
+        entries={"bias_shape": (2, "relative_position_bias_table", 1)},
+    ),
+    "timm.layers.pos_embed_rel.RelPosBiasTf": HeadSizes(
+        rows=("relative_position_bias_table",),
+        counts=("num_heads",),
+        entries={"bias_shape": (0, "relative_position_bias_table", 0)},
+    ),
+    "timm.layers.pos_embed_rel.RelPosMlp": HeadSizes(
+        rows=("mlp.fc2.weight",), counts=("num_heads",), entries={"bias_shape": (2, "mlp.fc2.weight", 0)}
+    ),
 }
 _WINDOWS = {
     "torchvision.models.swin_transformer.ShiftedWindowAttention": "HeadwiseWindowAttention",

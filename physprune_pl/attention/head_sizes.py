@@ -33,6 +33,8 @@ class HeadSizes:
             module has counts.
         counts: attributes that are proportional to the number of heads.
         widths: attribute -> (path of a parameter, dimension) whose size it repeats.
+        entries: attribute that is a tuple -> (which of its entries, path of a parameter, dimension) whose size that
+            entry repeats.
         fixed: attributes that take a certain value with the first cut.
         stand_in: returns the class to exchange the module's class for; None where none is needed.
     """
@@ -40,6 +42,7 @@ class HeadSizes:
     rows: tuple[str, ...]
     counts: tuple[str, ...] = COUNTS
     widths: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    entries: Mapping[str, tuple[int, str, int]] = field(default_factory=dict)
     fixed: Mapping[str, object] = field(default_factory=dict)
     stand_in: Callable[[], type[nn.Module]] | None = None
 
@@ -86,6 +89,7 @@ def remembered(module: nn.Module, shapes: Shapes) -> dict[str, Any]:
     sizes = known or HeadSizes(())
     before, after = rows.shape[0], shapes.get(id(rows), rows.shape)[0]
     changed = {**sizes.fixed, **_counts(module, sizes.counts, before, after), **_widths(module, sizes.widths, shapes)}
+    changed |= _entries(module, sizes.entries, shapes)
     return changed if sizes.stand_in is None else {**changed, "__class__": sizes.stand_in()}
 
 
@@ -123,6 +127,17 @@ def _widths(module: nn.Module, widths: Mapping[str, tuple[str, int]], shapes: Sh
     return {
         name: shapes.get(id(tensor), tensor.shape)[dim] for name, (tensor, dim) in found.items() if tensor is not None
     }
+
+
+def _entries(
+    module: nn.Module, entries: Mapping[str, tuple[int, str, int]], shapes: Shapes
+) -> dict[str, tuple[int, ...]]:
+    sizes = _widths(module, {name: (path, dim) for name, (_, path, dim) in entries.items()}, shapes)
+    return {name: _replaced(getattr(module, name), entries[name][0], size) for name, size in sizes.items()}
+
+
+def _replaced(values: tuple[int, ...], place: int, value: int) -> tuple[int, ...]:
+    return (*values[:place], value, *values[place + 1 :])
 
 
 def _first(module: nn.Module, paths: tuple[str, ...]) -> Tensor | None:

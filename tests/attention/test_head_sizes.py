@@ -102,3 +102,50 @@ def test_a_class_that_is_not_registered_is_left_whole():
 
     traced = trace(Network(Unknown()), torch.randn(2, 7, 5))
     assert any(left.name == "attention.all" for left in traced.left_whole)
+
+
+class Bias(nn.Module):
+    """A table with a column for every head, and a tuple that remembers how many there are."""
+
+    def __init__(self, tokens, heads):
+        super().__init__()
+        self.shape = (tokens, tokens, heads)
+        self.table = nn.Parameter(torch.zeros(tokens**2, heads))
+
+
+def test_an_entry_of_a_tuple_follows_a_parameter():
+    bias = Bias(5, 4)
+    register_attention(Bias, HeadSizes(rows=("table",), counts=(), entries={"shape": (2, "table", 1)}))
+    assert remembered(bias, {id(bias.table): (25, 3)}) == {"shape": (5, 5, 3)}
+
+
+@pytest.mark.parametrize("kind", ["RelPosBias", "RelPosBiasTf", "RelPosMlp"])
+@pytest.mark.parametrize("attention", ["Attention2d", "AttentionCl"])
+def test_relative_positions_of_timm(kind, attention):
+    pytest.importorskip("timm", reason="timm is an extra: pip install 'physprune_pl[timm]'")
+    from timm.layers import pos_embed_rel
+    from timm.models import maxxvit
+
+    def positions(num_heads, **options):
+        return getattr(pos_embed_rel, kind)((2, 2), num_heads=num_heads, **options)
+
+    inside = getattr(maxxvit, attention)(16, dim_head=4, rel_pos_cls=positions).requires_grad_(True)
+    model, x = Pictures(inside, attention == "Attention2d"), torch.randn(2, 3, 2, 2)
+    heads = next(group for group in trace(model, x).groups if group.name == "attention.qkv")
+    assert (heads.size, heads.exact) == (4, True)
+    apply_plan(model, plan_pruning(model, x, {"macs": 0.5}))
+    assert inside.num_heads < 4
+    assert inside.rel_pos.bias_shape[0 if kind == "RelPosBiasTf" else 2] == inside.num_heads
+    model(x).sum().backward()
+
+
+class Pictures(nn.Module):
+    def __init__(self, attention, channels_first):
+        super().__init__()
+        self.inward, self.attention, self.head = nn.Conv2d(3, 16, 1), attention, nn.Linear(16, 3)
+        self.order = (0, 1, 2, 3) if channels_first else (0, 2, 3, 1)
+
+    def forward(self, x):
+        x = self.inward(x).permute(self.order)
+        mixed = x + self.attention(x)
+        return self.head(mixed.mean((2, 3) if self.order[1] == 1 else (1, 2)))
