@@ -7,7 +7,6 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -107,10 +106,10 @@ class Collector:
             return
         if alone.returned:
             self.evidence.block(source, "the model returns its channels")
-        if _any(_unclear(alone, codes, size)) or _headless(alone, codes, size):
+        if _unclear(alone, codes, size) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
-        for seen, code in zip(alone.seen, codes, strict=True):
-            self._link(source, seen, *code)
+        for place in alone.hits:
+            self._link(source, alone.seen[place], *codes[place])
 
     def _worth_asking(self, source: Family, alone: Run, codes: Codes | None) -> bool:
         """Return whether coding a source alone may tell more than all of them together did."""
@@ -118,10 +117,10 @@ class Collector:
         if codes is None or _headless(alone, codes, size):
             return True
         # What one source alone has blurred is not cleared by asking again.
-        pairs = zip(_unclear(alone, codes, size), self.contested, strict=True)
-        unclear = [slots & others for slots, others in pairs]
+        unclear = {place: slots & self.contested[place] for place, slots in _unclear(alone, codes, size).items()}
+        asked = any(bool(slots.any()) for slots in unclear.values())
         index = {source: torch.arange(size)}
-        return _any(unclear) and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
+        return asked and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
 
     def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
@@ -129,9 +128,9 @@ class Collector:
         The answer for a slot is the first channel of the unit that reaches it.
         """
         size = self.evidence.sizes[source]
-        for seen, code in zip(alone.seen, codes, strict=True):
-            if seen.kind == "part":
-                self._link(source, seen, *code)
+        for place in alone.hits:
+            if alone.seen[place].kind == "part":
+                self._link(source, alone.seen[place], *codes[place])
         space = SlotSpace.of(self.evidence.sizes)
         roots = space.components(self.evidence.links)[space.slots(source)]
         _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
@@ -147,8 +146,6 @@ class Collector:
 
     def _link(self, source: Family, seen: Observation, index: Tensor, certain: Tensor) -> None:
         hit = seen.pattern
-        if not hit.any():
-            return
         if seen.kind == "opaque":
             self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is left whole")
             return
@@ -180,34 +177,28 @@ class Collector:
 
 def _fed(run: Run) -> list[Observation]:
     """Return the slots of the model's tensors that met NaN."""
-    return [seen for seen in run.seen if seen.kind in ("consumer", "carrier", "norm") and bool(seen.pattern.any())]
+    met = [run.seen[place] for place in run.hits]
+    return [seen for seen in met if seen.kind in ("consumer", "carrier", "norm")]
 
 
-def _unclear(alone: Run, codes: Codes, size: int) -> list[Tensor]:
-    """Return for every observation the slots that a source reaches by more than one index."""
-    return [
-        seen.pattern & ~sure(code, size) & (seen.kind not in ("opaque", "head"))
-        for seen, code in zip(alone.seen, codes, strict=True)
-    ]
-
-
-def _any(patterns: Iterable[Tensor]) -> bool:
-    return any(bool(pattern.any()) for pattern in patterns)
+def _unclear(alone: Run, codes: Codes, size: int) -> dict[int, Tensor]:
+    """Return by place of an observation the slots that a source reaches by more than one index, where there are any."""
+    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head")]
+    found = {place: alone.seen[place].pattern & ~sure(codes[place], size) for place in asked}
+    return {place: slots for place, slots in found.items() if bool(slots.any())}
 
 
 def _headless(alone: Run, codes: Codes, size: int) -> bool:
     """Return whether a source reaches heads, but mixed: it turns pairs of its channels, or divides by their norm."""
-    hits = [
-        bool(sure(code, size)[seen.pattern].all())
-        for seen, code in zip(alone.seen, codes, strict=True)
-        if seen.kind == "head" and bool(seen.pattern.any())
-    ]
-    return bool(hits) and not any(hits)
+    heads = [place for place in alone.hits if alone.seen[place].kind == "head"]
+    whole = [bool(sure(codes[place], size)[alone.seen[place].pattern].all()) for place in heads]
+    return bool(whole) and not any(whole)
 
 
 def _reached(run: Run) -> set[Family]:
     """Return the families that are no slots of the model's tensors and met NaN."""
-    return {seen.family for seen in run.seen if seen.kind in ("head", "part") and bool(seen.pattern.any())}
+    met = [run.seen[place] for place in run.hits]
+    return {seen.family for seen in met if seen.kind in ("head", "part")}
 
 
 def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:

@@ -120,7 +120,7 @@ class HeadWatch:
 
     def follow(self, inputs: list[Tensor], output: Any) -> None:
         """Hand the mark of scores on to what has their shape."""
-        marked = next((tensor for tensor in inputs if hasattr(tensor, _MARK)), None)
+        marked = next((tensor for tensor in inputs if _MARK in vars(tensor)), None)  # many times faster than hasattr
         if marked is None or not isinstance(output, Tensor) or output.dim() < 3:
             return
         if output.shape[-3:] == marked.shape[-3:]:

@@ -43,7 +43,7 @@ class LooseTensors:
             return None
         everything = torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
         run = self.runner.attempt(lambda: self.runner.run_tainted_tensors({(name, 0): everything}), self.clean)
-        return run if run is not None and any(seen.pattern.any() for seen in run.seen) else None
+        return run if run is not None and run.hits else None
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
         together = self._coded(families)
@@ -66,18 +66,17 @@ class LooseTensors:
 
     def _disturbed(self, family: Family, alone: Run, rivals: list[Tensor], codes: Codes) -> bool:
         """Return whether other tensors are to blame for a slot that is unclear."""
-        unclear = [
-            seen.pattern & ~sure(code, self._size(family)) & others & (seen.kind in _PLACES)
-            for seen, code, others in zip(alone.seen, codes, rivals, strict=True)
-        ]
-        asked = any(bool(slots.any()) for slots in unclear)
+        places = [place for place in alone.hits if alone.seen[place].kind in _PLACES]
+        size = self._size(family)
+        unclear = {place: alone.seen[place].pattern & ~sure(codes[place], size) & rivals[place] for place in places}
+        asked = any(bool(slots.any()) for slots in unclear.values())
         run = self.runner.run_tainted_tensors
         return asked and not self.runner.blurred(run, self._index([family]), self.clean, unclear)
 
     def _link(self, family: Family, alone: Run, codes: Codes) -> None:
         """Link a tensor that is used by its own index; a dimension that does not hold channels is ignored."""
         found = []
-        for seen, code in zip(alone.seen, codes, strict=True):
+        for seen, code in ((alone.seen[place], codes[place]) for place in alone.hits):
             if seen.kind not in _PLACES:
                 continue
             if bool((seen.pattern & ~sure(code, self._size(family))).any()):

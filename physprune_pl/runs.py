@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +27,9 @@ Masks = Mapping[Family, Tensor]
 Codes = list[tuple[Tensor, Tensor]]
 """For every observation: the index that reached each slot, and whether it is certain."""
 
+Slots = Mapping[int, Tensor]
+"""Place of an observation -> some of its slots."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -38,6 +42,14 @@ class Run:
     def seen(self) -> list[Observation]:
         """Observations in call order."""
         return self.probe.observations
+
+    @cached_property
+    def hits(self) -> list[int]:
+        """Places of the observations that met NaN: a source reaches few of them."""
+        ends = np.cumsum([len(seen.pattern) for seen in self.seen])
+        met = np.flatnonzero(torch.cat([seen.pattern for seen in self.seen]).numpy()) if self.seen else ends
+        places: list[int] = np.unique(np.searchsorted(ends, met, side="right")).tolist()
+        return places
 
 
 class Runner:
@@ -97,7 +109,7 @@ class Runner:
             runs.append(attempt)
         return [decode([r.seen[i].pattern for r in runs]) for i in range(len(clean.seen))] if runs else None
 
-    def blurred(self, run: Callable[[Masks], Run], codes: Masks, clean: Run, slots: Sequence[Tensor]) -> bool:
+    def blurred(self, run: Callable[[Masks], Run], codes: Masks, clean: Run, slots: Slots) -> bool:
         """Return whether even and odd codes alike reach all of these slots: no further bit can tell them apart then.
 
         Such are the tokens of an image: every channel reaches every one of them.
@@ -106,8 +118,8 @@ class Runner:
         odd, even = (self.attempt(partial(run, mask), clean) for mask in masks)
         if odd is None or even is None:
             return False
-        both = [one.pattern & other.pattern for one, other in zip(odd.seen, even.seen, strict=True)]
-        return all(bool(reached[asked].all()) for reached, asked in zip(both, slots, strict=True))
+        both = {place: odd.seen[place].pattern & even.seen[place].pattern for place in slots}
+        return all(bool(both[place][asked].all()) for place, asked in slots.items())
 
     def run_tainted_tensors(self, masks: Masks) -> Run:
         """Run once with NaN inside parameters or buffers themselves."""

@@ -109,6 +109,12 @@ def test_a_tainted_input_is_seen_by_what_reads_it_only(chain):
     assert not chain.example.args[0].isnan().any()
 
 
+def test_a_run_knows_the_places_that_met_nan(chain):
+    run = chain.run({("0.weight", 0): torch.ones(chain.tensors["0.weight"].shape[0], dtype=torch.bool)})
+    assert run.hits == [place for place, seen in enumerate(run.seen) if bool(seen.pattern.any())] != []
+    assert chain.run().hits == []
+
+
 @pytest.mark.parametrize(("mixes", "blurred"), [(lambda x: x, False), (lambda x: x.sum(1, keepdim=True) + x, True)])
 def test_slots_that_even_and_odd_channels_reach_are_blurred(mixes, blurred):
     class Mixed(nn.Module):
@@ -123,5 +129,6 @@ def test_slots_that_even_and_odd_channels_reach_are_blurred(mixes, blurred):
     with untouched(model) as saved, ModulePath(model) as path:
         runner = Runner(model, Example.of(torch.randn(2, 3)), path, saved)
         clean = runner.run()
-        asked = [torch.ones_like(seen.pattern) & (seen.family == ("last.weight", 1)) for seen in clean.seen]
+        place = next(place for place, seen in enumerate(clean.seen) if seen.family == ("last.weight", 1))
+        asked = {place: torch.ones(4, dtype=torch.bool)}
         assert runner.blurred(runner.run, {("first.weight", 0): torch.arange(4)}, clean, asked) is blurred
