@@ -19,7 +19,7 @@ def measured(training: Training) -> dict[str, float]:
 
     Ours and the loop find no gradient, as at the beginning of a backward pass, and again find one that they add to
     (``added``); Torch-Pruning, which runs after the backward pass, always finds one. ``loop`` presses the rows of all
-    convolutions, Torch-Pruning its own groups, ours all slices of all groups.
+    convolutions and linear layers, Torch-Pruning its own groups, ours all slices of all groups.
     """
     ours: dict[str, Job] = {name: Force(training, law) for name, law in OURS.items()}
     plain = loop(training.model)
@@ -41,7 +41,7 @@ def drop(training: Training) -> None:
 
 def loop(model: nn.Module) -> Job:
     """Return the penalty as one would write it: autograd, layer by layer."""
-    weights = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    weights = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     coefficients = [torch.rand(len(weight)) * 1e-6 for weight in weights]
 
     def add_gradient() -> None:

@@ -49,6 +49,8 @@ NETWORKS = {
     "resnet56": Network(lambda: resnet56((3, 32, 32), 10), 32, 128, 1.01),
     "vgg19": Network(lambda: vgg19_bn((3, 32, 32), 10), 32, 128, 1.02),
     "resnet50": Network(lambda: torchvision.models.resnet50(num_classes=10), 64, 32, None),
+    "vit_b_16": Network(lambda: torchvision.models.vit_b_16(image_size=64, num_classes=10), 64, 16, None),
+    "vit_l_16": Network(lambda: torchvision.models.vit_l_16(image_size=64, num_classes=10), 64, 4, None),
 }
 
 
