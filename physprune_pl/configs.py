@@ -60,8 +60,8 @@ def _follow(model: Any) -> bool:
 
 def _outermost(model: nn.Module) -> Iterator[nn.Module]:
     """Yield the transformers models that are part of no other."""
-    library = sys.modules.get("transformers")
-    kind = getattr(library, "PreTrainedModel", None)
+    # The library itself would import a good part of it when asked for the class.
+    kind = getattr(sys.modules.get("transformers.modeling_utils"), "PreTrainedModel", None)
     if kind is None:
         return
     if isinstance(model, kind):

@@ -127,7 +127,7 @@ def twin(model: nn.Module) -> nn.Module:
 def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
     """Return an empty container for every empty one of a model's modules: copying them one by one is most of a copy."""
     places = [value for module in model.modules() for name, value in vars(module).items() if name in _OWN]
-    return {id(place): type(place)() for place in places if isinstance(place, dict | set) and not place}
+    return {id(place): type(place)() for place in places if isinstance(place, (dict, set)) and not place}
 
 
 def _without_history(model: nn.Module) -> dict[int, Any]:

@@ -69,7 +69,7 @@ def test_dense_and_job_train_as_many_epochs_from_one_seed(monkeypatch: pytest.Mo
         return {"clock": 2.0 if "target=none" in overrides else 1.0, "processor": 4.0}
 
     monkeypatch.setattr(job, "fitted", fitted)
-    row = job.measured(2, 1, (0, 1))
+    row = job.measured("a network", job.Case(("experiment=demo",), 2, 1, (0, 1)))
     assert row["clock_share"] == 0.5
     assert row["processor_share"] == 1.0
     assert ["target=none" in one for one in done] == [True, False, False, True]
@@ -80,7 +80,7 @@ def test_dense_and_job_train_as_many_epochs_from_one_seed(monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_a_job_and_a_dense_fit_are_timed() -> None:
-    row = job.measured(1, 1, (0,))
+    row = job.measured("resnet56 on digits", job.Case(("experiment=demo",), 1, 1, (0,)))
     assert row["fits"]["job"][0]["phases"]
     assert row["clock_share"] > 0
 

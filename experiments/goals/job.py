@@ -1,10 +1,12 @@
-"""Pressing, cutting and fine-tuning against as many epochs of dense training: ``python -m experiments.goals.job``."""
+"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job [CASE ...]``."""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import lightning as L
@@ -13,8 +15,30 @@ import torch
 from experiments.assembly import build_data, build_model, build_pruning, build_trainer, composed
 from experiments.goals.storing import Row, keep, write_page
 
-SPARSIFY, FINETUNE, SEEDS = 8, 4, (0, 1, 2)
-SHARED = ("experiment=demo", "logger=csv", "trainer.accelerator=cpu", "+trainer.enable_progress_bar=false")
+SHARED = ("logger=csv", "trainer.accelerator=cpu", "+trainer.enable_progress_bar=false")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is trained, and for how long.
+
+    Attributes:
+        overrides: settings of ``train.py``.
+        sparsify: epochs under force.
+        finetune: epochs after the cut.
+        seeds: one pair of fits each, one right after the other; every second pair begins with the job.
+    """
+
+    overrides: tuple[str, ...]
+    sparsify: int
+    finetune: int
+    seeds: tuple[int, ...]
+
+
+CASES = {
+    "resnet56 on digits": Case(("experiment=demo",), 8, 4, (0, 1, 2)),
+    "resnet20 on cifar10": Case(("data=cifar10", "data.verify=false", "model=resnet20", "finetune=short"), 4, 2, (0,)),
+}
 
 
 def arms(sparsify: int, finetune: int) -> dict[str, tuple[str, ...]]:
@@ -44,30 +68,27 @@ def fitted(overrides: Sequence[str]) -> Row:
     return {**times, "phases": phases}
 
 
-def measured(sparsify: int = SPARSIFY, finetune: int = FINETUNE, seeds: Sequence[int] = SEEDS) -> Row:
-    """Return the median share of the job's time in that of the dense training of the same seed.
-
-    Args:
-        sparsify: epochs under force.
-        finetune: epochs after the cut.
-        seeds: one pair of fits each, one right after the other; every second pair begins with the job.
-    """
-    settings = arms(sparsify, finetune)
-    fits: dict[str, list[Row]] = {name: [] for name in settings}
-    for number, seed in enumerate(seeds):
-        for name in sorted(settings, reverse=number % 2 == 1):
-            fits[name].append(fitted([*settings[name], f"seed={seed}"]))
-    row: Row = {"network": "resnet56 on digits", "way": "whole job", "sparsify": sparsify, "finetune": finetune}
+def measured(name: str, case: Case) -> Row:
+    """Return the median share of the job's time in that of the dense training of the same seed."""
+    settings = arms(case.sparsify, case.finetune)
+    fits: dict[str, list[Row]] = {arm: [] for arm in settings}
+    for number, seed in enumerate(case.seeds):
+        for arm in sorted(settings, reverse=number % 2 == 1):
+            fits[arm].append(fitted([*case.overrides, *settings[arm], f"seed={seed}"]))
+    row: Row = {"network": name, "way": "whole job", "sparsify": case.sparsify, "finetune": case.finetune}
     for kind in ("clock", "processor"):
         pairs = zip(fits["job"], fits["dense"], strict=True)
         row[f"{kind}_share"] = median(job[kind] / dense[kind] for job, dense in pairs)
-    return {**row, "seeds": list(seeds), "fits": fits}
+    return {**row, "seeds": list(case.seeds), "fits": fits}
 
 
 def main() -> None:
     """Measure and store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", default=list(CASES), choices=list(CASES))
     torch.set_num_threads(1)
-    keep("job", measured())
+    for name in parser.parse_args().cases:
+        keep("job", measured(name, CASES[name]))
     write_page()
 
 

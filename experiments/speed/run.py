@@ -26,7 +26,8 @@ in another order each round; medians of processor time, one thread. *Force*: tim
 the whole step, which is larger than what it should show, so nothing is judged by it. *Floor*: four passes over the
 parameters that the force touches, at the bandwidth of a copy measured in the same run (a copy is two passes). The goal
 for force + adding is 1.5 floors plus 3 ms. (2) The penalty alone beside an autograd loop over the rows of all
-convolutions and linear layers and Torch-Pruning's `GroupNormPruner.regularize`. (3) The largest memory of a process that trains.
+convolutions and linear layers and Torch-Pruning's `GroupNormPruner.regularize`. (3) The largest memory of a process
+that trains.
 
 **Command.** `python -m experiments.speed.run` measures what `results.json` does not hold yet and writes this file;
 `--again` measures everything.
