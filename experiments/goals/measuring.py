@@ -77,8 +77,9 @@ def eager(pair: Pair, pictures: Tensor) -> dict[str, Call]:
 
 
 def compiled(pair: Pair, pictures: Tensor) -> dict[str, Call]:
-    """The networks through ``torch.compile``."""
-    return {name: _call(torch.compile(model), pictures) for name, model in pair.items()}
+    """The networks through ``torch.compile``, which would leave off compiling after a few networks of one class."""
+    torch.compiler.reset()
+    return {name: _call(torch.compile(model, dynamic=False), pictures) for name, model in pair.items()}
 
 
 def onnxruntime(pair: Pair, pictures: Tensor) -> dict[str, Call]:
