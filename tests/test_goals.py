@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from synthetic import stopwatch
 from torch import nn
 
-from experiments.goals import details, job, measuring, peaks, profiling, table, tracker
+from experiments.goals import asked, details, job, measuring, peaks, profiling, table, tracker
 from experiments.goals.storing import merged
 from experiments.speed.pressed import Network
 
@@ -107,6 +108,21 @@ def test_a_peak_is_that_of_the_stage_alone() -> None:
     before, most = peaks.peaks(lambda: torch.ones(64 * 2**20).sum())
     assert most - before >= 0.9 * 256 * 2**20
     assert peaks.peaks(lambda: None)[1] < most
+
+
+def test_a_target_in_latency_is_planned_and_measured(small: str, tmp_path: Path) -> None:
+    row = asked.measured(small, stopwatch(tmp_path, 2), (0.9, 1e-6))
+    assert row["batch"] == 2
+    assert row["asked"]["0.9"]["measured"] == pytest.approx(0.9, abs=0.03)
+    assert "latency" in row["asked"]["1e-06"]["failure"]
+
+
+def test_shares_asked_for_stand_beside_what_came_of_them() -> None:
+    got = {"predicted": 0.51, "measured": 0.46, "macs": 0.3, "seconds": 12.3}
+    row = {"network": "a", "way": "latency asked", "batch": 1, "asked": {"0.5": got, "0.1": {"seconds": 1.0}}}
+    text = details.latencies([row])
+    assert "| a | 1 | 50.0% | 51.0% | 46.0% | 30.0% | 12 |" in text
+    assert "| a | 1 | 10.0% | - | - | - | 1 |" in text
 
 
 def test_memory_is_written_in_mebibytes() -> None:

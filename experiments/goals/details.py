@@ -1,4 +1,4 @@
-"""Memory and the profile as Markdown."""
+"""Targets in latency, memory and the profile as Markdown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,24 @@ from physprune_pl.tables import markdown
 
 Row = Mapping[str, Any]
 MIB = 2**20
+
+
+def latencies(rows: Sequence[Row]) -> str:
+    """Return what targets in latency asked for, predicted and got; empty when none was tried.
+
+    >>> latencies([])
+    ''
+    """
+    found = [(row, asked, one) for row in rows if "asked" in row for asked, one in row["asked"].items()]
+    if not found:
+        return ""
+    head = ("network", "batch", "time asked for", "predicted", "measured", "MACs left", "planned in, s")
+    return "\n" + markdown(head, [_latency(*one) for one in found])
+
+
+def _latency(row: Row, asked: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+    shares = [f"{found[key]:.1%}" if key in found else "-" for key in ("predicted", "measured", "macs")]
+    return (row["network"], str(row["batch"]), f"{float(asked):.1%}", *shares, f"{found['seconds']:.0f}")
 
 
 def memory(rows: Sequence[Row]) -> str:

@@ -17,10 +17,10 @@ NOT = "not measured"
 
 
 def page(rows: Sequence[Row]) -> str:
-    """Return the tables: of goals, speed-ups, memory, and where the time goes."""
+    """Return the tables: of goals, speed-ups, targets in latency, memory, and where the time goes."""
     trainings = [*_tracker(rows), *_job(rows), _absent("GPU: force <= 1.03 of a step")]
     goals = markdown(("goal", "measured", "met"), [*_force(), *_planning(rows), *_tracing(), *trainings, *_loader()])
-    return f"{goals}\n{_speedups(rows)}{details.memory(rows)}{details.operations(rows)}"
+    return f"{goals}\n{_speedups(rows)}{details.latencies(rows)}{details.memory(rows)}{details.operations(rows)}"
 
 
 def _stored(name: str) -> Any:
