@@ -1,4 +1,4 @@
-"""What a target in latency asks for, predicts and gets: ``python -m experiments.goals.asked [NETWORK ...]``."""
+"""What a target in latency asks for, predicts and gets: ``python -m experiments.goals.asked [--networks NETWORK ...]``."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def _planned(model: nn.Module, picture: Tensor, share: float, stopwatch: Stopwat
 def main() -> None:
     """Measure and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", choices=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", default=CHOICE, choices=list(NETWORKS))
     torch.set_num_threads(1)
-    for name in parser.parse_args().networks or CHOICE:
+    for name in parser.parse_args().networks:
         for batch in BATCHES:
             with tempfile.TemporaryDirectory() as folder:
                 keep("asked", measured(name, Stopwatch(batch, Path(folder) / "times.json")))

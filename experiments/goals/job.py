@@ -1,4 +1,4 @@
-"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job [CASE ...]``."""
+"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job [--cases CASE ...]``."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def measured(name: str, case: Case) -> Row:
 def main() -> None:
     """Measure and store."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("cases", nargs="*", choices=list(CASES))
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     torch.set_num_threads(1)
-    for name in parser.parse_args().cases or CASES:
+    for name in parser.parse_args().cases:
         keep("job", measured(name, CASES[name]))
     write_page()
 
