@@ -1,4 +1,4 @@
-"""What a target in latency asks for, predicts and gets: ``python -m experiments.goals.asked [--networks NETWORK ...]``."""
+"""What a target in latency asks for, predicts and gets: ``python -m experiments.goals.asked [--networks ...]``."""
 
 from __future__ import annotations
 
