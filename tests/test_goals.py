@@ -153,7 +153,8 @@ def test_networks_take_turns_and_are_compared_within_a_round(monkeypatch: pytest
     ran: list[str] = []
     found = measuring.raced({name: lambda name=name: ran.append(name) for name in ("dense", "pruned")})
     assert found["rounds"] == 3
-    assert ran.count("dense") == ran.count("pruned") == 4
+    assert ran[:2] == ["dense", "pruned"]  # what is compiled is compiled before the first round
+    assert ran.count("dense") == ran.count("pruned") == 5
     assert found["faster"] > 0
 
 

@@ -1,4 +1,4 @@
-"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job [--cases ...]``."""
+"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job``."""
 
 from __future__ import annotations
 

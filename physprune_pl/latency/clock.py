@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Protocol
@@ -30,7 +30,7 @@ class Clock(Protocol):
         ...
 
     def networks(self, models: Mapping[str, nn.Module], example: Example) -> dict[str, float]:
-        """Return milliseconds of one call of each network with the whole example."""
+        """Return milliseconds of one call of each network with the whole example, the first one's for comparison."""
         ...
 
 
@@ -49,7 +49,10 @@ class DeviceClock:
             return 1000.0 * median(_seconds(call, calls, device) for _ in range(ROUNDS))
 
     def networks(self, models: Mapping[str, nn.Module], example: Example) -> dict[str, float]:
-        """Time each network in turn in every round, and return the medians."""
+        """Time each network in turn in every round; compare with the first within a round, and return medians.
+
+        What slows down some rounds slows all networks of a round, so that their ratios keep.
+        """
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             stack.enter_context(saved_random_state())
@@ -63,7 +66,18 @@ class DeviceClock:
             for _ in range(NETWORK_ROUNDS):
                 for name, call in calls.items():
                     times[name].append(1000.0 * _seconds(call, counts[name], device))
-        return {name: median(values) for name, values in times.items()}
+        return _against_first(times)
+
+
+def _against_first(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of the first, and of the others that times their median ratio to the first.
+
+    >>> _against_first({"dense": [2.0, 20.0, 4.0], "pruned": [1.0, 10.0, 1.0]})
+    {'dense': 4.0, 'pruned': 2.0}
+    """
+    first = next(iter(times.values()))
+    ratios = {name: [one / other for one, other in zip(own, first, strict=True)] for name, own in times.items()}
+    return {name: median(first) * median(found) for name, found in ratios.items()}
 
 
 def _forward(model: nn.Module, example: Example) -> Call:
