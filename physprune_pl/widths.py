@@ -48,7 +48,6 @@ class Widths:
     A group that several patterns stand for obeys all of them.
 
     Attributes:
-        min_channels: what every group keeps at least.
         round_to: channels kept in a group that is cut are a multiple of this; ``"auto"`` is to become the multiple
             that a device likes, see :meth:`resolved`.
         min_share: pattern -> share of the channels that its groups keep at least, in (0, 1].
@@ -65,16 +64,14 @@ class Widths:
         [2, 3, 4, 5]
     """
 
-    min_channels: int = 1
     round_to: RoundTo = None
     min_share: Shares = field(default_factory=dict)
     max_share: Shares = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         step = self.round_to.multiple if isinstance(self.round_to, Preferred) else self.round_to
-        for name, value in (("min_channels", self.min_channels), ("round_to", None if step == "auto" else step)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if step not in (None, "auto") and (isinstance(step, bool) or not isinstance(step, int) or step < 1):
+            raise ValueError(f"round_to must be a whole number of at least 1, got {step!r}")
         for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
             _check_shares(name, shares)
 
@@ -112,7 +109,7 @@ class Widths:
         multiples = f" and is a multiple of round_to={self.round_to}" if self.round_to else ""
         raise ValueError(
             f"group {group.name!r} of {group.size} channels: no number of channels to keep is at least {shortest}, "
-            f"at most {widest}{multiples} (min_channels={self.min_channels}, min_share={dict(self.min_share)}, "
+            f"at most {widest}{multiples} (min_share={dict(self.min_share)}, "
             f"max_share={dict(self.max_share)}, needed by its tensors: {needed})"
         )
 
@@ -125,8 +122,7 @@ class Widths:
         """Fewest and most channels that the limits let the group keep."""
         lows = [math.ceil(share * group.size - _ROUNDING) for share in _shares_of(group, self.min_share)]
         highs = [math.floor(share * group.size + _ROUNDING) for share in _shares_of(group, self.max_share)]
-        # A group that is smaller than min_channels stays as it is.
-        return min(max(self.min_channels, needed, *lows), group.size), min([group.size, *highs])
+        return min(max(needed, *lows, 1), group.size), min([group.size, *highs])
 
     def _check_patterns(self, groups: Sequence[ChannelGroup], whole: Sequence[LeftWhole]) -> None:
         for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):

@@ -110,8 +110,8 @@ def test_a_group_smaller_than_the_multiple_stays():
     assert [int(removed.sum()) for removed in chosen] == [0, 16]
 
 
-def test_min_channels_stay():
-    chooser = Chooser(chain([1, 8, 8, 1]), Target("macs", (8 + 24 + 3) / 80), Widths(min_channels=3))
+def test_the_least_share_stays():
+    chooser = Chooser(chain([1, 8, 8, 1]), Target("macs", (8 + 24 + 3) / 80), Widths(min_share={".*": 0.3}))
     chosen = chooser.choose([torch.ones(8), torch.ones(8)], [torch.ones(8), torch.zeros(8)])
     assert [int((~removed).sum()) for removed in chosen] == [8, 3]
 
@@ -152,10 +152,10 @@ def test_without_groups_only_the_whole_is_reachable():
         Chooser(trace, Target("params", 0.5)).choose([])
 
 
-def all_levels(sizes: list[int], min_channels: int, round_to: int | None) -> list[tuple[int, ...]]:
+def all_levels(sizes: list[int], share: float, round_to: int | None) -> list[tuple[int, ...]]:
     """Every reachable tuple of numbers of kept channels, by definition."""
     step = round_to or 1
-    kept = [[n for n in range(1, size + 1) if n == size or (n % step == 0 and n >= min_channels)] for size in sizes]
+    kept = [[n for n in range(1, size + 1) if n == size or (n % step == 0 and n >= share * size)] for size in sizes]
     return list(itertools.product(*kept))
 
 
@@ -164,17 +164,17 @@ def test_finds_what_an_exhaustive_search_finds(seed):
     draw = np.random.default_rng(seed)
     sizes = draw.integers(2, 9, size=draw.integers(1, 4)).tolist()
     inexact = [i for i in range(len(sizes)) if draw.random() < 0.3]
-    min_channels, round_to = int(draw.integers(1, 3)), [None, 2, 3][draw.integers(3)]
+    share, round_to = [0.01, 0.3, 0.6][draw.integers(3)], [None, 2, 3][draw.integers(3)]
     asked = float(draw.uniform(0.02, 1))
     trace = chain([3, *sizes, 2], inexact)
-    chooser = Chooser(trace, Target("macs", asked), Widths(min_channels, round_to))
+    chooser = Chooser(trace, Target("macs", asked), Widths(round_to, min_share={".*": share}))
     strengths = [torch.from_numpy(draw.random(size)) for size in sizes]
 
     def macs(kept: tuple[int, ...]) -> float:
         widths = [3, *kept, 2]
         return sum(a * b for a, b in itertools.pairwise(widths)) / chooser.cost_model.dense.macs
 
-    states = all_levels(sizes, min_channels, round_to)
+    states = all_levels(sizes, share, round_to)
     gentle = [s for s in states if all(s[i] == sizes[i] for i in inexact)]
     fits = [s for s in states if abs(macs(s) - asked) <= TOLERANCE * asked]
     if not fits:
@@ -206,7 +206,7 @@ def test_a_threshold_keeps_at_least_and_multiples():
     strengths = [torch.tensor([0.01, 0.02, 0.03, 0.04, 1.0, 0.05])]
     trace = chain([1, 6, 1])
     assert removed_of(Chooser(trace, Target("threshold", 0.5)).choose(strengths)) == [[0, 1, 2, 3, 5]]
-    assert removed_of(Chooser(trace, Target("threshold", 0.5), Widths(min_channels=2)).choose(strengths)) == [
+    assert removed_of(Chooser(trace, Target("threshold", 0.5), Widths(min_share={".*": 0.3})).choose(strengths)) == [
         [0, 1, 2, 3]
     ]
     assert removed_of(Chooser(trace, Target("threshold", 0.045), Widths(round_to=4)).choose(strengths)) == [[0, 1]]

@@ -36,8 +36,6 @@ ALL = [list(range(10, 0, -1)), list(range(8, 0, -1))]
     ("widths", "expected"),
     [
         (Widths(), ALL),
-        (Widths(min_channels=7), [[10, 9, 8, 7], [8, 7]]),
-        (Widths(min_channels=9), [[10, 9], [8]]),
         (Widths(round_to=4), [[10, 8, 4], [8, 4]]),
         (Widths(round_to=16), [[10], [8]]),
         (Widths(min_share={"stem": 0.7}), [[10, 9, 8, 7], ALL[1]]),
@@ -71,7 +69,7 @@ def test_what_tensors_need_stays():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"min_channels": 0}, ValueError, "min_channels must be a whole number of at least 1, got 0"),
+        ({"round_to": 0}, ValueError, "round_to must be a whole number of at least 1, got 0"),
         ({"round_to": 2.0}, ValueError, "round_to must be a whole number of at least 1, got 2.0"),
         ({"min_share": 0.5}, TypeError, "min_share must be a mapping such as .* got 0.5"),
         ({"min_share": {"stem": 0}}, ValueError, r"min_share of 'stem' must be a share in \(0, 1\], got 0"),
@@ -95,7 +93,6 @@ def test_bad_limits_are_named(options, error, message):
         (Widths(min_share={"stem": 0.6}, max_share={".*": 0.5}), "'stem' of 10 channels: no number .* 6, at most 5"),
         (Widths(max_share={"stem": 0.05}), "'stem' of 10 channels: no number of channels to keep .* at most 0"),
         (Widths(round_to=4, max_share={"stem": 0.3}), "at most 3 and is a multiple of round_to=4"),
-        (Widths(min_channels=6, max_share={"stem": 0.5}), "at least 6, at most 5"),
     ],
 )
 def test_limits_that_nothing_obeys_are_refused(widths, message):

@@ -67,7 +67,7 @@ def test_every_argument_arrives():
     assert (force.coefficient, force.schedule) == ("auto", Linear())
     session = force.session
     assert (session.module, session.ignore, session.strength) == ("net", ("head",), L1())
-    assert session.widths == cut.widths == Widths(1, 8, {"net.*": 0.5}, {"net.0": 0.75})
+    assert session.widths == cut.widths == Widths(8, {"net.*": 0.5}, {"net.0": 0.75})
     assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
     assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")
 
