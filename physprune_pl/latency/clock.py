@@ -20,6 +20,8 @@ ROUNDS = 5
 ROUND_SECONDS = 0.002
 NETWORK_ROUNDS = 9
 NETWORK_SECONDS = 0.02
+_SHORTEST = 1e-7
+"""Seconds; a coarse clock may see nothing pass."""
 
 
 class Clock(Protocol):
@@ -93,7 +95,7 @@ def _device(models: Mapping[str, nn.Module]) -> torch.device:
 def _calls(call: Call, device: torch.device, seconds: float) -> int:
     """Warm up, and return how many calls fill a round."""
     _seconds(call, 1, device)
-    return max(1, round(seconds / max(_seconds(call, 1, device), 1e-7)))
+    return max(1, round(seconds / _seconds(call, 1, device)))
 
 
 def _seconds(call: Call, calls: int, device: torch.device) -> float:
@@ -105,7 +107,7 @@ def _seconds(call: Call, calls: int, device: torch.device) -> float:
     for _ in range(calls):
         call()
     _wait(device)
-    return (now() - start) / calls
+    return max(now() - start, _SHORTEST) / calls
 
 
 def _wait(device: torch.device) -> None:
