@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -74,18 +74,6 @@ class NetworkLatency:
     rest: Rest = Rest()
     batch_size: int = 1
     gain: float = 1.0
-
-    def corrected(self, expected: float, measured: float) -> NetworkLatency:
-        """Return what follows from one cut network, given the shares of the dense network's latency that it has.
-
-        Shares of 1 and more show nothing.
-
-        >>> NetworkLatency((), ()).corrected(expected=0.6, measured=0.5).gain
-        1.25
-        """
-        if expected >= 1.0 or measured >= 1.0:
-            return self
-        return replace(self, gain=self.gain * (1.0 - measured) / (1.0 - expected))
 
     def placed(self, place: Placed) -> Callable[[Floats], Floats]:
         """Return the same as a function of the sizes that a cost model counts with.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from physprune_pl.latency import Layer, LayerShape, NetworkLatency, Rest
+from physprune_pl.latency import Correction, Layer, LayerShape, NetworkLatency, Rest
+from physprune_pl.latency.correction import STEP
 from physprune_pl.latency.grids import Grid, Grids
 
 
@@ -88,6 +89,10 @@ def test_a_network_takes_its_layers_and_the_rest():
 
 
 def test_a_cut_network_corrects_what_the_others_save():
-    corrected = network().corrected(expected=25 / 45, measured=20 / 45).placed(place)
+    corrected = Correction(20 / 45).corrected(network(), expected=25 / 45, measured=20 / 45).placed(place)
     assert corrected(np.array([[4.0], [2.0]])).tolist() == pytest.approx([45.0, 20.0])
-    assert network().corrected(1.0, 0.5) == network() == network().corrected(0.5, 1.2)
+
+
+@pytest.mark.parametrize(("expected", "measured", "gain"), [(1.0, 0.5, 1.0), (0.5, 1.2, STEP), (0.9, 0.1, 1 / STEP)])
+def test_one_correction_is_no_larger_than_a_step(expected, measured, gain):
+    assert Correction(0.5).corrected(network(), expected, measured).gain == pytest.approx(gain)

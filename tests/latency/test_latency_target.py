@@ -40,6 +40,30 @@ def test_the_cut_network_takes_what_was_asked(tmp_path, share):
     assert plan.latency["batch_size"] == 1
 
 
+class LazyClock(SyntheticClock):
+    """Cut networks take more than their layers tell, the first one nearly all of the dense one's time."""
+
+    def __init__(self, first: float, power: float) -> None:
+        super().__init__()
+        self.first, self.power, self.seen = first, power, 0
+
+    def networks(self, models, example):
+        times = super().networks(models, example)
+        if "pruned" in times:
+            self.seen += 1
+            share = (times["pruned"] / times["dense"]) ** self.power
+            times["pruned"] = times["dense"] * (self.first if self.seen == 1 and self.first else share)
+        return times
+
+
+@pytest.mark.parametrize(("first", "power", "asked", "checks"), [(0.0, 0.8, 0.6, 2), (0.97, 1.0, 0.5, 3)])
+def test_a_model_that_is_off_is_corrected_until_it_fits(tmp_path, first, power, asked, checks):
+    clock = LazyClock(first, power)
+    plan = plan_pruning(model(), IMAGE, {"latency": asked}, stopwatch=Stopwatch(1, tmp_path / "times.json", clock))
+    assert plan.latency["measured"] == pytest.approx(asked, abs=0.05)
+    assert clock.seen == checks + 1  # that of the plan itself
+
+
 def test_planning_leaves_the_network_as_it_is(tmp_path):
     net = model()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
