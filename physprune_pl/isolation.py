@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import warnings
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -127,7 +127,7 @@ def twin(model: nn.Module) -> nn.Module:
 def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
     """Return an empty container for every empty one of a model's modules: copying them one by one is most of a copy."""
     places = [value for module in model.modules() for name, value in vars(module).items() if name in _OWN]
-    return {id(place): type(place)() for place in places if isinstance(place, (dict, set)) and not place}
+    return {id(place): type(place)() for place in places if type(place) in _CONTAINERS and not place}
 
 
 def _without_history(model: nn.Module) -> dict[int, Any]:
@@ -166,6 +166,7 @@ def _buffers(module: nn.Module) -> dict[str, Tensor | None]:
 
 _OWN = frozenset(vars(nn.Module()))
 """Attributes that are the machinery of every module: parameters, submodules, hooks, its mode."""
+_CONTAINERS = (dict, OrderedDict, set)
 
 
 def _keep(value: Any, depth: int = 3) -> Callable[[], Any]:

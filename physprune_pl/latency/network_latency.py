@@ -66,7 +66,7 @@ class NetworkLatency:
         grids: the times of each.
         rest: everything else.
         batch_size: number of samples of one call.
-        gain: milliseconds that a cut saves per millisecond that is expected, as one cut network has shown.
+        gain: milliseconds that a cut saves per millisecond that is expected, as cut networks have shown.
     """
 
     layers: tuple[Layer, ...]
