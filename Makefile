@@ -60,7 +60,8 @@ lowest: .venv-lowest/.installed ## the tests with the lowest versions that pypro
 	$(LOWEST)/python -m pytest -q -m 'not slow' -W default
 
 .PHONY: bench
-bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour)
+bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour and a half)
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.speed.run --again
 	for part in tracker job peaks profiling asked run; do OMP_NUM_THREADS=1 $(BIN)/python -m experiments.goals.$$part || exit; done
 
 .PHONY: clean
