@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
+from typing import Any
 
 from physprune_pl.page.pareto import front
 from physprune_pl.plots import AFTER
@@ -42,8 +43,20 @@ def _deviation(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
+def floor(scores: Sequence[float]) -> float:
+    """Return the least score in the picture: five times as far below the best as half of all arms are.
+
+    >>> floor([0.98, 0.97, 0.96, 0.3]) < 0.96, floor([0.98, 0.97, 0.96, 0.3]) > 0.3
+    (True, True)
+    """
+    best, middle = max(scores), median(scores)
+    return best - 5.0 * (best - middle) if middle < best else min(scores)
+
+
 def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Path) -> None:
     """Draw metric versus MACs kept: mean and standard deviation of every arm, and the Pareto front of the means.
+
+    Arms so far below the others that these would lie on top of each other are named in the legend alone.
 
     Args:
         points: the arms.
@@ -56,13 +69,13 @@ def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Pat
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axis = figure.subplots()
     points = [*points, Point("dense baseline", [1.0] * len(dense), dense)] if dense else points
+    figure = Figure(figsize=(8, max(4.5, 0.21 * len(points))), layout="constrained")
+    axis = figure.subplots()
+    lowest = floor([point.place[1] for point in points])
     for number, point in enumerate(points):
-        (cost, score), (width, height) = point.place, point.deviation
-        marker = MARKERS[number % len(MARKERS)]
-        axis.errorbar(cost, score, height, width, marker=marker, capsize=3, linestyle="none", label=point.name)
+        # Colours repeat after ten arms; then other markers go with them.
+        _mark(axis, point, MARKERS[(number + number // len(MARKERS)) % len(MARKERS)], lowest)
     line = front([point.place for point in points])
     axis.plot(*zip(*line, strict=True), color=AFTER, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
     axis.set(xlabel="MACs kept, share of the dense network", ylabel=metric)
@@ -70,3 +83,12 @@ def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Pat
     axis.grid(alpha=0.3)
     figure.legend(frameon=False, fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=120)
+
+
+def _mark(axis: Any, point: Point, marker: str, lowest: float) -> None:
+    style = {"marker": marker, "capsize": 3, "linestyle": "none"}
+    (cost, score), (width, height) = point.place, point.deviation
+    if score >= lowest:
+        axis.errorbar(cost, score, height, width, label=point.name, **style)
+    else:
+        axis.errorbar([], [], label=f"{point.name}: {score:.2f}, below", **style)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from experiments.arms import HEAD
-from experiments.pareto import Point, draw
+from experiments.pareto import Point, draw, floor
 from experiments.summary import main, read, summarise
 from physprune_pl.report import PruningReport
 
@@ -100,3 +100,16 @@ def test_a_folder_without_jobs_is_refused(tmp_path: Path) -> None:
 def test_a_point_without_a_spread_is_drawn(tmp_path: Path) -> None:
     draw([Point("one", [0.3], [0.9])], [], "accuracy", tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ([0.98, 0.97, 0.96, 0.3], [0.98, 0.97, 0.96]),
+        ([0.85, 0.82, 0.80], [0.85, 0.82, 0.80]),
+        ([0.9, 0.9], [0.9, 0.9]),
+        ([0.9, 0.9, 0.1], [0.9, 0.9, 0.1]),
+    ],
+)
+def test_what_is_far_below_the_others_is_not_in_the_picture(scores: list[float], shown: list[float]) -> None:
+    assert [score for score in scores if score >= floor(scores)] == shown
