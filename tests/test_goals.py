@@ -9,7 +9,7 @@ import torch
 from synthetic import stopwatch
 from torch import nn
 
-from experiments.goals import asked, details, job, measuring, peaks, profiling, table, tracker
+from experiments.goals import apart, asked, details, job, measuring, peaks, profiling, table, tracker
 from experiments.goals.storing import merged
 from experiments.speed.pressed import Network
 
@@ -77,6 +77,42 @@ def test_dense_and_job_train_as_many_epochs_from_one_seed(monkeypatch: pytest.Mo
     assert [one[-1] for one in done] == ["seed=0", "seed=0", "seed=1", "seed=1"]
     assert {"trainer.max_epochs=2", "finetune.epochs=1"} <= set(done[1])
     assert "trainer.max_epochs=3" in done[0]
+
+
+def test_the_job_is_taken_apart_seed_by_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, bool, tuple[type, ...]]] = []
+
+    def fitted(overrides: list[str], left_out: tuple[type, ...]) -> dict[str, object]:
+        dense = "target=none" in overrides
+        done.append((overrides[-1], dense, left_out))
+        spent = 6.0 if dense else 8.0 - len(left_out)
+        return {"clock": 6.0, "processor": spent, "phases": {} if dense else {"trace": 1.5, "finetune": 1.0}}
+
+    monkeypatch.setattr(job, "fitted", fitted)
+    row = apart.job_apart(job.Case(("experiment=demo",), 2, 1, (0, 1)))
+    shares = row["job_apart"]
+    assert [round(6 * shares[name]) for name in apart.PARTS] == [8, 7, 7, 6]
+    assert (shares["trace"], shares["epoch after the cut"]) == (0.25, 0.5)
+    assert [seed for seed, _, _ in done] == ["seed=0"] * 5 + ["seed=1"] * 5
+    assert [dense for _, dense, _ in done] == [True, *[False] * 4, *[False] * 4, True]
+
+
+def test_the_trackers_time_is_taken_apart() -> None:
+    times = apart.tracker_apart("resnet20 on digits", rounds=1, epochs=2)["tracker_apart"]
+    assert times.keys() >= {"all", "overall numbers alone", *apart.STAGES}
+    assert all(times[stage] > 0 for stage in apart.STAGES)
+    text = details.apart([{"network": "a", "tracker_apart": times}, {"network": "b", "job_apart": {"all": 1.25}}])
+    assert f"| all | {times['all']:.0f} |" in text
+    assert "| all | 1.25 |" in text
+
+
+def test_overall_numbers_leave_those_of_groups_out() -> None:
+    strengths = {"a": torch.ones(4), "b": torch.zeros(2)}
+    alone = apart.overall_alone(strengths)
+    assert set(alone) == {
+        f"physprune/{name}" for name in ("strength", "near_zero", "effective_channels", "concentration")
+    }
+    assert alone["physprune/strength"] == pytest.approx(2 / 3)
 
 
 @pytest.mark.slow

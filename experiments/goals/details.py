@@ -79,3 +79,20 @@ def _times(operation: str, times: Mapping[str, float], names: Sequence[str]) -> 
     dense = times[names[0]]
     faster = [f"{dense / value:.2f}x" if value else "-" for value in found[1:]]
     return (f"`{operation}`" if "::" in operation else operation, *milliseconds, *faster)
+
+
+def apart(rows: Sequence[Row]) -> str:
+    """Return what the tracker's and the job's time go to; empty where neither was taken apart.
+
+    >>> apart([])
+    ''
+    """
+    text = ""
+    for row in rows:
+        if "tracker_apart" in row:
+            lines = [(name, f"{milliseconds:.0f}") for name, milliseconds in row["tracker_apart"].items()]
+            text += "\n" + markdown((f"{row['network']}: tracker", "ms of an epoch"), lines)
+        if "job_apart" in row:
+            lines = [(name, f"{share:.2f}") for name, share in row["job_apart"].items()]
+            text += "\n" + markdown((f"{row['network']}: whole job", "share of as many dense epochs"), lines)
+    return text

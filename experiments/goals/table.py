@@ -20,7 +20,8 @@ def page(rows: Sequence[Row]) -> str:
     """Return the tables: of goals, speed-ups, targets in latency, memory, and where the time goes."""
     trainings = [*_tracker(rows), *_job(rows), _absent("GPU: force <= 1.03 of a step")]
     goals = markdown(("goal", "measured", "met"), [*_force(), *_planning(rows), *_tracing(), *trainings, *_loader()])
-    return f"{goals}\n{_speedups(rows)}{details.latencies(rows)}{details.memory(rows)}{details.operations(rows)}"
+    more = (details.latencies, details.memory, details.operations, details.apart)
+    return f"{goals}\n{_speedups(rows)}" + "".join(part(rows) for part in more)
 
 
 def _stored(name: str) -> Any:
