@@ -62,7 +62,7 @@ lowest: .venv-lowest/.installed ## the tests with the lowest versions that pypro
 .PHONY: bench
 bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour and a half)
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.speed.run --again
-	for part in tracker job peaks profiling asked run; do OMP_NUM_THREADS=1 $(BIN)/python -m experiments.goals.$$part || exit; done
+	for part in tracker job apart peaks profiling asked run; do OMP_NUM_THREADS=1 $(BIN)/python -m experiments.goals.$$part || exit; done
 
 .PHONY: clean
 clean: ## remove the environments, caches and runs

@@ -1,0 +1,1 @@
+"""How the laws compare from mild to strong compression."""

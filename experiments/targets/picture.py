@@ -1,0 +1,53 @@
+"""Accuracy over what a network keeps of its multiply-adds and of its time, one curve per law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from experiments.pareto import MARKERS
+from experiments.targets.curves import Runs, curves
+
+Cost = Callable[[Mapping[str, Any]], Mapping[str, float]]
+COSTS: dict[str, Cost] = {
+    "MACs kept": lambda run: run["macs"],
+    "time taken, batches of 32": lambda run: run["latency_ms"]["batch_32"],
+}
+
+
+def draw(found: Runs, path: Path) -> None:
+    """Draw test accuracy after fine-tuning over both costs, as shares of the dense network's.
+
+    Every point is the mean over the seeds of one law at one target, the bar its standard deviation.
+
+    Args:
+        found: results of the runs, the dense ones among them.
+        path: file to write, its ending names the format.
+
+    Raises:
+        ModuleNotFoundError: when matplotlib is missing.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    panels = figure.subplots(1, len(COSTS), sharey=True)
+    dense = mean(one["metric"]["dense"] for one in found if one["arm"] == "dense")
+    for axis, (name, cost) in zip(panels, COSTS.items(), strict=True):
+        for marker, (law, points) in zip(MARKERS, curves(found).items(), strict=False):
+            _line(axis, law, list(points.values()), cost, marker)
+        axis.axhline(dense, color="grey", linewidth=1, linestyle=":", label="dense")
+        axis.set_xlabel(f"{name}, share of the dense network")
+        axis.set_xscale("log")
+        axis.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel("accuracy (test)")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right upper")
+    figure.savefig(path, dpi=120)
+
+
+def _line(axis: Any, law: str, points: Sequence[Runs], cost: Cost, marker: str) -> None:
+    scores = [[run["metric"]["after_finetune"] for run in runs] for runs in points]
+    bars = [stdev(values) if len(values) > 1 else 0.0 for values in scores]
+    places = [mean(cost(run)["pruned"] / cost(run)["dense"] for run in runs) for runs in points]
+    axis.errorbar(places, list(map(mean, scores)), bars, label=law, marker=marker, capsize=3, linewidth=1)
