@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from physprune_pl.steering import ARRIVAL, Steering
+from physprune_pl.steering import ARRIVAL, FREEZE, Steering
 
 
 class PressesAll(Steering):
@@ -48,6 +48,11 @@ def _frozen_at(share: float) -> Callable[[], AbstractContextManager[object]]:
     return partial(patch, "physprune_pl.steering.FREEZE", share)
 
 
+def _arriving_at(share: float) -> Callable[[], AbstractContextManager[object]]:
+    """Zero is reached earlier, and the set frozen two thirds of the way there, as it is in steering as it is."""
+    return partial(patch.multiple, "physprune_pl.steering", ARRIVAL=share, FREEZE=share * FREEZE / ARRIVAL)
+
+
 DENSE = Variant("dense, no force, no cut", ("force=none", "target.macs=null", "finetune.epochs=0"))
 STEERED = Variant("as it is (uniform)")
 VARIANTS = (
@@ -55,6 +60,8 @@ VARIANTS = (
     Variant("force on all channels", exchanged=partial(patch, "physprune_pl.callbacks.session.Steering", PressesAll)),
     Variant("set frozen from the start", exchanged=_frozen_at(0.0)),
     Variant("set frozen at 75 %", exchanged=_frozen_at(ARRIVAL)),
+    Variant("at zero after 50 %", exchanged=_arriving_at(0.5)),
+    Variant("at zero after 30 %", exchanged=_arriving_at(0.3)),
     Variant("strength of filters alone", ("strength.scope=filter",)),
     Variant("three cuts", cuts=3),
     Variant("a teacher in fine-tuning", ("teacher=true",)),
