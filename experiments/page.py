@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from experiments.bench import Result, stored, table
-from experiments.comparison import Comparison
+from experiments.bench import Result, table
+from experiments.committed import FOLDER, comparison, results
 from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS
 from experiments.peers.run import page as peers_table
+from experiments.scratch.run import table as scratch_table
+from experiments.targets.run import page as targets_table
 
-FOLDER = Path(__file__).parent
 README = FOLDER / "README.md"
 DATA_SETS = ("digits", "mnist", "cifar10", "sst2")
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
-
-
-def comparison(name: str) -> Comparison:
-    """Return the comparison of ``experiments/<name>/run.py``."""
-    found: Comparison = import_module(f"experiments.{name}.run").COMPARISON
-    return found
-
-
-def results(name: str) -> list[Result]:
-    """Return the committed results of an experiment, none where nothing was run."""
-    return stored(FOLDER / name / "results.json")
 
 
 def not_run(arms: Sequence[str], seeds: Sequence[int], found: Sequence[Mapping[str, Any]]) -> str:
@@ -67,7 +55,8 @@ def peers() -> str:
 
 def tables() -> dict[str, str]:
     """Return everything that README.md has between its marks, by name."""
-    return {**{name: section(name) for name in DATA_SETS}, "peers": peers()}
+    more = {"peers": peers(), "targets": targets_table(), "scratch": scratch_table(results("scratch"))}
+    return {**{name: section(name) for name in DATA_SETS}, **more}
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:

@@ -10,8 +10,9 @@ from test_steering import SEGMENTS, start, steering
 import physprune_pl.steering
 from experiments.assembly import build_pruning, composed
 from experiments.steering.run import HEAD, SHARES, Job, jobs, run, table
-from experiments.steering.variants import DENSE, STEERED, VARIANTS, PressesAll, Variant
-from physprune_pl.callbacks import session
+from experiments.steering.variants import DENSE, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
+from physprune_pl.callbacks import force_regularization, session
+from physprune_pl.strengths import L2
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 
@@ -30,12 +31,30 @@ def test_force_on_all_presses_what_is_not_cut_as_well() -> None:
     assert torch.equal(everything.chosen, plain.chosen)
 
 
+def test_one_speed_moves_all_groups_alike() -> None:
+    one = OneSpeed(steering().chooser, SEGMENTS)
+    strengths, law = start(), torch.ones_like(start())
+    one.update(0.0, 0.1, strengths, law)
+    strengths[SEGMENTS[0]] *= 0.2
+    for progress in (0.1, 0.2):
+        one.update(progress, 0.1, strengths, law)
+    assert one.remaining.unique().numel() > 1
+    assert one.speed.unique().numel() == 1
+
+
 def test_parts_are_exchanged_for_the_time_of_a_fit_only() -> None:
     by_name = {variant.name: variant for variant in VARIANTS}
     with by_name["force on all channels"].exchanged():
         assert session.Steering is PressesAll
     with by_name["set frozen from the start"].exchanged():
         assert physprune_pl.steering.FREEZE == 0.0
+    with by_name["at zero after 30 %"].exchanged():
+        assert physprune_pl.steering.ARRIVAL == 0.3
+        assert pytest.approx(0.2) == physprune_pl.steering.FREEZE
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 0.1)
+    with by_name["weights scaled, not the gradient"].exchanged():
+        assert not force_regularization.follows_gradients(sgd, L2())
+    assert force_regularization.follows_gradients(sgd, L2())
     assert session.Steering is physprune_pl.steering.Steering
     assert physprune_pl.steering.FREEZE == 0.5
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from experiments.assembly import build_data, build_model, build_trainer, composed
 from experiments.bench import Result, save, spread, stored, write_table
+from experiments.committed import comparison, results
 from experiments.comparison import Comparison
 from experiments.evaluation import evaluate
 from experiments.outcome import restore_best
-from experiments.page import comparison, results
 from physprune_pl import load_pruned
 from physprune_pl.measure import count_macs
 from physprune_pl.report import command_line

@@ -27,6 +27,17 @@ class PressesAll(Steering):
             self.chosen = chosen
 
 
+class OneSpeed(Steering):
+    """Moves one speed for all groups, by how far the groups with chosen channels have come on average."""
+
+    def _move(self, elapsed: float, line: float) -> None:
+        assert self.start is not None
+        own = self.remaining
+        self.remaining = own[self.start > 0].mean().expand_as(own)
+        super()._move(elapsed, line)
+        self.remaining = own
+
+
 @dataclass(frozen=True)
 class Variant:
     """One row of the table.
@@ -53,11 +64,24 @@ def _arriving_at(share: float) -> Callable[[], AbstractContextManager[object]]:
     return partial(patch.multiple, "physprune_pl.steering", ARRIVAL=share, FREEZE=share * FREEZE / ARRIVAL)
 
 
+def _steered_by(kind: type[Steering]) -> Callable[[], AbstractContextManager[object]]:
+    return partial(patch, "physprune_pl.callbacks.session.Steering", kind)
+
+
+def _in_the_gradient(answer: bool) -> Callable[[], AbstractContextManager[object]]:
+    """The pressure goes by way of the gradient whatever the optimizer, or never: then weights are scaled instead."""
+    return partial(patch, "physprune_pl.callbacks.force_regularization.follows_gradients", lambda *_: answer)
+
+
 DENSE = Variant("dense, no force, no cut", ("force=none", "target.macs=null", "finetune.epochs=0"))
 STEERED = Variant("as it is (uniform)")
 VARIANTS = (
     STEERED,
-    Variant("force on all channels", exchanged=partial(patch, "physprune_pl.callbacks.session.Steering", PressesAll)),
+    Variant("force on all channels", exchanged=_steered_by(PressesAll)),
+    Variant("one speed for all groups", exchanged=_steered_by(OneSpeed)),
+    Variant("weights scaled, not the gradient", exchanged=_in_the_gradient(False)),
+    Variant("AdamW (weights scaled)", ("optimizer=adamw",)),
+    Variant("AdamW, by the gradient", ("optimizer=adamw",), exchanged=_in_the_gradient(True)),
     Variant("set frozen from the start", exchanged=_frozen_at(0.0)),
     Variant("set frozen at 75 %", exchanged=_frozen_at(ARRIVAL)),
     Variant("at zero after 50 %", exchanged=_arriving_at(0.5)),

@@ -1,0 +1,1 @@
+"""The settings of the papers, as far as they are known."""
