@@ -10,7 +10,7 @@ from test_steering import SEGMENTS, start, steering
 import physprune_pl.steering
 from experiments.assembly import build_pruning, composed
 from experiments.steering.run import HEAD, SHARES, Job, jobs, run, table
-from experiments.steering.variants import DENSE, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
+from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
 from physprune_pl.callbacks import force_regularization, session
 from physprune_pl.strengths import L2
 
@@ -59,16 +59,16 @@ def test_parts_are_exchanged_for_the_time_of_a_fit_only() -> None:
     assert physprune_pl.steering.FREEZE == 0.5
 
 
-@pytest.mark.parametrize("variant", [DENSE, *VARIANTS], ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", [DENSE, DENSE_ADAMW, *VARIANTS], ids=lambda variant: variant.name)
 def test_every_variant_composes(variant: Variant) -> None:
     callbacks, cutter = build_pruning(composed(Job("lenet5", 0.4, variant, 0).overrides(0.4, 20, 5)))
-    assert (cutter is None) is (variant is DENSE)
+    assert (cutter is None) is (variant in (DENSE, DENSE_ADAMW))
     assert callbacks
 
 
 def test_all_networks_and_shares_are_run() -> None:
     found = [job.key for job in jobs(["lenet5"], [0, 1])]
-    assert len(found) == len(set(found)) == 2 * (1 + len(SHARES) * len(VARIANTS))
+    assert len(found) == len(set(found)) == 2 * (2 + len(SHARES) * len(VARIANTS))
     assert found[0] == ("lenet5", 1.0, DENSE.name, 0)
 
 
@@ -92,4 +92,7 @@ def test_the_table_compares_with_the_dense_network_of_the_seed() -> None:
     steered = result(0.4, STEERED.name, before=0.9, after=0.89, lost=0.01, final=0.92)
     lines = table([dense, steered]).splitlines()
     assert lines[0] == f"| {' | '.join(HEAD)} |"
+    adamw = [result(1.0, DENSE_ADAMW.name, before=0.99, after=0.99, lost=0.0, final=0.99)]
+    adamw += [result(0.4, "AdamW (weights scaled)", before=0.9, after=0.9, lost=0.0, final=0.9)]
+    assert "| lenet5 | 40% | AdamW (weights scaled) | 1 | 90.00 | 9.00 | 0.00 | 90.00 |" in table([*adamw, dense])
     assert lines[3] == "| lenet5 | 40% | as it is (uniform) | 1 | 90.00 | 5.00 | 1.00 | 92.00 |"

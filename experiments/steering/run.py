@@ -19,7 +19,7 @@ from experiments.assembly import build_data, build_model, build_pruning, compose
 from experiments.bench import Result, save, spread, stored, write_table
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
-from experiments.steering.variants import DENSE, VARIANTS, Variant
+from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from physprune_pl.report import command_line
 
 FOLDER = Path(__file__).parent
@@ -62,9 +62,9 @@ class Job:
 
 
 def jobs(networks: Sequence[str], seeds: Sequence[int]) -> Iterator[Job]:
-    """Yield all runs, one seed after the other, the dense network of each first."""
+    """Yield all runs, one seed after the other, the dense networks of each first."""
     for seed, network in product(seeds, networks):
-        yield Job(network, 1.0, DENSE, seed)
+        yield from (Job(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW))
         yield from (Job(network, share, variant, seed) for share, variant in product(SHARES, VARIANTS))
 
 
@@ -120,17 +120,29 @@ def _fitted(
 def table(found: Sequence[Result]) -> str:
     """Return a markdown table in per cent, one row per network, share and variant, mean ± deviation over the seeds."""
     lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-    dense = {(one["network"], one["seed"]): one["val_accuracy"]["final"] for one in found if one["share"] == 1.0}
+    dense = {
+        (one["network"], one["variant"], one["seed"]): one["val_accuracy"]["final"]
+        for one in found
+        if one["share"] == 1.0
+    }
     rows = dict.fromkeys((one["network"], one["share"], one["variant"]) for one in found)
-    for row in sorted(rows, key=lambda row: (NETWORKS.index(row[0]), -row[1])):
+    for row in sorted(rows, key=_place):
         runs = [one for one in found if (one["network"], one["share"], one["variant"]) == row]
         lines.append(f"| {' | '.join(_cells(row, runs, dense))} |")
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: tuple[str, float, str], runs: Sequence[Result], dense: dict[tuple[str, int], float]) -> Iterator[str]:
+def _place(row: tuple[str, float, str]) -> tuple[int, float, int]:
+    names = [one.name for one in (DENSE, DENSE_ADAMW, *VARIANTS)]
+    return NETWORKS.index(row[0]), -row[1], names.index(row[2])
+
+
+def _cells(
+    row: tuple[str, float, str], runs: Sequence[Result], dense: dict[tuple[str, str, int], float]
+) -> Iterator[str]:
     scores = [run["val_accuracy"] for run in runs]
-    pressed = [dense[run["network"], run["seed"]] - run["val_accuracy"]["before"] for run in runs]
+    unpressed = next(one.dense for one in (DENSE, DENSE_ADAMW, *VARIANTS) if one.name == row[2])
+    pressed = [dense[row[0], unpressed, run["seed"]] - run["val_accuracy"]["before"] for run in runs]
     yield from (row[0], f"{row[1]:.0%}", row[2], str(len(runs)))
     yield spread([100 * one["before"] for one in scores], "{:.2f}")
     yield spread([100 * lost for lost in pressed], "{:.2f}")

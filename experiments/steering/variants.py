@@ -47,12 +47,14 @@ class Variant:
         overrides: of ``train.py``.
         exchanged: puts another part of steering in place while it is entered.
         cuts: how many fits in a row reach the target, each cutting by the same factor.
+        dense: name of the unpressed network that it is compared with.
     """
 
     name: str
     overrides: tuple[str, ...] = ()
     exchanged: Callable[[], AbstractContextManager[object]] = nullcontext
     cuts: int = 1
+    dense: str = "dense, no force, no cut"
 
 
 def _frozen_at(share: float) -> Callable[[], AbstractContextManager[object]]:
@@ -73,15 +75,17 @@ def _in_the_gradient(answer: bool) -> Callable[[], AbstractContextManager[object
     return partial(patch, "physprune_pl.callbacks.force_regularization.follows_gradients", lambda *_: answer)
 
 
-DENSE = Variant("dense, no force, no cut", ("force=none", "target.macs=null", "finetune.epochs=0"))
+UNPRESSED = ("force=none", "target.macs=null", "finetune.epochs=0")
+DENSE = Variant("dense, no force, no cut", UNPRESSED)
+DENSE_ADAMW = Variant("dense, AdamW", (*UNPRESSED, "optimizer=adamw"), dense="dense, AdamW")
 STEERED = Variant("as it is (uniform)")
 VARIANTS = (
     STEERED,
     Variant("force on all channels", exchanged=_steered_by(PressesAll)),
     Variant("one speed for all groups", exchanged=_steered_by(OneSpeed)),
     Variant("weights scaled, not the gradient", exchanged=_in_the_gradient(False)),
-    Variant("AdamW (weights scaled)", ("optimizer=adamw",)),
-    Variant("AdamW, by the gradient", ("optimizer=adamw",), exchanged=_in_the_gradient(True)),
+    Variant("AdamW (weights scaled)", ("optimizer=adamw",), dense=DENSE_ADAMW.name),
+    Variant("AdamW, by the gradient", ("optimizer=adamw",), _in_the_gradient(True), dense=DENSE_ADAMW.name),
     Variant("set frozen from the start", exchanged=_frozen_at(0.0)),
     Variant("set frozen at 75 %", exchanged=_frozen_at(ARRIVAL)),
     Variant("at zero after 50 %", exchanged=_arriving_at(0.5)),
