@@ -15,7 +15,7 @@ from experiments.scratch.run import table as scratch_table
 from experiments.targets.run import page as targets_table
 
 README = FOLDER / "README.md"
-DATA_SETS = ("digits", "mnist", "cifar10", "sst2")
+DATA_SETS = ("digits", "mnist", "cifar10", "sst2", "papers")
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 
