@@ -70,6 +70,7 @@ def test_all_networks_and_shares_are_run() -> None:
     found = [job.key for job in jobs(["lenet5"], [0, 1])]
     assert len(found) == len(set(found)) == 2 * (2 + len(SHARES) * len(VARIANTS))
     assert found[0] == ("lenet5", 1.0, DENSE.name, 0)
+    assert [job.variant for job in jobs(["lenet5"], [0], [STEERED])] == [DENSE, *[STEERED] * len(SHARES)]
 
 
 @pytest.mark.parametrize("cuts", [1, 2])

@@ -61,11 +61,12 @@ class Job:
         return [*where, f"target.macs={share}", *epochs_of, "force=uniform", *self.variant.overrides]
 
 
-def jobs(networks: Sequence[str], seeds: Sequence[int]) -> Iterator[Job]:
-    """Yield all runs, one seed after the other, the dense networks of each first."""
+def jobs(networks: Sequence[str], seeds: Sequence[int], variants: Sequence[Variant] = VARIANTS) -> Iterator[Job]:
+    """Yield all runs, one seed after the other, first the dense networks that the variants are compared with."""
+    compared = {variant.dense for variant in variants}
     for seed, network in product(seeds, networks):
-        yield from (Job(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW))
-        yield from (Job(network, share, variant, seed) for share, variant in product(SHARES, VARIANTS))
+        yield from (Job(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW) if dense.name in compared)
+        yield from (Job(network, share, variant, seed) for share, variant in product(SHARES, variants))
 
 
 def run(job: Job) -> Result:
@@ -155,11 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    names = [variant.name for variant in VARIANTS]
+    parser.add_argument("--variants", nargs="+", choices=names, default=names, metavar="VARIANT", help=", ".join(names))
     options = parser.parse_args(arguments)
+    chosen = [variant for variant in VARIANTS if variant.name in options.variants]
     path = FOLDER / "results.json"
     found = stored(path)
     done = {(one["network"], one["share"], one["variant"], one["seed"]) for one in found}
-    for job in jobs(options.networks, options.seeds):
+    for job in jobs(options.networks, options.seeds, chosen):
         if job.key not in done:
             found.append(run(job))
             save(found, command_line(), path)
