@@ -9,7 +9,7 @@ from test_steering import SEGMENTS, start, steering
 
 import physprune_pl.steering
 from experiments.assembly import build_pruning, composed
-from experiments.steering.run import HEAD, SHARES, Job, jobs, run, table
+from experiments.steering.run import HEAD, SHARES, Job, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
 from physprune_pl.callbacks import force_regularization, session
 from physprune_pl.strengths import L2
@@ -71,6 +71,12 @@ def test_all_networks_and_shares_are_run() -> None:
     assert len(found) == len(set(found)) == 2 * (2 + len(SHARES) * len(VARIANTS))
     assert found[0] == ("lenet5", 1.0, DENSE.name, 0)
     assert [job.variant for job in jobs(["lenet5"], [0], [STEERED])] == [DENSE, *[STEERED] * len(SHARES)]
+
+
+def test_the_help_names_the_variants(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "at zero after 30 %" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("cuts", [1, 2])

@@ -157,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     names = [variant.name for variant in VARIANTS]
-    parser.add_argument("--variants", nargs="+", choices=names, default=names, metavar="VARIANT", help=", ".join(names))
+    listed = ", ".join(names).replace("%", "%%")  # argparse takes a single one for a placeholder
+    parser.add_argument("--variants", nargs="+", choices=names, default=names, metavar="VARIANT", help=listed)
     options = parser.parse_args(arguments)
     chosen = [variant for variant in VARIANTS if variant.name in options.variants]
     path = FOLDER / "results.json"
