@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments.assembly import composed
+from experiments.bench import Arm
 from experiments.targets import curves, picture
+from experiments.targets import run as targets
 from experiments.targets.run import SETS
 
 
@@ -55,3 +59,27 @@ def test_a_curve_is_drawn_for_every_law(tmp_path: Path) -> None:
     assert drawn.startswith("<?xml")
     axes = [f"{cost}, share of the dense network" for cost in picture.COSTS]
     assert [name for name in ("uniform", "gravity", "dense", *axes) if f"<!-- {name} -->" not in drawn] == []
+
+
+def test_chosen_laws_and_targets_are_run_and_others_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(targets, "FOLDER", tmp_path)
+    (tmp_path / "README.md").write_text("<!-- table -->\n<!-- end of table -->\n")
+    ran: list[str] = []
+
+    def run_arms(arms: list[Arm], seeds: list[int], *_: object) -> Iterator[dict[str, Any]]:
+        for arm in arms:
+            ran.append(arm.name)
+            yield result(arm.name, seeds[0], 0.5, 0.5)
+
+    monkeypatch.setattr(targets, "run_arms", run_arms)
+    for law in ("uniform", "gravity"):
+        targets.main(["--sets", "digits", "--laws", law, "--shares", "0.07", "0.3", "--seeds", "3"])
+    assert ran == [
+        *("dense", "uniform at 0.3", "uniform at 0.07"),
+        *("dense", "gravity at 0.3", "gravity at 0.07"),
+    ]
+    names = [one["arm"] for one in json.loads((tmp_path / "digits.json").read_text())["results"]]
+    assert names == ["dense", "uniform at 0.3", "gravity at 0.3", "uniform at 0.07", "gravity at 0.07"]
+    assert "digits:" in (tmp_path / "README.md").read_text()
+    with pytest.raises(SystemExit):
+        targets.main(["--sets", "digits", "--shares", "0.4"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import product
 from pathlib import Path
 
 from experiments.bench import merged, run_arms, save, stored, write_table
 from experiments.comparison import Comparison
 from experiments.digits.run import LAWS
-from experiments.targets.curves import Curves, law_and_share, tables
+from experiments.targets.curves import AT, Curves, tables
 from experiments.targets.picture import draw
 from physprune_pl.report import command_line
 from train import run
@@ -38,17 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--laws", nargs="+", choices=ALL, default=list(ALL))
+    parser.add_argument("--shares", nargs="+", type=float, help="targets, as shares of the MACs; without it all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs") / "targets", help="folder of the single runs")
     options = parser.parse_args(arguments)
     for name in options.sets:
-        _run(name, options.laws, options.seeds, options.runs)
+        shares = options.shares or SETS[name].targets
+        if unknown := sorted(set(shares) - set(SETS[name].targets)):
+            parser.error(f"--shares: expected some of {SETS[name].targets} for {name}, got {unknown}")
+        wanted = {f"{law}{AT}{share}" for law, share in product(options.laws, shares)}
+        _run(name, wanted, options.seeds, options.runs)
     write_table(FOLDER / "README.md", page())
 
 
-def _run(name: str, laws: Sequence[str], seeds: Sequence[int], runs: Path) -> None:
+def _run(name: str, wanted: Set[str], seeds: Sequence[int], runs: Path) -> None:
     path, arms = FOLDER / f"{name}.json", SETS[name].arms
-    chosen = [arms[0], *(arm for arm in arms[1:] if law_and_share(arm.name)[0] in laws)]
+    chosen = [arms[0], *(arm for arm in arms[1:] if arm.name in wanted)]
     for result in run_arms(chosen, seeds, runs / name, run):
         save(merged(stored(path), [result], [arm.name for arm in arms]), command_line(), path)
     draw(stored(path), FOLDER / f"{name}.png")
