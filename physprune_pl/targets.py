@@ -195,10 +195,10 @@ class Chooser:
         return Search(lambda states: ladders.cost(kind, states), guesses[int(np.argmin(gaps))], top, band, aim).run()
 
     def _unreachable(self, closest: float) -> TargetError:
-        limits = ", ".join(f"{name}={value!r}" for name, value in vars(self.widths).items() if value)
+        limits = [f"{name}={value!r}" for name, value in vars(self.widths).items() if value]
         return TargetError(
             f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
-            f"reachable share is {closest:.4g} (groups: {len(self.trace.groups)}, {limits})",
+            f"reachable share is {closest:.4g} ({', '.join([f'groups: {len(self.trace.groups)}', *limits])})",
             closest,
         )
 

@@ -23,7 +23,7 @@ SETS = {
         (0.3, 0.15, 0.07),
     ),
     "mnist": Curves(
-        Comparison("targets", ("data=mnist", "model=lenet5"), 0.5, ALL, sparsify=5, finetune=2), (0.2, 0.1, 0.05)
+        Comparison("targets", ("data=mnist", "model=lenet5"), 0.5, ALL, sparsify=5, finetune=2), (0.2, 0.1)
     ),
 }
 
