@@ -16,6 +16,8 @@ COSTS: dict[str, Cost] = {
     "time taken, batches of 32": lambda run: run["latency_ms"]["batch_32"],
 }
 
+TICKS = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 
 def draw(found: Runs, path: Path) -> None:
     """Draw test accuracy after fine-tuning over both costs, as shares of the dense network's.
@@ -40,10 +42,20 @@ def draw(found: Runs, path: Path) -> None:
         axis.axhline(dense, color="grey", linewidth=1, linestyle=":", label="dense")
         axis.set_xlabel(f"{name}, share of the dense network")
         axis.set_xscale("log")
-        axis.grid(alpha=0.3, which="both")
+        axis.set_xticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
+        axis.minorticks_off()
+        axis.set_xlim(*_range(found, cost))
+        axis.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy (test)")
     figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=120)
+
+
+def _range(found: Runs, cost: Cost) -> tuple[float, float]:
+    """Return a little less and more than the runs keep: an axis would otherwise reach over all its ticks."""
+    runs = (run for points in curves(found).values() for runs in points.values() for run in runs)
+    shares = [cost(run)["pruned"] / cost(run)["dense"] for run in runs]
+    return 0.9 * min(shares), 1.1 * max(shares)
 
 
 def _line(axis: Any, law: str, points: Sequence[Runs], cost: Cost, marker: str) -> None:
