@@ -56,7 +56,7 @@ def job_apart(case: job.Case) -> Row:
         for name in names[place % len(names) :] + names[: place % len(names)]:
             arm = settings["dense" if name == "dense" else "job"]
             fits[name].append(job.fitted([*case.overrides, *arm, f"seed={seed}"], PARTS.get(name, ())))
-    found = {name: _share(fits[name], fits["dense"], "processor") for name in PARTS}
+    found = {name: _share(fits[name], fits["dense"]) for name in PARTS}
     phases = [fit["phases"] for fit in fits["all"]]
     dense = [fit["clock"] / (case.sparsify + case.finetune) for fit in fits["dense"]]
     found["trace"] = median(one["trace"] / fit["clock"] for one, fit in zip(phases, fits["dense"], strict=True))
@@ -65,8 +65,8 @@ def job_apart(case: job.Case) -> Row:
     return {"way": "job apart", "job_apart": found, "seeds": list(case.seeds), "fits": fits}
 
 
-def _share(fits: list[Row], dense: list[Row], kind: str) -> float:
-    return float(median(one[kind] / other[kind] for one, other in zip(fits, dense, strict=True)))
+def _share(fits: list[Row], dense: list[Row]) -> float:
+    return float(median(one["processor"] / other["processor"] for one, other in zip(fits, dense, strict=True)))
 
 
 def overall_alone(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
