@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from experiments.assembly import composed
 from experiments.bench import Arm, Result, save, write_table
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from physprune_pl.report import command_line
 from train import run
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from experiments.bench import Result, stored
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 
 FOLDER = Path(__file__).parent
 

@@ -7,7 +7,7 @@ import pytest
 from configured import QUIET, SMALL
 
 from experiments.assembly import composed
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.gpu.run import COMPARISONS, tasks
 from experiments.gpu.slices import Task, run_slice
 

@@ -9,7 +9,7 @@ from configured import ADVICE
 
 from experiments import retiming
 from experiments.assembly import composed
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from physprune_pl import PruningReport
 from train import run
 

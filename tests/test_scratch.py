@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from experiments.assembly import composed
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.scratch import run as scratch
 from train import run
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from experiments.afterwards import look_again
 from experiments.assembly import build_data, build_model
 from experiments.bench import Result, spread
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.constants.folding import fold
 from experiments.evaluation import evaluate, load_weights
 from experiments.outcome import CPU

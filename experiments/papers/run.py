@@ -1,6 +1,6 @@
 """Electrostatic force on LeNet-5 and MNIST as its summary says: ``python -m experiments.papers.run``."""
 
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 
 COMPARISON = Comparison(
     "papers",

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from experiments.afterwards import look_again
 from experiments.assembly import build_data, build_model
 from experiments.bench import Result
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.evaluation import evaluate, load_weights
 from experiments.outcome import recalibrated
 from physprune_pl import PruningPlan, apply_plan

@@ -16,7 +16,7 @@ from torch import nn
 from experiments.assembly import build_data, build_model, build_trainer, composed
 from experiments.bench import Result, save, spread, stored, write_table
 from experiments.committed import comparison, results
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.evaluation import evaluate
 from experiments.outcome import restore_best
 from physprune_pl import load_pruned

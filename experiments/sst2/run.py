@@ -1,6 +1,6 @@
 """A transformer encoder on SST-2, 3x fewer MACs: ``python -m experiments.sst2.run``."""
 
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 
 OVERRIDES = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")
 COMPARISON = Comparison("sst2", OVERRIDES, 0.333, ("none", "uniform", "exponential"), sparsify=6, finetune=2)

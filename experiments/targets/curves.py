@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.bench import Arm, spread
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from physprune_pl.tables import markdown
 
 # Between the name of a law and the share of the MACs that its network keeps.

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from experiments.bench import merged, run_arms, save, stored, write_table
-from experiments.comparison import Comparison
+from experiments.compare import Comparison
 from experiments.digits.run import LAWS
 from experiments.targets.curves import AT, Curves, tables
 from experiments.targets.picture import draw
