@@ -1,0 +1,1 @@
+"""A trained ResNet-20 on CIFAR-10."""
