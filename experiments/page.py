@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.bench import Result, table
+from experiments.bench import Result, stored, table
 from experiments.committed import FOLDER, comparison, results
+from experiments.paired import table as paired_table
 from experiments.pareto import Point, draw
-from experiments.peers.run import PROGRAMS
+from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
 from experiments.scratch.run import table as scratch_table
+from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
 
 README = FOLDER / "README.md"
@@ -49,14 +51,21 @@ def section(name: str) -> str:
 def peers() -> str:
     """Return the same of the other programs."""
     found = results("peers")
-    lacking = not_run(list(PROGRAMS), comparison("digits").seeds, found)
+    lacking = not_run(list(PROGRAMS), SEEDS, found)
     return f"`python -m experiments.peers.run`\n\n{peers_table(found)}\n{lacking}\n"
 
 
 def tables() -> dict[str, str]:
     """Return everything that README.md has between its marks, by name."""
     more = {"peers": peers(), "targets": targets_table(), "scratch": scratch_table(results("scratch"))}
-    return {**{name: section(name) for name in DATA_SETS}, **more}
+    return {**{name: section(name) for name in DATA_SETS}, **more, "paired": paired()}
+
+
+def paired() -> str:
+    """Return the laws against uniform over all comparisons and curves."""
+    settings = {name: results(name) for name in DATA_SETS}
+    settings |= {f"targets, {name}": stored(FOLDER / "targets" / f"{name}.json") for name in SETS}
+    return paired_table(settings)
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:
