@@ -7,7 +7,14 @@ LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "elect
 VARIANTS = {f"{law} on filters": (f"force={law}", "strength.scope=filter") for law in LAWS}
 VARIANTS |= {f"{law} choosing": (f"force={law}", "select=law") for law in LAWS if law != "uniform"}
 COMPARISON = Comparison(
-    "digits", ("experiment=demo",), 0.3, ("none", *LAWS), sparsify=40, finetune=15, variants=VARIANTS
+    "digits",
+    ("experiment=demo",),
+    0.3,
+    ("none", *LAWS),
+    sparsify=40,
+    finetune=15,
+    seeds=(0, 1, 2, 3, 4),
+    variants=VARIANTS,
 )
 
 if __name__ == "__main__":
