@@ -68,5 +68,5 @@ def _rows(name: str, found: Runs) -> Iterator[tuple[str, dict[str, list[float]]]
 def _cell(points: Sequence[float]) -> str:
     if not points:
         return "-"
-    sign = "+" if mean(points) > 0 else ""
+    sign = "+" if round(mean(points), 2) > 0 else ""
     return f"{sign}{spread(points, '{:z.2f}')} ({len(points)})"
