@@ -67,8 +67,9 @@ class Steering:
 
     Only chosen channels feel the force. Half of a group's pressure is spread evenly over them, half follows the
     law's positive coefficients, so that a channel that the law leaves free (the pivot, an attracted one) arrives as
-    well. No channel is pressed by more than takes half of its strength in one step, so that it comes to rest at zero
-    instead of swinging around it.
+    well. Once the line has ended, those that are late share what pressed all of them, so that a last one that the task
+    holds on to is not left behind. No channel is pressed by more than takes half of its strength in one step, so that
+    it comes to rest at zero instead of swinging around it.
 
     The pressure reaches the weights by way of the gradient under plain SGD with an L2 strength. Optimizers that rescale
     gradients would make the same small step of any pressure; there, and for other strengths, the weights are scaled by
@@ -89,6 +90,7 @@ class Steering:
         self._decision: _Decision | None = None
         size = self.segments[-1].stop
         self.chosen = torch.zeros(size, dtype=torch.bool)
+        self.late = self.chosen
         self.speed = torch.full((len(self.segments),), 1.0 / ARRIVAL, dtype=torch.float64)
         self.start: Tensor | None = None
         self.remaining = torch.ones(len(self.segments), dtype=torch.float64)
@@ -127,9 +129,9 @@ class Steering:
         if self.start is None:
             return torch.zeros_like(strengths)
         if self._decision is None or not self._decision.fits(strengths):
-            self._decision = _Decision.of(self.chosen, self.speed * self.start, self._per_group, strengths)
+            self._decision = _Decision.of(self.chosen, self.late, self.speed * self.start, self._per_group, strengths)
         decision = self._decision
-        shape = _shape(law, decision.chosen, decision.counts, self._per_group)
+        shape = decision.shape(law, self._per_group)
         return torch.minimum(self.step_share * decision.distance * shape, strengths / 2.0)
 
     def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
@@ -182,13 +184,14 @@ class Steering:
         """
         if self.start is None or not bool(self.chosen.any()):
             return 0.0
-        small = strengths.detach().double().cpu() <= ARRIVED * self._per_group.spread(self.start)
+        small = self._small(strengths.detach().double().cpu())
         return float(small[self.chosen].double().mean())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the whole state as numbers and tensors."""
         return {
             "chosen": self.chosen.clone(),
+            "late": self.late.clone(),
             "speed": self.speed.clone(),
             "start": None if self.start is None else self.start.clone(),
             "remaining": self.remaining.clone(),
@@ -197,7 +200,7 @@ class Steering:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` returned."""
-        self.chosen, self.speed = state["chosen"].clone(), state["speed"].clone()
+        self.chosen, self.late, self.speed = (state[name].clone() for name in ("chosen", "late", "speed"))
         self.start = None if state["start"] is None else state["start"].clone()
         self.remaining, self._decision = state["remaining"].clone(), None
         for name in _NUMBERS:
@@ -209,11 +212,12 @@ class Steering:
             self.chosen = torch.cat(self._choose(strengths, law))
         means = self._means(strengths)
         if self.start is None:
-            self.start, self.began = means, progress
+            self.start, self.began, self.late = means, progress, self.chosen
             return
         # A group of which nothing was chosen at first takes its start from its first choice.
         self.start = torch.where(self.start > 0, self.start, means)
         self.remaining = torch.where(self.start > 0, means / self.start.clamp(min=1e-30), 0.0)
+        self.late = self.chosen & ~self._small(strengths) if progress >= ARRIVAL else self.chosen
         self._move(progress - self.decided, self._line(progress))
 
     def _line(self, progress: float) -> float:
@@ -234,6 +238,11 @@ class Steering:
             return self.chooser.choose(parts)
         return self.chooser.choose(parts, [_by_law(part, law[s]) for part, s in zip(parts, self.segments, strict=True)])
 
+    def _small(self, strengths: Tensor) -> Tensor:
+        """Return which channels have at most 1 % of the mean strength that their group began with, bool [N]."""
+        assert self.start is not None
+        return strengths <= ARRIVED * self._per_group.spread(self.start)
+
     def _means(self, strengths: Tensor) -> Tensor:
         """Return the mean strength of the chosen channels of every group, 0 where none is chosen, shape [G]."""
         chosen = self.chosen.double()
@@ -248,32 +257,37 @@ class _Decision:
     """What holds from one decision to the next, on the device of the strengths, so that no step has to send it there.
 
     Attributes:
-        chosen: which channels are pressed, bool [N].
+        late: which channels were chosen and not at zero, bool [N].
         counts: how many of each group, at least 1, [G].
+        share: how many channels of the group were chosen for each late one, [N].
+        arrived: 1 for those that were chosen and at zero, else 0, [N].
         distance: strength that each channel's group is to lose in one phase, [N].
     """
 
-    chosen: Tensor
+    late: Tensor
     counts: Tensor
+    share: Tensor
+    arrived: Tensor
     distance: Tensor
 
     @classmethod
-    def of(cls, chosen: Tensor, distance: Tensor, per_group: Segments, like: Tensor) -> _Decision:
+    def of(cls, chosen: Tensor, late: Tensor, distance: Tensor, per_group: Segments, like: Tensor) -> _Decision:
         """Prepare a decision made on the CPU, given the distance of every group [G]."""
-        counts = per_group.sums(chosen.to(like)).clamp(min=1.0)
-        return cls(chosen.to(like.device), counts, per_group.spread(distance.to(like)))
+        counts = per_group.sums(late.to(like)).clamp(min=1.0)
+        share = per_group.spread(per_group.sums(chosen.to(like)) / counts)
+        arrived = (chosen & ~late).to(like)
+        return cls(late.to(like.device), counts, share, arrived, per_group.spread(distance.to(like)))
 
     def fits(self, strengths: Tensor) -> bool:
         """Whether it was prepared for the type and device of these strengths."""
         return (self.distance.dtype, self.distance.device) == (strengths.dtype, strengths.device)
 
-
-def _shape(law: Tensor, chosen: Tensor, counts: Tensor, per_group: Segments) -> Tensor:
-    """Return factors of mean 1 over the chosen channels of every group, which are ``counts``, and 0 elsewhere, [N]."""
-    push = torch.where(chosen, law.clamp(min=0.0), 0.0)
-    mean = per_group.spread(per_group.sums(push) / counts)
-    shaped = torch.where(mean > 0, push / mean.clamp(min=1e-30), 1.0)
-    return torch.where(chosen, EVEN + (1.0 - EVEN) * shaped, 0.0)
+    def shape(self, law: Tensor, per_group: Segments) -> Tensor:
+        """Return the factor of every channel: mean 1 over the chosen ones of a group while none is at zero, [N]."""
+        push = torch.where(self.late, law.clamp(min=0.0), 0.0)
+        mean = per_group.spread(per_group.sums(push) / self.counts)
+        shaped = torch.where(mean > 0, push / mean.clamp(min=1e-30), 1.0)
+        return torch.where(self.late, self.share * (EVEN + (1.0 - EVEN) * shaped), self.arrived)
 
 
 def _by_law(strength: Tensor, law: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Steering by itself, on channels that a simulated optimizer shrinks by exactly what it is asked for."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -8,8 +9,9 @@ from hand_traces import chain
 from read_back import NothingReadBack
 from torch import Tensor
 
+from experiments.steering.variants import LeavesBehind
 from physprune_pl.segments import Segments
-from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, Select, Steering, _by_law, _shape
+from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, Select, Steering, _by_law, _Decision
 from physprune_pl.targets import Chooser, TargetError, parse_target
 
 SIZES = (24, 30)
@@ -111,18 +113,46 @@ def test_scores_by_law_are_the_relative_strengths_in_the_laws_order() -> None:
     assert scores.tolist() == [1.5, 1.0, 0.5]
 
 
-def shape(law: list[float], chosen: list[bool]) -> list[float]:
+def shape(law: list[float], chosen: list[bool], late: list[bool] | None = None) -> list[float]:
     """Shape of the first four channels as a group; a second group of one must not matter."""
-    mask = torch.tensor([*chosen, True])
-    segments = Segments([slice(0, 4), slice(4, 5)])
-    counts = segments.sums(mask.float()).clamp(min=1.0)
-    return _shape(torch.tensor([*law, 100.0]), mask, counts, segments)[:4].tolist()
+    segments, laws = Segments([slice(0, 4), slice(4, 5)]), torch.tensor([*law, 100.0])
+    masks = (torch.tensor([*mask, True]) for mask in (chosen, late or chosen))
+    decision = _Decision.of(*masks, torch.zeros(2), segments, laws)
+    return decision.shape(laws, segments)[:4].tolist()
 
 
 def test_half_of_the_pressure_is_even_and_attraction_counts_as_none() -> None:
     assert shape([-4.0, 0.0, 2.0, 9.0], [True, True, True, False]) == pytest.approx([0.5, 0.5, 2.0, 0.0])
     assert shape([0.0, 0.0, 0.0, 0.0], [True, True, False, False]) == [1.0, 1.0, 0.0, 0.0]
     assert shape([1.0, 2.0, 3.0, 4.0], [False] * 4) == [0.0] * 4
+
+
+def test_the_late_share_the_pressure_of_all() -> None:
+    some = [True, True, True, False]
+    assert shape([1.0, 1.0, 1.0, 1.0], some, [True, False, False, False]) == [3.0, 1.0, 1.0, 0.0]
+    assert shape([0.0, 1.0, 3.0, 1.0], some, [False, True, True, False]) == pytest.approx([1.0, 1.125, 1.875, 0.0])
+    assert shape([0.0, 1.0, 3.0, 1.0], some, [False] * 4) == [1.0, 1.0, 1.0, 0.0]
+
+
+def held(steered: Steering, steps: int, channel: int, pull: float) -> Tensor:
+    """Shrink strengths at a falling rate while the task, once the set is frozen, pulls one of the channels back."""
+    strengths, law = start(), torch.ones(sum(SIZES))
+    for step in range(steps):
+        rate = 0.05 * (1 + math.cos(math.pi * step / steps))
+        steered.update(step / steps, rate, strengths, law)
+        strengths = strengths - rate * steered.pressure(strengths, law)
+        strengths[channel] += rate * pull if step >= FREEZE * steps else 0.0
+    return strengths
+
+
+def test_a_channel_that_the_task_holds_on_to_arrives_after_the_others() -> None:
+    """Their mean is nearly at zero by then, so that the speed of the group rises no more."""
+    channel = int(start()[:24].argmin())
+    steered, left_behind = steering(), LeavesBehind(steering().chooser, SEGMENTS)
+    strengths, others = (held(one, 1500, channel, 0.05) for one in (steered, left_behind))
+    assert steered.chosen[channel]
+    assert left_behind.chosen[channel]
+    assert strengths[channel] < ARRIVED < 0.03 < others[channel]
 
 
 def test_between_decisions_nothing_is_read_back() -> None:

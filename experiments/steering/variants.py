@@ -19,12 +19,12 @@ class PressesAll(Steering):
 
     def displacement(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return what every channel is to lose in one step, with all of them as the chosen ones."""
-        chosen = self.chosen
-        self.chosen = torch.ones_like(chosen)
+        chosen, late = self.chosen, self.late
+        self.chosen = self.late = torch.ones_like(chosen)
         try:
             return super().displacement(strengths, law)
         finally:
-            self.chosen = chosen
+            self.chosen, self.late = chosen, late
 
 
 class OneSpeed(Steering):
@@ -36,6 +36,19 @@ class OneSpeed(Steering):
         self.remaining = own[self.start > 0].mean().expand_as(own)
         super()._move(elapsed, line)
         self.remaining = own
+
+
+class LeavesBehind(Steering):
+    """Gives those that are late no more than their own share."""
+
+    @property
+    def late(self) -> Tensor:
+        """All that are chosen."""
+        return self.chosen
+
+    @late.setter
+    def late(self, value: Tensor) -> None:
+        """Nothing changes it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ VARIANTS = (
     STEERED,
     Variant("force on all channels", exchanged=_steered_by(PressesAll)),
     Variant("one speed for all groups", exchanged=_steered_by(OneSpeed)),
+    Variant("the late get their own share only", exchanged=_steered_by(LeavesBehind)),
     Variant("weights scaled, not the gradient", exchanged=_in_the_gradient(False)),
     Variant("AdamW (weights scaled)", ("optimizer=adamw",), dense=DENSE_ADAMW.name),
     Variant("AdamW, by the gradient", ("optimizer=adamw",), _in_the_gradient(True), dense=DENSE_ADAMW.name),
@@ -97,4 +111,8 @@ VARIANTS = (
     Variant("exponential, distance by rank", ("force=exponential", "distance=rank")),
     Variant("exponential, set chosen by the law", ("force=exponential", "select=law")),
     Variant("exponential, pivot in the middle", ("force=exponential", "pivot=middle")),
+    Variant("gravity", ("force=gravity",)),
+    Variant("gravity, the late get their own share only", ("force=gravity",), _steered_by(LeavesBehind)),
+    Variant("electrostatic", ("force=electrostatic",)),
+    Variant("electrostatic, the late get their own share only", ("force=electrostatic",), _steered_by(LeavesBehind)),
 )
