@@ -17,7 +17,7 @@ from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
 
 README = FOLDER / "README.md"
-DATA_SETS = ("digits", "mnist", "cifar10", "sst2", "papers")
+DATA_SETS = ("digits", "mnist", "mnist_resnet20", "cifar10", "sst2", "papers")
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 

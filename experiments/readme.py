@@ -25,6 +25,7 @@ PICTURE = FOLDER / "overview.png"
 COMPARISONS = {
     "digits": "ResNet-56, handwritten digits",
     "mnist": "LeNet-5, MNIST",
+    "mnist_resnet20": "ResNet-20, MNIST",
     "cifar10": "ResNet-20, CIFAR-10",
     "sst2": "small transformer, SST-2",
 }
