@@ -19,29 +19,31 @@ class Comparison:
     Attributes:
         name: of the experiment, the folder under ``experiments/``.
         overrides: of ``train.py`` that all arms share.
-        macs: share of the MACs that every pruned network keeps.
+        share: of the MACs, or of ``kind``, that every pruned network keeps.
         laws: names of ``conf/force``; ``none`` cuts the weakest channels of a network that no force has pressed.
         sparsify: epochs under force.
         finetune: epochs after the cut.
         seeds: random seeds.
         variants: further rows by name, each with overrides of ``train.py`` on top of what all arms share.
+        kind: what the target is of, the one that the overrides choose from ``conf/target``.
     """
 
     name: str
     overrides: tuple[str, ...]
-    macs: float
+    share: float
     laws: tuple[str, ...]
     sparsify: int
     finetune: int
     seeds: tuple[int, ...] = (0, 1, 2)
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    kind: str = "macs"
 
     @property
     def arms(self) -> list[Arm]:
         """The dense baseline first."""
         dense = (*self.overrides, "force=none", "target=none", "finetune=none")
         epochs = (f"trainer.max_epochs={self.sparsify}", f"finetune.epochs={self.finetune}")
-        pruned = (*self.overrides, f"target.macs={self.macs}", *epochs)
+        pruned = (*self.overrides, f"target.{self.kind}={self.share}", *epochs)
         return [
             Arm("dense", (*dense, f"trainer.max_epochs={self.sparsify + self.finetune}")),
             *(Arm(law, (*pruned, f"force={law}")) for law in self.laws),

@@ -13,7 +13,17 @@ from experiments.compare import Comparison
 from physprune_pl.report import PruningReport
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-NAMES = ("digits", "mnist", "mnist_resnet20", "cifar10", "cifar10_trained", "sst2", "papers")
+NAMES = (
+    "digits",
+    "mnist",
+    "mnist_resnet20",
+    "cifar10",
+    "cifar10_trained",
+    "sst2",
+    "papers",
+    "torque_vgg",
+    "gravity_literal",
+)
 
 
 def comparison(name: str) -> Comparison:

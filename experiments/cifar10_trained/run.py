@@ -8,7 +8,7 @@ from experiments.compare import Comparison
 
 START = "model.weights=runs/cifar10/dense/${seed}/checkpoints/best.ckpt"
 COMPARISON = Comparison(
-    "cifar10_trained", (*FROM_SCRATCH.overrides, START), FROM_SCRATCH.macs, FROM_SCRATCH.laws, sparsify=4, finetune=2
+    "cifar10_trained", (*FROM_SCRATCH.overrides, START), FROM_SCRATCH.share, FROM_SCRATCH.laws, sparsify=4, finetune=2
 )
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""All force laws on handwritten digits."""
+"""All force laws on MNIST."""

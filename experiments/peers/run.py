@@ -46,7 +46,7 @@ PROGRAMS: Mapping[str, Program] = {
 def overrides() -> tuple[str, ...]:
     """Return the settings that the peers share with the force laws on digits; only the force is not theirs."""
     epochs = (f"trainer.max_epochs={COMPARISON.sparsify}", f"finetune.epochs={COMPARISON.finetune}")
-    return (*COMPARISON.overrides, f"target.macs={COMPARISON.macs}", *epochs, "force=none")
+    return (*COMPARISON.overrides, f"target.macs={COMPARISON.share}", *epochs, "force=none")
 
 
 def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[Result]:

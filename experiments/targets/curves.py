@@ -30,7 +30,7 @@ class Curves:
     @property
     def targets(self) -> tuple[float, ...]:
         """All shares, the mildest first."""
-        return tuple(sorted({self.comparison.macs, *self.shares}, reverse=True))
+        return tuple(sorted({self.comparison.share, *self.shares}, reverse=True))
 
     @property
     def arms(self) -> list[Arm]:

@@ -1,0 +1,1 @@
+"""Gravity as printed on ResNet-56, in miniature."""

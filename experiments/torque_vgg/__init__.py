@@ -1,0 +1,1 @@
+"""Linear torque on VGG-16, in miniature."""

@@ -1,0 +1,16 @@
+"""The recipe of linear torque, VGG-16, on handwritten digits: ``python -m experiments.torque_vgg.run``."""
+
+from experiments.compare import Comparison
+
+COMPARISON = Comparison(
+    "torque_vgg",
+    ("experiment=torque_vgg", "data=digits"),
+    0.04,
+    ("none", "uniform", "torque"),
+    sparsify=40,
+    finetune=10,
+    kind="params",
+)
+
+if __name__ == "__main__":
+    COMPARISON.main()
