@@ -64,7 +64,7 @@ class FinishedArm:
 
     def point(self) -> Point:
         """Return its place in the picture."""
-        return Point(self.name, self.share("macs"), self.final)
+        return Point(self.name, {"MACs kept": self.share("macs")}, self.final)
 
 
 def _statistics(values: list[float]) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
 from experiments.scratch.run import table as scratch_table
+from experiments.targets.picture import COSTS, share
 from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
 
@@ -81,10 +82,10 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 
 
 def points(found: Sequence[Result]) -> Iterator[Point]:
-    """Yield every arm that was cut, in the order of the results: share of the MACs kept, test accuracy in the end."""
+    """Yield every arm that was cut, in the order of the results: shares of the costs kept, test accuracy in the end."""
     for arm in dict.fromkeys(one["arm"] for one in found if one["metric"]["after_finetune"] is not None):
         runs = [one for one in found if one["arm"] == arm]
-        shares = [run["macs"]["pruned"] / run["macs"]["dense"] for run in runs]
+        shares = {name: [share(cost(run)) for run in runs] for name, cost in COSTS.items()}
         yield Point(arm, shares, [run["metric"]["after_finetune"] for run in runs])
 
 

@@ -1,8 +1,8 @@
-"""The picture of a sweep: what every arm keeps of the MACs, and how good it is."""
+"""The picture of several arms: what each keeps of the costs of the dense network, and how good it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -20,23 +20,21 @@ class Point:
 
     Attributes:
         name: for the legend.
-        costs: share of the MACs that each of its runs keeps.
+        costs: name of a cost -> share of the dense network's that each of its runs keeps.
         scores: metric of each of its runs, the more the better.
     """
 
     name: str
-    costs: Sequence[float]
+    costs: Mapping[str, Sequence[float]]
     scores: Sequence[float]
 
-    @property
-    def place(self) -> tuple[float, float]:
-        """Mean cost and mean score."""
-        return mean(self.costs), mean(self.scores)
+    def place(self, cost: str) -> tuple[float, float]:
+        """Return mean cost and mean score."""
+        return mean(self.costs[cost]), mean(self.scores)
 
-    @property
-    def deviation(self) -> tuple[float, float]:
-        """Standard deviation of both over the runs, 0 for a single one."""
-        return _deviation(self.costs), _deviation(self.scores)
+    def deviation(self, cost: str) -> tuple[float, float]:
+        """Return the standard deviation of both over the runs, 0 for a single one."""
+        return _deviation(self.costs[cost]), _deviation(self.scores)
 
 
 def _deviation(values: Sequence[float]) -> float:
@@ -54,12 +52,12 @@ def floor(scores: Sequence[float]) -> float:
 
 
 def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Path) -> None:
-    """Draw metric versus MACs kept: mean and standard deviation of every arm, and the Pareto front of the means.
+    """Draw metric versus every cost: mean and standard deviation of every arm, and the Pareto front of the means.
 
     Arms so far below the others that these would lie on top of each other are named in the legend alone.
 
     Args:
-        points: the arms.
+        points: the arms, at least one, all with the same costs.
         dense: metric of the dense networks, one per seed; none where it is not known.
         metric: name for the axis.
         path: file to write, its ending names the format.
@@ -69,26 +67,34 @@ def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Pat
     """
     from matplotlib.figure import Figure
 
-    points = [*points, Point("dense baseline", [1.0] * len(dense), dense)] if dense else points
-    figure = Figure(figsize=(8, max(4.5, 0.21 * len(points))), layout="constrained")
-    axis = figure.subplots()
-    lowest = floor([point.place[1] for point in points])
-    for number, point in enumerate(points):
-        # Colours repeat after ten arms; then other markers go with them.
-        _mark(axis, point, MARKERS[(number + number // len(MARKERS)) % len(MARKERS)], lowest)
-    line = front([point.place for point in points])
-    axis.plot(*zip(*line, strict=True), color=AFTER, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
-    axis.set(xlabel="MACs kept, share of the dense network", ylabel=metric)
-    axis.set_title("Mean and standard deviation over the seeds", fontsize=9, loc="left")
-    axis.grid(alpha=0.3)
-    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    costs = list(points[0].costs)
+    baseline = Point("dense baseline", dict.fromkeys(costs, [1.0] * len(dense)), dense)
+    points = [*points, baseline] if dense else points
+    figure = Figure(figsize=(4.5 + 3.5 * len(costs), max(4.5, 0.21 * len(points))), layout="constrained")
+    panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+    for axis, cost in zip(panels, costs, strict=True):
+        _panel(axis, points, cost)
+    panels[0].set_ylabel(metric)
+    panels[0].set_title("Mean and standard deviation over the seeds", fontsize=9, loc="left")
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="outside right upper")
     figure.savefig(path, dpi=120)
 
 
-def _mark(axis: Any, point: Point, marker: str, lowest: float) -> None:
+def _panel(axis: Any, points: Sequence[Point], cost: str) -> None:
+    lowest = floor([mean(point.scores) for point in points])
+    for number, point in enumerate(points):
+        # Colours repeat after ten arms; then other markers go with them.
+        _mark(axis, point, cost, MARKERS[(number + number // len(MARKERS)) % len(MARKERS)], lowest)
+    line = front([point.place(cost) for point in points])
+    axis.plot(*zip(*line, strict=True), color=AFTER, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
+    axis.set_xlabel(f"{cost}, share of the dense network")
+    axis.grid(alpha=0.3)
+
+
+def _mark(axis: Any, point: Point, cost: str, marker: str, lowest: float) -> None:
     style = {"marker": marker, "capsize": 3, "linestyle": "none"}
-    (cost, score), (width, height) = point.place, point.deviation
+    (place, score), (width, height) = point.place(cost), point.deviation(cost)
     if score >= lowest:
-        axis.errorbar(cost, score, height, width, label=point.name, **style)
+        axis.errorbar(place, score, height, width, label=point.name, **style)
     else:
         axis.errorbar([], [], label=f"{point.name}: {score:.2f}, below", **style)

@@ -98,7 +98,7 @@ def test_a_folder_without_jobs_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_point_without_a_spread_is_drawn(tmp_path: Path) -> None:
-    draw([Point("one", [0.3], [0.9])], [], "accuracy", tmp_path / "one.png")
+    draw([Point("one", {"MACs kept": [0.3]}, [0.9])], [], "accuracy", tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size > 1000
 
 

@@ -37,7 +37,7 @@ class Curves:
         """The dense network, then every law at every target."""
         found = self.comparison.arms[:1]
         for share in self.targets:
-            arms = replace(self.comparison, macs=share).arms[1:]
+            arms = replace(self.comparison, share=share).arms[1:]
             found += [replace(arm, name=f"{arm.name}{AT}{share}") for arm in arms]
         return found
 

@@ -19,6 +19,15 @@ COSTS: dict[str, Cost] = {
 TICKS = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
+def share(cost: Mapping[str, float]) -> float:
+    """Return what the pruned network keeps of a cost.
+
+    >>> share({"dense": 8.0, "pruned": 2.0})
+    0.25
+    """
+    return cost["pruned"] / cost["dense"]
+
+
 def draw(found: Runs, path: Path) -> None:
     """Draw test accuracy after fine-tuning over both costs, as shares of the dense network's.
 
@@ -54,12 +63,12 @@ def draw(found: Runs, path: Path) -> None:
 def _range(found: Runs, cost: Cost) -> tuple[float, float]:
     """Return a little less and more than the runs keep: an axis would otherwise reach over all its ticks."""
     runs = (run for points in curves(found).values() for runs in points.values() for run in runs)
-    shares = [cost(run)["pruned"] / cost(run)["dense"] for run in runs]
+    shares = [share(cost(run)) for run in runs]
     return 0.9 * min(shares), 1.1 * max(shares)
 
 
 def _line(axis: Any, law: str, points: Sequence[Runs], cost: Cost, marker: str) -> None:
     scores = [[run["metric"]["after_finetune"] for run in runs] for runs in points]
     bars = [stdev(values) if len(values) > 1 else 0.0 for values in scores]
-    places = [mean(cost(run)["pruned"] / cost(run)["dense"] for run in runs) for runs in points]
+    places = [mean(share(cost(run)) for run in runs) for runs in points]
     axis.errorbar(places, list(map(mean, scores)), bars, label=law, marker=marker, capsize=3, linewidth=1)
