@@ -15,7 +15,7 @@ from experiments.gpu.slices import Task, run_slice
 
 TRAIN = str(Path(__file__).parents[2] / "train.py")
 LAWS = ("none", "uniform", "exponential", "gravity", "electrostatic")
-ON_GPU = ("trainer=gpu", "trainer.precision=bf16-mixed", "data.batch_size=128", "optimizer.lr=0.1")
+ON_GPU = ("trainer=gpu", "callbacks=gpu", "trainer.precision=bf16-mixed", "data.batch_size=128", "optimizer.lr=0.1")
 RESNET = ("data=cifar10", "model=resnet56", *ON_GPU)
 VGG = ("data=cifar100", "model=vgg19_bn", *ON_GPU)
 COMPARISONS = (
