@@ -9,6 +9,7 @@ from typing import Any
 from experiments.bench import Result, stored, table
 from experiments.committed import FOLDER, comparison, results
 from experiments.paired import table as paired_table
+from experiments.papers.reach import table as reach_table
 from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
@@ -18,7 +19,17 @@ from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
 
 README = FOLDER / "README.md"
-DATA_SETS = ("digits", "mnist", "mnist_resnet20", "cifar10", "sst2", "papers")
+DATA_SETS = (
+    "digits",
+    "mnist",
+    "mnist_resnet20",
+    "cifar10",
+    "cifar10_trained",
+    "sst2",
+    "papers",
+    "torque_vgg",
+    "gravity_literal",
+)
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 
@@ -59,6 +70,7 @@ def peers() -> str:
 def tables() -> dict[str, str]:
     """Return everything that README.md has between its marks, by name."""
     more = {"peers": peers(), "targets": targets_table(), "scratch": scratch_table(results("scratch"))}
+    more["reach"] = f"`python -m experiments.papers.reach`\n\n{reach_table(results('papers/reach'))}"
     return {**{name: section(name) for name in DATA_SETS}, **more, "paired": paired()}
 
 

@@ -27,6 +27,7 @@ COMPARISONS = {
     "mnist": "LeNet-5, MNIST",
     "mnist_resnet20": "ResNet-20, MNIST",
     "cifar10": "ResNet-20, CIFAR-10",
+    "cifar10_trained": "the same, trained before",
     "sst2": "small transformer, SST-2",
 }
 # No force at all, the null among the laws, and the default law; the pages of the comparisons have the others.
