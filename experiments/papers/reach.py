@@ -27,8 +27,9 @@ from physprune_pl.tables import markdown
 
 FOLDER = Path(__file__).parent / "reach"
 PICTURES = 50_000
-"""Training pictures of CIFAR-100, all of which the published code uses."""
+"""Of an epoch: the training split of CIFAR-100."""
 MILESTONES = (120, 160)
+"""Epochs after which the published rate is divided by 10."""
 CLIP = 5e-4
 """Weights under this are set to zero after every epoch."""
 NOTHING = 1e-6

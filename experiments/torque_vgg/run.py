@@ -4,7 +4,7 @@ from experiments.compare import Comparison
 
 COMPARISON = Comparison(
     "torque_vgg",
-    ("experiment=torque_vgg", "data=digits"),
+    ("experiment=torque_vgg", "data=digits", "optimizer.lr=0.01"),
     0.04,
     ("none", "uniform", "torque"),
     sparsify=40,
