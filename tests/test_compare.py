@@ -10,20 +10,10 @@ from test_report import REPORT
 
 from experiments.assembly import build_pruning, composed
 from experiments.compare import Comparison
+from experiments.page import DATA_SETS
 from physprune_pl.report import PruningReport
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-NAMES = (
-    "digits",
-    "mnist",
-    "mnist_resnet20",
-    "cifar10",
-    "cifar10_trained",
-    "sst2",
-    "papers",
-    "torque_vgg",
-    "gravity_literal",
-)
 
 
 def comparison(name: str) -> Comparison:
@@ -31,7 +21,7 @@ def comparison(name: str) -> Comparison:
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DATA_SETS)
 def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
     arms = comparison(name).arms
     assert arms[0].name == "dense"
@@ -39,7 +29,7 @@ def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
     assert (EXPERIMENTS / comparison(name).name / "README.md").is_file()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DATA_SETS)
 def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> None:
     # The name of an arm is a folder, which Hydra must be able to read.
     configs = [composed([*arm.overrides, f"paths.output=out/{arm.name}"]) for arm in comparison(name).arms]
