@@ -13,6 +13,7 @@ from experiments.papers.reach import table as reach_table
 from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
+from experiments.price import table as price_table
 from experiments.scratch.run import table as scratch_table
 from experiments.targets.picture import COSTS, share
 from experiments.targets.run import SETS
@@ -71,14 +72,15 @@ def tables() -> dict[str, str]:
     """Return everything that README.md has between its marks, by name."""
     more = {"peers": peers(), "targets": targets_table(), "scratch": scratch_table(results("scratch"))}
     more["reach"] = f"`python -m experiments.papers.reach`\n\n{reach_table(results('papers/reach'))}"
-    return {**{name: section(name) for name in DATA_SETS}, **more, "paired": paired()}
+    everything = settings()
+    more |= {"paired": paired_table(everything), "price": price_table(everything)}
+    return {**{name: section(name) for name in DATA_SETS}, **more}
 
 
-def paired() -> str:
-    """Return the laws against uniform over all comparisons and curves."""
-    settings = {name: results(name) for name in DATA_SETS}
-    settings |= {f"targets, {name}": stored(FOLDER / "targets" / f"{name}.json") for name in SETS}
-    return paired_table(settings)
+def settings() -> dict[str, list[Result]]:
+    """Return the results of all comparisons and curves, by name."""
+    curves = {f"targets, {name}": stored(FOLDER / "targets" / f"{name}.json") for name in SETS}
+    return {name: results(name) for name in DATA_SETS} | curves
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:

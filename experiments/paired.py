@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import comb
 from statistics import mean
 from typing import Any
@@ -13,21 +13,31 @@ from experiments.targets.curves import AT
 from physprune_pl.tables import markdown
 
 Runs = Sequence[Mapping[str, Any]]
+# Results, a law, and what the name of an arm has behind it (a target, or nothing) -> points, one figure per run.
+Figures = Callable[[Runs, str, str], list[float]]
 NULL = "uniform"
 RIVALS = ("none", *(law for law in LAWS if law != NULL))
 
 
-def differences(found: Runs, arm: str, null: str) -> list[float]:
-    """Return by how many points an arm ends over another after fine-tuning, one figure per seed that both have.
+def differences(found: Runs, arm: str, null: str, phase: str = "after_finetune") -> list[float]:
+    """Return by how many points an arm is over another at the end of a phase, one figure per seed that both have.
 
     >>> run = lambda arm, seed, score: {"arm": arm, "seed": seed, "metric": {"after_finetune": score}}
     >>> differences([run("gravity", 0, 0.75), run("uniform", 0, 0.5), run("gravity", 1, 0.5)], "gravity", "uniform")
     [25.0]
     """
-    scores = {(one["arm"], one["seed"]): one["metric"]["after_finetune"] for one in found}
+    scores = {(one["arm"], one["seed"]): one["metric"][phase] for one in found}
     seeds = [seed for name, seed in scores if name == arm and (null, seed) in scores]
-    # Test sets have up to 10,000 pictures: what is far under one is rounding.
-    return [round(100 * (scores[arm, seed] - scores[null, seed]), 6) for seed in seeds]
+    return [points(scores[arm, seed] - scores[null, seed]) for seed in seeds]
+
+
+def points(share: float) -> float:
+    """Return a share of the test set in per cent; these have up to 10,000 pictures: what is far under one is rounding.
+
+    >>> points(0.3 - 0.1)
+    20.0
+    """
+    return round(100 * share, 6)
 
 
 def sign_test(ahead: int, behind: int) -> float:
@@ -47,26 +57,48 @@ def table(settings: Mapping[str, Runs]) -> str:
     Args:
         settings: name -> results, of arms named after their law, or ``<law> at <share>`` where targets are several.
     """
-    rows = {title: per_law for name, found in settings.items() for title, per_law in _rows(name, found)}
-    lines = [(title, *map(_cell, per_law.values())) for title, per_law in rows.items()]
-    pooled = [[points for per_law in rows.values() for points in per_law[law]] for law in RIVALS]
-    signs = [(sum(one > 0 for one in points), sum(one < 0 for one in points)) for points in pooled]
+    found = per_setting(settings, RIVALS, lambda runs, law, end: differences(runs, f"{law}{end}", f"{NULL}{end}"))
+    lines = [(title, *map(cell, per_law.values())) for title, per_law in found.items()]
+    signs = [(sum(one > 0 for one in column), sum(one < 0 for one in column)) for column in pooled(found, RIVALS)]
     lines.append(("pairs ahead : behind", *(f"{ahead} : {behind}" for ahead, behind in signs)))
     lines.append(("sign test, p", *(f"{sign_test(*one):.2g}" for one in signs)))
     return markdown(("fine-tuned, points over uniform", *RIVALS), lines)
 
 
-def _rows(name: str, found: Runs) -> Iterator[tuple[str, dict[str, list[float]]]]:
-    """Yield a title and law -> differences for every target of a setting."""
+def per_setting(
+    settings: Mapping[str, Runs], laws: Sequence[str], figures: Figures
+) -> dict[str, dict[str, list[float]]]:
+    """Return title -> law -> figures, for every target of every setting."""
+    return {
+        title: {law: figures(found, law, end) for law in laws}
+        for name, found in settings.items()
+        for title, end in _targets(name, found)
+    }
+
+
+def pooled(found: Mapping[str, Mapping[str, Sequence[float]]], laws: Sequence[str]) -> list[list[float]]:
+    """Return the figures of all settings together, law by law.
+
+    >>> pooled({"a": {"torque": [1.0]}, "b": {"torque": [2.0, 3.0]}}, ["torque"])
+    [[1.0, 2.0, 3.0]]
+    """
+    return [[one for per_law in found.values() for one in per_law[law]] for law in laws]
+
+
+def _targets(name: str, found: Runs) -> Iterator[tuple[str, str]]:
+    """Yield a title, and what stands behind the law in the names of its arms, for every target of a setting."""
     shares = dict.fromkeys(one["arm"].partition(AT)[2] for one in found if one["arm"].partition(AT)[0] == NULL)
     for share in shares:
-        end = f"{AT}{share}" if share else ""
-        title = f"{name}, {float(share):.0%}" if share else name
-        yield title, {law: differences(found, f"{law}{end}", f"{NULL}{end}") for law in RIVALS}
+        yield (f"{name}, {float(share):.0%}", f"{AT}{share}") if share else (name, "")
 
 
-def _cell(points: Sequence[float]) -> str:
-    if not points:
+def cell(figures: Sequence[float]) -> str:
+    """Write mean ± standard deviation with its sign, and how many there are; a dash for none.
+
+    >>> cell([0.5, 1.5]), cell([-1.0]), cell([])
+    ('+1.00 ± 0.71 (2)', '-1.00 (1)', '-')
+    """
+    if not figures:
         return "-"
-    sign = "+" if round(mean(points), 2) > 0 else ""
-    return f"{sign}{spread(points, '{:z.2f}')} ({len(points)})"
+    sign = "+" if round(mean(figures), 2) > 0 else ""
+    return f"{sign}{spread(figures, '{:z.2f}')} ({len(figures)})"
