@@ -1,5 +1,6 @@
 """The experiment on steering: what a variant exchanges, what is run and what the table says."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from test_steering import SEGMENTS, start, steering
 
 import physprune_pl.steering
 from experiments.assembly import build_pruning, composed
-from experiments.steering.run import HEAD, SHARES, Job, jobs, main, run, table
+from experiments.steering.run import HEAD, NETWORKS, SHARES, Job, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
 from physprune_pl.callbacks import force_regularization, session
 from physprune_pl.strengths import L2
@@ -71,6 +72,13 @@ def test_all_networks_and_shares_are_run() -> None:
     assert len(found) == len(set(found)) == 2 * (2 + len(SHARES) * len(VARIANTS))
     assert found[0] == ("lenet5", 1.0, DENSE.name, 0)
     assert [job.variant for job in jobs(["lenet5"], [0], [STEERED])] == [DENSE, *[STEERED] * len(SHARES)]
+    assert [job.share for job in jobs(["lenet5"], [0], [STEERED], [0.4])] == [1.0, 0.4]
+
+
+@pytest.mark.parametrize(("network", "data"), list(zip(NETWORKS, ("Digits", "Digits", "CIFAR10"), strict=True)))
+def test_every_network_has_its_own_data(network: str, data: str) -> None:
+    config = composed(Job(network, 0.4, STEERED, 0).overrides(0.4, 20, 5))
+    assert config.data._target_ == f"experiments.data.{data}"
 
 
 def test_the_help_names_the_variants(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,10 +89,9 @@ def test_the_help_names_the_variants(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("cuts", [1, 2])
 def test_a_run_measures_before_and_after_the_cuts(cuts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.steering.run.SPARSIFY", 2)
-    monkeypatch.setattr("experiments.steering.run.FINETUNE", 1)
+    monkeypatch.setitem(NETWORKS, "small", replace(NETWORKS["lenet5"], sparsify=2, finetune=1))
     tiny = ("data.batch_size=400",)
-    result = run(Job("lenet5", 0.5, Variant("tiny", tiny, cuts=cuts), 0))
+    result = run(Job("small", 0.5, Variant("tiny", tiny, cuts=cuts), 0))
     scores = result["val_accuracy"]
     assert scores["lost"] == pytest.approx(scores["before"] - scores["after"])
     assert all(0 <= scores[name] <= 1 for name in ("before", "after", "final"))

@@ -1,4 +1,4 @@
-"""Variants of steering on handwritten digits: ``python -m experiments.steering.run [--networks lenet5 resnet56]``.
+"""Variants of steering: ``python -m experiments.steering.run [--networks lenet5 resnet56 resnet20_cifar10]``.
 
 Everything is judged on validation data, test data are not read: a variant that wins here may become the default.
 """
@@ -17,15 +17,14 @@ from hydra.utils import instantiate
 
 from experiments.assembly import build_data, build_model, build_pruning, composed
 from experiments.bench import Result, save, spread, stored, write_table
+from experiments.cifar10.run import COMPARISON as CIFAR10
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from physprune_pl.report import command_line
 
 FOLDER = Path(__file__).parent
-NETWORKS = ("lenet5", "resnet56")
 SHARES = (0.4, 0.2)
-SPARSIFY, FINETUNE = 20, 5
 SEEDS = (0, 1, 2)
 METRIC = "val/acc"
 HEAD = (
@@ -38,6 +37,22 @@ HEAD = (
     "lost by the cut",
     "at the end",
 )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network with its data, and the epochs under force and after the cut."""
+
+    overrides: tuple[str, ...]
+    sparsify: int
+    finetune: int
+
+
+NETWORKS = {
+    "lenet5": Setting(("experiment=demo", "model=lenet5"), 20, 5),
+    "resnet56": Setting(("experiment=demo", "model=resnet56"), 20, 5),
+    "resnet20_cifar10": Setting(CIFAR10.overrides, CIFAR10.sparsify, CIFAR10.finetune),
+}
 
 
 @dataclass(frozen=True)
@@ -56,17 +71,22 @@ class Job:
 
     def overrides(self, share: float, epochs: int, finetune: int) -> list[str]:
         """Return the settings of one of its fits."""
-        where = ["experiment=demo", f"model={self.network}", f"seed={self.seed}", "paths.output=unused"]
+        where = [*NETWORKS[self.network].overrides, f"seed={self.seed}", "paths.output=unused"]
         epochs_of = [f"trainer.max_epochs={epochs}", f"finetune.epochs={finetune}"]
         return [*where, f"target.macs={share}", *epochs_of, "force=uniform", *self.variant.overrides]
 
 
-def jobs(networks: Sequence[str], seeds: Sequence[int], variants: Sequence[Variant] = VARIANTS) -> Iterator[Job]:
+def jobs(
+    networks: Sequence[str],
+    seeds: Sequence[int],
+    variants: Sequence[Variant] = VARIANTS,
+    shares: Sequence[float] = SHARES,
+) -> Iterator[Job]:
     """Yield all runs, one seed after the other, first the dense networks that the variants are compared with."""
     compared = {variant.dense for variant in variants}
     for seed, network in product(seeds, networks):
         yield from (Job(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW) if dense.name in compared)
-        yield from (Job(network, share, variant, seed) for share, variant in product(SHARES, variants))
+        yield from (Job(network, share, variant, seed) for share, variant in product(shares, variants))
 
 
 def run(job: Job) -> Result:
@@ -76,16 +96,16 @@ def run(job: Job) -> Result:
     cut; "lost" is what all cuts together took.
     """
     L.seed_everything(job.seed, workers=True, verbose=False)
-    cuts = job.variant.cuts
-    config = composed(job.overrides(job.share ** (1 / cuts), SPARSIFY, FINETUNE))
+    cuts, setting = job.variant.cuts, NETWORKS[job.network]
+    config = composed(job.overrides(job.share ** (1 / cuts), setting.sparsify, setting.finetune))
     data = build_data(config)
     model = build_model(config, data)
     metrics = []
     with job.variant.exchanged(), TemporaryDirectory() as folder:
         for number in range(cuts):
-            epochs = SPARSIFY * (number + 1) // cuts - SPARSIFY * number // cuts
+            epochs = setting.sparsify * (number + 1) // cuts - setting.sparsify * number // cuts
             last = number == cuts - 1
-            metrics.append(_fitted(job, model, data, epochs, FINETUNE if last else 0, folder))
+            metrics.append(_fitted(job, model, data, epochs, setting.finetune if last else 0, folder))
     lost = sum(one["after_sparsify"] - one["after_cut"] for one in metrics)
     final = metrics[-1]
     found = {"before": final["after_cut"] + lost, "after": final["after_cut"], "lost": lost, "final": final["final"]}
@@ -135,7 +155,7 @@ def table(found: Sequence[Result]) -> str:
 
 def _place(row: tuple[str, float, str]) -> tuple[int, float, int]:
     names = [one.name for one in (DENSE, DENSE_ADAMW, *VARIANTS)]
-    return NETWORKS.index(row[0]), -row[1], names.index(row[2])
+    return list(NETWORKS).index(row[0]), -row[1], names.index(row[2])
 
 
 def _cells(
@@ -154,7 +174,8 @@ def _cells(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then write results.json and the table of README.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--shares", type=float, nargs="+", choices=SHARES, default=list(SHARES))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     names = [variant.name for variant in VARIANTS]
     listed = ", ".join(names).replace("%", "%%")  # argparse takes a single one for a placeholder
@@ -164,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = FOLDER / "results.json"
     found = stored(path)
     done = {(one["network"], one["share"], one["variant"], one["seed"]) for one in found}
-    for job in jobs(options.networks, options.seeds, chosen):
+    for job in jobs(options.networks, options.seeds, chosen, options.shares):
         if job.key not in done:
             found.append(run(job))
             save(found, command_line(), path)
