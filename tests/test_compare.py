@@ -1,6 +1,5 @@
 """The comparisons of the experiments: fair arms, and results where they belong."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,10 @@ import pytest
 from test_report import REPORT
 
 from experiments.assembly import build_pruning, composed
+from experiments.committed import FOLDER, comparison
 from experiments.compare import Comparison
 from experiments.page import DATA_SETS
 from physprune_pl.report import PruningReport
-
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
-
-
-def comparison(name: str) -> Comparison:
-    found: Comparison = importlib.import_module(f"experiments.{name}.run").COMPARISON
-    return found
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -26,7 +19,7 @@ def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
     arms = comparison(name).arms
     assert arms[0].name == "dense"
     assert {"none", "uniform"} <= {arm.name for arm in arms}
-    assert (EXPERIMENTS / comparison(name).name / "README.md").is_file()
+    assert (FOLDER / comparison(name).name / "README.md").is_file()
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
