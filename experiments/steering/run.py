@@ -13,20 +13,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import lightning as L
-from hydra.utils import instantiate
 
-from experiments.assembly import build_data, build_model, build_pruning, composed
+from experiments.assembly import build_data, build_model, composed
 from experiments.bench import Result, save, spread, stored, write_table
 from experiments.cifar10.run import COMPARISON as CIFAR10
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
+from experiments.phases import accuracy_of_phases
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from physprune_pl.report import command_line
 
 FOLDER = Path(__file__).parent
 SHARES = (0.4, 0.2)
 SEEDS = (0, 1, 2)
-METRIC = "val/acc"
 HEAD = (
     "network",
     "MACs",
@@ -117,25 +116,7 @@ def _fitted(
     job: Job, model: Classifier, data: LabelledData, epochs: int, finetune: int, folder: str
 ) -> dict[str, float]:
     config = composed(job.overrides(job.share ** (1 / job.variant.cuts), epochs, finetune))
-    callbacks, cutter = build_pruning(config)
-    trainer: L.Trainer = instantiate(
-        config.trainer,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        num_sanity_val_steps=0,
-        accelerator="cpu",
-        default_root_dir=folder,
-    )
-    trainer.fit(model, datamodule=data)
-    last = float(trainer.callback_metrics[METRIC])
-    if cutter is None or cutter.report is None:
-        return {"after_sparsify": last, "after_cut": last, "final": last}
-    found = cutter.report.metric
-    assert found["name"] == METRIC
-    final = found["after_finetune"] if finetune else found["after_cut"]
-    return {"after_sparsify": found["after_sparsify"], "after_cut": found["after_cut"], "final": final}
+    return accuracy_of_phases(config, model, data, folder)
 
 
 def table(found: Sequence[Result]) -> str:
