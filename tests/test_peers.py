@@ -14,7 +14,7 @@ from experiments.bench import merged
 from experiments.digits.run import COMPARISON
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run
-from experiments.peers.run import PROGRAMS, overrides, page
+from experiments.peers.run import FULL_RATE, PROGRAMS, overrides, page
 from experiments.peers.torch_pruning import TorchPruning
 from physprune_pl.measure import count_macs
 
@@ -30,6 +30,7 @@ def test_the_peers_have_the_settings_of_the_comparison() -> None:
         assert theirs.paths.output == name
         theirs.paths.output = "out"
         assert theirs == ours
+    assert {program.overrides for program in PROGRAMS.values()} == {(), FULL_RATE}
     assert ours.force is None
 
 

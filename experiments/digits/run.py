@@ -6,6 +6,8 @@ LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "elect
 # The same laws with the norm of the filters alone as strength, and with the set to cut chosen by the law.
 VARIANTS = {f"{law} on filters": (f"force={law}", "strength.scope=filter") for law in LAWS}
 VARIANTS |= {f"{law} choosing": (f"force={law}", "select=law") for law in LAWS if law != "uniform"}
+# Without a force and with the null, fine-tuned at the learning rate of the training instead of a tenth of it.
+VARIANTS |= {f"{law} with full rate": (f"force={law}", "finetune=full_rate") for law in ("none", "uniform")}
 COMPARISON = Comparison(
     "digits",
     ("experiment=demo",),

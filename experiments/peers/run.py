@@ -18,18 +18,27 @@ from experiments.peers.torch_pruning import TorchPruning
 from physprune_pl.report import command_line
 
 FOLDER = Path(__file__).parent
-OURS = ("dense", "none", "uniform", "exponential")
+OURS = ("dense", "none", "uniform", "exponential", "none with full rate", "uniform with full rate")
 SEEDS = (0, 1, 2)
 # Its script trains 100 epochs of 390 steps at a rate of 0.01 that falls to a hundredth: 8 times our sum of rates.
 EIGHTFOLD = 4e-3
+# Fine-tuned at the learning rate of the training, as two of our rows are.
+FULL_RATE = ("finetune=full_rate",)
 
 
 @dataclass(frozen=True)
 class Program:
-    """A row of the table: what to call, and the package whose version counts."""
+    """A row of the table.
+
+    Attributes:
+        peer: what to call.
+        package: whose version counts.
+        overrides: of ``train.py``, on top of what all share.
+    """
 
     peer: Peer
     package: str
+    overrides: tuple[str, ...] = ()
 
 
 PROGRAMS: Mapping[str, Program] = {
@@ -38,6 +47,9 @@ PROGRAMS: Mapping[str, Program] = {
     "Torch-Pruning BNScalePruner": Program(TorchPruning("bn_scale"), "torch-pruning"),
     "Torch-Pruning BNScalePruner 8 reg": Program(TorchPruning("bn_scale", EIGHTFOLD), "torch-pruning"),
     "Torch-Pruning GrowingRegPruner": Program(TorchPruning("growing_reg"), "torch-pruning"),
+    "Torch-Pruning GroupNormPruner with full rate": Program(TorchPruning("group_norm"), "torch-pruning", FULL_RATE),
+    "Torch-Pruning BNScalePruner with full rate": Program(TorchPruning("bn_scale"), "torch-pruning", FULL_RATE),
+    "Torch-Pruning GrowingRegPruner with full rate": Program(TorchPruning("growing_reg"), "torch-pruning", FULL_RATE),
     "Lightning ModelPruning": Program(LightningMasks(), "lightning"),
     "ModelOpt FastNAS": Program(FastNAS(), "nvidia-modelopt"),
 }
@@ -54,7 +66,7 @@ def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[
     for name in names:
         program = PROGRAMS[name]
         peer = partial(run, program.peer, package=program.package)
-        for result in run_arms([Arm(name, overrides())], seeds, runs, peer):
+        for result in run_arms([Arm(name, (*overrides(), *program.overrides))], seeds, runs, peer):
             report = json.loads((runs / name / str(result["seed"]) / "report.json").read_text())
             yield {**result, "program": f"{program.package} {report['versions'][program.package]}"}
 
