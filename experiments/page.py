@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.bench import Result, stored, table
 from experiments.committed import FOLDER, comparison, results
+from experiments.finetuning.run import table as finetuning_table
 from experiments.paired import table as paired_table
 from experiments.papers.reach import table as reach_table
 from experiments.pareto import Point, draw
@@ -71,6 +72,7 @@ def peers() -> str:
 def tables() -> dict[str, str]:
     """Return everything that README.md has between its marks, by name."""
     more = {"peers": peers(), "targets": targets_table(), "scratch": scratch_table(results("scratch"))}
+    more["finetuning"] = finetuning_table(results("finetuning"))
     more["reach"] = f"`python -m experiments.papers.reach`\n\n{reach_table(results('papers/reach'))}"
     everything = settings()
     more |= {"paired": paired_table(everything), "price": price_table(everything)}

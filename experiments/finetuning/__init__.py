@@ -1,0 +1,1 @@
+"""At which learning rate a cut network is fine-tuned best."""
