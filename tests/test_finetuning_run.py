@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from configured import ADVICE
+from omegaconf import DictConfig
 
 from experiments.assembly import composed
 from experiments.compare import Comparison
 from experiments.finetuning.run import ARMS, FACTORS, HEAD, SETS, Source, finetuned, main, table
+from experiments.phases import accuracy_of_phases
 from train import run
 
 FEW = tuple(f"+trainer.limit_{split}_batches=2" for split in ("train", "val", "test"))
-
-
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 
 
@@ -38,12 +39,20 @@ def test_every_set_has_both_arms_with_the_same_target(name: str) -> None:
     assert name.endswith("%") is SETS[name].folder.startswith("targets/")
 
 
-def test_the_rate_is_what_differs(pressed: tuple[Source, Path]) -> None:
+def test_the_rate_is_what_differs(pressed: tuple[Source, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     source, runs = pressed
-    low, high = (finetuned(source, "uniform", 3, factor, runs) for factor in (1e-9, 1.0))
-    assert low["after"] == high["after"]
-    assert low["final"] == pytest.approx(low["after"], abs=0.05)  # batch norm still learns its statistics
-    assert 0.0 <= high["final"] <= 1.0
+    seen = []
+
+    def watched(config: DictConfig, *rest: Any) -> dict[str, float]:
+        seen.append(config)
+        return accuracy_of_phases(config, *rest)
+
+    monkeypatch.setattr("experiments.finetuning.run.accuracy_of_phases", watched)
+    found = [finetuned(source, "uniform", 3, factor, runs) for factor in (0.1, 1.0)]
+    assert found[0]["after"] == found[1]["after"]
+    assert all(0.0 <= one["final"] <= 1.0 for one in found)
+    assert [config.finetune.lr for config in seen] == pytest.approx([0.005, 0.05])
+    assert [(config.trainer.max_epochs, config.force, config.target.macs) for config in seen] == [(0, None, 0.4)] * 2
 
 
 def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parent
 ARMS = ("none", "uniform")
 # Times the learning rate that the networks were trained with; the first is the default.
 FACTORS = (0.1, 0.3, 1.0)
-HEAD = ("data", "force before the cut", "seeds", "right after", *(f"{factor:g} of the rate" for factor in FACTORS))
+HEAD = ("data", "force before the cut", "seeds", "right after", *(f"rate x {factor:g}" for factor in FACTORS))
 
 
 @dataclass(frozen=True)
