@@ -62,8 +62,12 @@ def hardware() -> dict[str, Any]:
 
 
 def save(results: list[Result], command: str, path: Path) -> None:
-    """Write all results with everything that is needed to repeat them."""
-    page = {"command": command, "hardware": hardware(), "versions": versions(), "results": results}
+    """Write all results with everything that is needed to repeat them.
+
+    Each names the processor that it was found on, this one where it names none yet: files grow on several machines.
+    """
+    named = [{"processor": processor(), **one} for one in results]
+    page = {"command": command, "hardware": hardware(), "versions": versions(), "results": named}
     path.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
 
 

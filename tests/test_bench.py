@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from test_report import REPORT
 
-from experiments.bench import Arm, run_arms, save, table, write_table
+from experiments.bench import Arm, hardware, run_arms, save, stored, table, write_table
 from physprune_pl.report import PruningReport
 
 ARMS = [Arm("dense", ("force=none", "target=none", "finetune=none")), Arm("gravity", ("force=gravity",))]
@@ -42,6 +42,7 @@ def test_table_and_results(tmp_path: Path) -> None:
     save(results, "python", tmp_path / "results.json")
     page = json.loads((tmp_path / "results.json").read_text())
     assert page.keys() == {"command", "hardware", "versions", "results"}
+    assert {one["processor"] for one in page["results"]} == {page["hardware"]["processor"]}
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- table -->\nold\n<!-- end of table -->\nafter\n")
     write_table(readme, text)
@@ -49,3 +50,9 @@ def test_table_and_results(tmp_path: Path) -> None:
     readme.write_text("nothing")
     with pytest.raises(ValueError, match="expected the lines"):
         write_table(readme, text)
+
+
+def test_results_keep_the_processor_that_they_were_found_on(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    save([{"arm": "dense", "seed": 0, "processor": "another"}, {"arm": "dense", "seed": 1}], "python", path)
+    assert [one["processor"] for one in stored(path)] == ["another", hardware()["processor"]]
