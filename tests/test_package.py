@@ -60,7 +60,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     folder = tmp_path_factory.mktemp("empty")
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
-    install = ["install", "--no-deps", "--no-index", "--quiet", wheel]
+    # Another copy on PYTHONPATH would else be taken for an installed one.
+    install = ["install", "--ignore-installed", "--no-deps", "--no-index", "--quiet", wheel]
     subprocess.run([sys.executable, "-m", "pip", "--python", python, *install], check=True)
     # The dependencies are lent by this environment; the package itself must be the installed one.
     lent = next(path for path in sys.path if path.endswith("site-packages"))
