@@ -20,7 +20,7 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
-from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
+from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency, without_traces
 from physprune_pl.page import write_report
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths
 from physprune_pl.recalibration import has_batch_norm, recalibrate
@@ -125,7 +125,7 @@ def tested(
     """
     scores = evaluate(networks, data, device, "test", limit)
     dense = networks.get("after_sparsify") or networks["dense"]
-    sizes = {"dense": dense.network, "pruned": networks.get("after_finetune", dense).network}
+    sizes = {"dense": without_traces(dense.network), "pruned": networks.get("after_finetune", dense).network}
     example = data.example(1).to(device)
     return replace(
         report,

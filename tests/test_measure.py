@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency
+from physprune_pl.measure import count_macs, count_parameters, file_bytes, measure_latency, without_traces
 
 
 class Attention(nn.Module):
@@ -156,3 +156,20 @@ class LearnedQuery(nn.Module):
 
 def test_a_parameter_may_be_handed_to_a_submodule() -> None:
     assert count_macs(LearnedQuery(), torch.zeros(2, 5, 2)) == 3 * 4 * 5 + 3 * 5 * 2
+
+
+def test_traces_of_pressing_are_zero_in_the_copy_that_is_timed() -> None:
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    with torch.no_grad():
+        model[0].weight[0] = -1e-20
+        model[1].running_var[1] = 1e-40
+        model[1].bias.fill_(0.5)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = without_traces(model).state_dict()
+    assert not found["0.weight"][0].any()
+    assert found["1.running_var"].tolist() == [1.0, 0.0, 1.0]
+    for name in ("0.bias", "1.weight", "1.bias", "1.running_mean", "1.num_batches_tracked"):
+        assert torch.equal(found[name], before[name])
+    assert torch.equal(found["0.weight"][1:], before["0.weight"][1:])
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])

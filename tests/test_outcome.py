@@ -6,6 +6,7 @@ import lightning as L
 import pytest
 import torch
 
+from experiments import outcome
 from experiments.assembly import build_data, build_model, composed
 from experiments.outcome import networks_of_phases, recalibrated
 from physprune_pl import plan_pruning
@@ -66,3 +67,16 @@ def test_more_batches_than_an_epoch_has_are_an_epoch(cut: tuple) -> None:
     data.setup()
     one, other = (recalibrated(model, data, count) for count in (len(data.train_dataloader()), 10_000))
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_what_pressing_left_does_not_slow_the_dense_network(cut: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, model, path, plan = cut
+    networks = networks_of_phases(composed(CONFIG), data, model, path, plan)
+    weights = next(networks["after_sparsify"].parameters())
+    weights.data[0] = 1e-20
+    timed = {}
+    monkeypatch.setattr(outcome, "measure_latency", lambda sizes, _: timed.update(sizes) or {})
+    outcome.tested(outcome.dense_report(model), networks, data, torch.device("cpu"), limit=1)
+    assert not next(timed["dense"].parameters())[0].any()
+    assert weights.data[0].any()
+    assert timed["pruned"] is networks["after_finetune"].network

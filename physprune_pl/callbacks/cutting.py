@@ -16,7 +16,7 @@ from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import Example, run_eagerly, saved_random_state, set_training, twin, untouched
-from physprune_pl.measure import count_parameters
+from physprune_pl.measure import count_parameters, without_traces
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_removal, with_measured_latency
@@ -82,7 +82,8 @@ def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: 
     """Add to a plan for a latency target what the first process measures of the networks before and after the cut."""
     if trainer.is_global_zero:
         with plain_forward(trainer), run_eagerly(session.model):
-            plan = with_measured_latency(plan, dense, session.model, session.example_input, session.stopwatch)
+            pair = without_traces(dense), session.model
+            plan = with_measured_latency(plan, *pair, session.example_input, session.stopwatch)
     return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
 
 
