@@ -42,7 +42,7 @@ test-all: lint ## lint, types and every test, the slow ones too
 	$(BIN)/python -m pytest -q
 
 .PHONY: demo
-demo: .venv/.installed ## prune a ResNet-56 on handwritten digits, under 5 minutes on 2 cores
+demo: .venv/.installed ## prune a ResNet-56 on handwritten digits, a few minutes of one core
 	@# Pictures of 8 x 8 pixels are too small to share among threads: one is as fast, and leaves a core free.
 	OMP_NUM_THREADS=1 $(BIN)/python train.py experiment=demo force=exponential model=resnet56 hydra.run.dir=$(DEMO_DIR)
 	@echo "report:   $(DEMO_DIR)/report.html (open it in a browser), report.md and report.json"
