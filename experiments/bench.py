@@ -64,7 +64,8 @@ def hardware() -> dict[str, Any]:
 def save(results: list[Result], command: str, path: Path) -> None:
     """Write all results with everything that is needed to repeat them.
 
-    Each names the processor that it was found on, this one where it names none yet: files grow on several machines.
+    Each names the processor that it was found on, this one where it names none yet: files grow on several machines,
+    and ``hardware`` is the one that wrote last.
     """
     named = [{"processor": processor(), **one} for one in results]
     page = {"command": command, "hardware": hardware(), "versions": versions(), "results": named}

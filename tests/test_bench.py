@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from test_report import REPORT
 
+from experiments import bench
 from experiments.bench import Arm, hardware, run_arms, save, stored, table, write_table
 from physprune_pl.report import PruningReport
 
@@ -56,3 +57,11 @@ def test_results_keep_the_processor_that_they_were_found_on(tmp_path: Path) -> N
     path = tmp_path / "results.json"
     save([{"arm": "dense", "seed": 0, "processor": "another"}, {"arm": "dense", "seed": 1}], "python", path)
     assert [one["processor"] for one in stored(path)] == ["another", hardware()["processor"]]
+
+
+def test_all_committed_results_name_their_processor() -> None:
+    pages = [json.loads(path.read_text()) for path in Path(bench.__file__).parent.rglob("*.json")]
+    # Those of `save`; other files say once what all of their rows were found on.
+    results = [one for page in pages if {"command", "hardware", "results"} <= page.keys() for one in page["results"]]
+    assert len(results) > 800
+    assert all(one["processor"] for one in results)
