@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from physprune_pl.isolation import Example, saved_random_state, set_training, untouched
+from physprune_pl.isolation import Example, saved_random_state, set_training, twin, untouched
 from physprune_pl.progress import steps
 
 if TYPE_CHECKING:
@@ -102,10 +101,11 @@ def without_traces(model: nn.Module) -> nn.Module:
         >>> without_traces(layer).weight.item()
         0.0
     """
-    copied = copy.deepcopy(model)
+    copied = twin(model)
     for tensor in [*copied.parameters(), *copied.buffers()]:
         if tensor.is_floating_point():
-            tensor.data.masked_fill_(tensor.data.abs() < TRACE, 0.0)
+            # In new memory: that of a twin's parameters is the model's.
+            tensor.data = tensor.data.masked_fill(tensor.data.abs() < TRACE, 0.0)
     return copied
 
 
