@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from experiments.assembly import composed
+from experiments.bench import run_arms
+from experiments.committed import results
 from experiments.compare import Comparison
 from experiments.scratch import run as scratch
 from train import run
@@ -28,20 +28,39 @@ def test_the_shape_of_a_pruned_network_is_trained_as_the_dense_one_is(tmp_path: 
     few = tuple(f"+trainer.limit_{split}_batches=2" for split in ("train", "val", "test"))
     overrides = ("data=digits", "model=lenet5", "logger=none", *few)
     compared = Comparison("digits", overrides, 0.4, ("uniform",), sparsify=1, finetune=1)
-    pruned = next(arm for arm in compared.arms if arm.name == scratch.LAW)
-    report, _ = run(composed([*pruned.overrides, "seed=3", f"paths.output={tmp_path / scratch.LAW / '3'}"]))
+    _, pruned = run_arms(compared.arms, [3], tmp_path, run)
     row = scratch.trained(compared, 3, tmp_path)
-    assert row["macs_kept"] == pytest.approx(report.macs["pruned"] / report.macs["dense"])
+    assert row["macs_kept"] == pytest.approx(pruned["macs"]["pruned"] / pruned["macs"]["dense"])
+    assert {phase: row[phase] for phase in scratch.RIVALS} == {
+        phase: pruned["metric"][phase] for phase in scratch.RIVALS
+    }
     assert 0.0 <= row["accuracy"] <= 1.0
     assert (row["data"], row["seed"]) == ("digits", 3)
 
 
-def test_rows_compare_over_the_same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [
-        {"arm": arm, "seed": seed, "metric": {"dense": 0.9, "after_finetune": 0.5 + 0.1 * seed}}
-        for arm in ("uniform", "gravity")
-        for seed in (0, 1, 2)
+def test_rows_compare_over_the_same_seeds() -> None:
+    rows = [
+        {
+            "data": "digits",
+            "seed": seed,
+            "macs_kept": 0.3,
+            "dense": 0.9,
+            "after_finetune": 0.5 + 0.1 * seed,
+            "accuracy": 0.8,
+        }
+        for seed in (1, 2)
     ]
-    monkeypatch.setattr(scratch, "results", lambda _: json.loads(json.dumps(found)))
-    rows = [{"data": "digits", "seed": seed, "macs_kept": 0.3, "accuracy": 0.8} for seed in (1, 2)]
     assert "| digits | 2 | 30.0 ± 0.0 | 90.00 ± 0.00 | 65.00 ± 7.07 | 80.00 ± 0.00 |" in scratch.table(rows)
+
+
+def test_every_stored_shape_is_compared_with_the_network_that_it_was_found_by() -> None:
+    pruned = {
+        (name, one["seed"], one["processor"]): one
+        for name in scratch.SETS
+        for one in results(name)
+        if one["arm"] == scratch.LAW
+    }
+    found = [(pruned.get((row["data"], row["seed"], row["processor"])), row) for row in results("scratch")]
+    compared = [(one["metric"], row) for one, row in found if one is not None]
+    assert compared
+    assert all(metric[phase] == row[phase] for metric, row in compared for phase in scratch.RIVALS)
