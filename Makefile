@@ -12,6 +12,8 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 BIN := .venv/bin
 LOWEST := .venv-lowest/bin
 DEMO_DIR := runs/demo
+# Tests side by side, one per core but not more than memory holds; their networks are too small to share among threads.
+PYTEST := -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=loadscope
 
 .PHONY: help
 help: ## list the targets
@@ -35,11 +37,11 @@ lint: .venv/.installed ## ruff and mypy
 
 .PHONY: test
 test: lint ## lint, types and the quick tests (.ci/run calls this)
-	$(BIN)/python -m pytest -q -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not slow'
 
 .PHONY: test-all
 test-all: lint ## lint, types and every test, the slow ones too
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST)
 
 .PHONY: demo
 demo: .venv/.installed ## prune a ResNet-56 on handwritten digits, a few minutes of one core
@@ -57,7 +59,7 @@ demo: .venv/.installed ## prune a ResNet-56 on handwritten digits, a few minutes
 .PHONY: lowest
 lowest: .venv-lowest/.installed ## the tests with the lowest versions that pyproject.toml allows
 	# Old libraries with newer ones below them warn of their own accord; such warnings are no errors here.
-	$(LOWEST)/python -m pytest -q -m 'not slow' -W default
+	OMP_NUM_THREADS=1 $(LOWEST)/python $(PYTEST) -m 'not slow' -W default
 
 .PHONY: bench
 bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour and a half)
