@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
@@ -16,7 +17,7 @@ METRIC = "val/acc"
 
 
 def accuracy_of_phases(
-    config: DictConfig, model: Classifier, data: LabelledData, folder: str | Path
+    config: DictConfig, model: Classifier, data: LabelledData, folder: str | Path, more: Sequence[L.Callback] = ()
 ) -> dict[str, float]:
     """Fit, and return the validation accuracy before the cut, right after it and at the end.
 
@@ -25,6 +26,7 @@ def accuracy_of_phases(
         model: is trained, and cut in place where there is a target.
         data: to train and validate with.
         folder: the trainer's, where the history of the channels goes.
+        more: callbacks besides those that prune.
 
     Returns:
         ``after_sparsify``, ``after_cut`` and ``final``; without a target all three are that of the last epoch.
@@ -32,7 +34,7 @@ def accuracy_of_phases(
     callbacks, cutter = build_pruning(config)
     trainer: L.Trainer = instantiate(
         config.trainer,
-        callbacks=callbacks,
+        callbacks=[*callbacks, *more],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

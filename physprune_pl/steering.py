@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from physprune_pl.decision import Decision
 from physprune_pl.segments import Segments
 from physprune_pl.targets import Chooser
 
@@ -27,10 +28,10 @@ BAND = 0.1
 """Distance from the line, in starting strengths, from which on a speed changes as fast as it may."""
 SLOWEST, FASTEST = 0.5, 100.0
 """Bounds of the speed, in starting strengths of the chosen channels per phase."""
-EVEN = 0.5
-"""Share of the pressure that is spread evenly over the chosen channels; the law shapes the rest."""
 ARRIVED = 0.01
 """A group has arrived when its chosen channels have at most this share of their starting strength."""
+REST = 1e-8
+"""At this share of their starting strength chosen channels are pressed no further: rounding swallows what they say."""
 FADING = 0.1
 """Share of the largest learning rate so far below which a pressure does not grow to make up for a falling rate."""
 QUIET = 0.05
@@ -69,7 +70,9 @@ class Steering:
     law's positive coefficients, so that a channel that the law leaves free (the pivot, an attracted one) arrives as
     well. Once the line has ended, those that are late share what pressed all of them, so that a last one that the task
     holds on to is not left behind. No channel is pressed by more than takes half of its strength in one step, so that
-    it comes to rest at zero instead of swinging around it.
+    it comes to rest at zero instead of swinging around it. Zero is a hundred-millionth of ``start_g``: pressed further,
+    products of what is left would leave the range of normal numbers, and many processors compute several times more
+    slowly there.
 
     The pressure reaches the weights by way of the gradient under plain SGD with an L2 strength. Optimizers that rescale
     gradients would make the same small step of any pressure; there, and for other strengths, the weights are scaled by
@@ -87,7 +90,7 @@ class Steering:
     def __init__(self, chooser: Chooser, segments: Sequence[slice], select: Select = "strength") -> None:
         self.chooser, self.segments, self.select = chooser, list(segments), select
         self._per_group = Segments(self.segments)
-        self._decision: _Decision | None = None
+        self._decision: Decision | None = None
         size = self.segments[-1].stop
         self.chosen = torch.zeros(size, dtype=torch.bool)
         self.late = self.chosen
@@ -124,15 +127,18 @@ class Steering:
     def displacement(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return how much strength every channel is to lose in one optimizer step, shape [N].
 
-        That is the group's speed, shaped by the law within the chosen set; 0 elsewhere, at most half of the strength.
+        That is the group's speed, shaped by the law within the chosen set, at most half of the strength; 0 elsewhere
+        and for channels at rest.
         """
         if self.start is None:
             return torch.zeros_like(strengths)
         if self._decision is None or not self._decision.fits(strengths):
-            self._decision = _Decision.of(self.chosen, self.late, self.speed * self.start, self._per_group, strengths)
+            self._decision = Decision.of(
+                self.chosen, self.late, self.speed * self.start, REST * self.start, self._per_group, strengths
+            )
         decision = self._decision
-        shape = decision.shape(law, self._per_group)
-        return torch.minimum(self.step_share * decision.distance * shape, strengths / 2.0)
+        asked = self.step_share * decision.distance * decision.shape(law, self._per_group)
+        return torch.where(strengths > decision.rest, torch.minimum(asked, strengths / 2.0), 0.0)
 
     def pressure(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return the pressure that makes plain SGD move by :meth:`displacement`, shape [N].
@@ -250,44 +256,6 @@ class Steering:
 
 
 _NUMBERS = ("began", "decided", "last", "step_share", "peak_rate", "rate")
-
-
-@dataclass(frozen=True)
-class _Decision:
-    """What holds from one decision to the next, on the device of the strengths, so that no step has to send it there.
-
-    Attributes:
-        late: which channels were chosen and not at zero, bool [N].
-        counts: how many of each group, at least 1, [G].
-        share: how many channels of the group were chosen for each late one, [N].
-        arrived: 1 for those that were chosen and at zero, else 0, [N].
-        distance: strength that each channel's group is to lose in one phase, [N].
-    """
-
-    late: Tensor
-    counts: Tensor
-    share: Tensor
-    arrived: Tensor
-    distance: Tensor
-
-    @classmethod
-    def of(cls, chosen: Tensor, late: Tensor, distance: Tensor, per_group: Segments, like: Tensor) -> _Decision:
-        """Prepare a decision made on the CPU, given the distance of every group [G]."""
-        counts = per_group.sums(late.to(like)).clamp(min=1.0)
-        share = per_group.spread(per_group.sums(chosen.to(like)) / counts)
-        arrived = (chosen & ~late).to(like)
-        return cls(late.to(like.device), counts, share, arrived, per_group.spread(distance.to(like)))
-
-    def fits(self, strengths: Tensor) -> bool:
-        """Whether it was prepared for the type and device of these strengths."""
-        return (self.distance.dtype, self.distance.device) == (strengths.dtype, strengths.device)
-
-    def shape(self, law: Tensor, per_group: Segments) -> Tensor:
-        """Return the factor of every channel: mean 1 over the chosen ones of a group while none is at zero, [N]."""
-        push = torch.where(self.late, law.clamp(min=0.0), 0.0)
-        mean = per_group.spread(per_group.sums(push) / self.counts)
-        shaped = torch.where(mean > 0, push / mean.clamp(min=1e-30), 1.0)
-        return torch.where(self.late, self.share * (EVEN + (1.0 - EVEN) * shaped), self.arrived)
 
 
 def _by_law(strength: Tensor, law: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ ORDER = [
     ["verification", "groups"],
     ["owners", "blocks", "arrangement", "penalty", "costs"],
     ["latency", "ladders", "targets"],
-    ["planning", "steering"],
+    ["planning", "decision", "steering"],
     ["report", "plots", "export"],
     ["page"],
     ["callbacks", "commands"],

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.steering.variants import LeavesBehind
 from physprune_pl.segments import Segments
-from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, Select, Steering, _by_law, _Decision
+from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, REST, Select, Steering, _by_law
 from physprune_pl.targets import Chooser, TargetError, parse_target
 
 SIZES = (24, 30)
@@ -113,25 +113,25 @@ def test_scores_by_law_are_the_relative_strengths_in_the_laws_order() -> None:
     assert scores.tolist() == [1.5, 1.0, 0.5]
 
 
-def shape(law: list[float], chosen: list[bool], late: list[bool] | None = None) -> list[float]:
-    """Shape of the first four channels as a group; a second group of one must not matter."""
-    segments, laws = Segments([slice(0, 4), slice(4, 5)]), torch.tensor([*law, 100.0])
-    masks = (torch.tensor([*mask, True]) for mask in (chosen, late or chosen))
-    decision = _Decision.of(*masks, torch.zeros(2), segments, laws)
-    return decision.shape(laws, segments)[:4].tolist()
+def test_channels_at_rest_are_pressed_no_further() -> None:
+    steered, law = steering(), torch.ones(sum(SIZES))
+    steered.update(0.0, 0.1, start(), law)
+    steered.update(0.5, 0.1, start(), law)
+    assert steered.start is not None
+    least = REST * Segments(SEGMENTS).spread(steered.start).float()
+    for share, pressed in ((0.9, 0), (1.1, int(steered.chosen.sum()))):
+        strengths = torch.where(steered.chosen, share * least, start())
+        assert int((steered.displacement(strengths, law) > 0).sum()) == pressed
+        assert int((steered.kept(strengths, law) < 1).sum()) == pressed
 
 
-def test_half_of_the_pressure_is_even_and_attraction_counts_as_none() -> None:
-    assert shape([-4.0, 0.0, 2.0, 9.0], [True, True, True, False]) == pytest.approx([0.5, 0.5, 2.0, 0.0])
-    assert shape([0.0, 0.0, 0.0, 0.0], [True, True, False, False]) == [1.0, 1.0, 0.0, 0.0]
-    assert shape([1.0, 2.0, 3.0, 4.0], [False] * 4) == [0.0] * 4
-
-
-def test_the_late_share_the_pressure_of_all() -> None:
-    some = [True, True, True, False]
-    assert shape([1.0, 1.0, 1.0, 1.0], some, [True, False, False, False]) == [3.0, 1.0, 1.0, 0.0]
-    assert shape([0.0, 1.0, 3.0, 1.0], some, [False, True, True, False]) == pytest.approx([1.0, 1.125, 1.875, 0.0])
-    assert shape([0.0, 1.0, 3.0, 1.0], some, [False] * 4) == [1.0, 1.0, 1.0, 0.0]
+def test_what_is_left_of_the_pressed_is_far_from_the_end_of_the_range_of_numbers() -> None:
+    """Products of three such weights, of filter, scale and consumer, and a gradient are normal numbers still."""
+    steered = steering()
+    strengths, _ = run(steered, 900)
+    left = strengths[steered.chosen]
+    assert left.max() <= 2 * REST * start().max()
+    assert (left**3 * 1e-6).min() > torch.finfo(torch.float32).tiny
 
 
 def held(steered: Steering, steps: int, channel: int, pull: float) -> Tensor:
