@@ -89,7 +89,7 @@ def file_bytes(model: nn.Module) -> int:
 def without_traces(model: nn.Module) -> nn.Module:
     """Return a copy with zeros where parameters or buffers are under 1e-12, to be timed in the place of a dense model.
 
-    What pressing leaves of a channel, 1e-20 or so, makes products under the range of normal numbers, which some
+    What pressing can leave of a weight, 1e-20 or so, makes products under the range of normal numbers, which some
     processors multiply far more slowly; the weights of a network that nothing has pressed do not.
 
     Args:

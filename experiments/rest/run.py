@@ -1,4 +1,4 @@
-"""How far to press: ``python -m experiments.rest.run [--networks lenet5 resnet56 lenet5_mnist]``.
+"""How far to press: ``python -m experiments.rest.run [--networks lenet5 resnet56 resnet56_longer lenet5_mnist]``.
 
 Accuracy is judged on validation data, test data are not read.
 """
@@ -30,6 +30,8 @@ from physprune_pl.tables import markdown
 FOLDER = Path(__file__).parent
 SHARE = 0.2
 NETWORKS = {name: STEERED[name] for name in ("lenet5", "resnet56")}
+# Twice as many epochs: the longer a phase the further weights fall that are pressed without an end.
+NETWORKS["resnet56_longer"] = Setting(STEERED["resnet56"].overrides, 40, 10)
 NETWORKS["lenet5_mnist"] = Setting(("data=mnist", "model=lenet5"), 5, 2)
 # The share of its starting strength at which a channel is pressed no further.
 ARMS = {"as it is": REST, "no end": 0.0}
