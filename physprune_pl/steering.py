@@ -71,7 +71,7 @@ class Steering:
     well. Once the line has ended, those that are late share what pressed all of them, so that a last one that the task
     holds on to is not left behind. No channel is pressed by more than takes half of its strength in one step, so that
     it comes to rest at zero instead of swinging around it. Zero is a hundred-millionth of ``start_g``: pressed further,
-    products of what is left would leave the range of normal numbers, and many processors compute several times more
+    products of what is left would leave the range of normal numbers, and some processors compute several times more
     slowly there.
 
     The pressure reaches the weights by way of the gradient under plain SGD with an L2 strength. Optimizers that rescale

@@ -12,7 +12,7 @@ from experiments.steering.run import Setting
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, object]]:
     few = tuple(f"+trainer.limit_{split}_batches=4" for split in ("train", "val"))
-    small = {"lenet5": Setting(("experiment=demo", "model=lenet5", *few), 12, 1)}
+    small = {"lenet5": Setting(("experiment=demo", "model=lenet5", "force=uniform", *few), 12, 1)}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rest, "NETWORKS", small)
         return {arm: rest.run("lenet5", arm, 3) for arm in rest.ARMS}
