@@ -13,7 +13,7 @@ BIN := .venv/bin
 LOWEST := .venv-lowest/bin
 DEMO_DIR := runs/demo
 # Tests side by side, one per core but not more than memory holds; their networks are too small to share among threads.
-PYTEST := -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=loadscope
+PYTEST := -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: help
 help: ## list the targets
