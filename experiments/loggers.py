@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from physprune_pl.files import put_aside
+from physprune_pl.tools.files import put_aside
 
 
 class KeepingCSVLogger(CSVLogger):

@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from physprune_pl import PruneAndFinetune
-from physprune_pl.files import replaced
+from physprune_pl.tools.files import replaced
 
 
 class RunRecorder(L.Callback):

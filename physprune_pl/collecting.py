@@ -18,9 +18,9 @@ from physprune_pl.evidence import Evidence
 from physprune_pl.isolation import Example, SavedState
 from physprune_pl.loose import LooseTensors
 from physprune_pl.observations import Family, Observation
-from physprune_pl.progress import steps
 from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
 from physprune_pl.tainting import ModulePath
+from physprune_pl.tools.progress import steps
 
 _FLOW = "its control flow depends on values"
 

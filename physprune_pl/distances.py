@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Reader, at_pivot, upright
-from physprune_pl.registry import named_or_given
+from physprune_pl.tools.registry import named_or_given
 
 Pivot = int | Literal["first", "middle", "strongest"]
 

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Channels, Reader, at_pivot, upright
-from physprune_pl.registry import named
+from physprune_pl.tools.registry import named
 
 Orientation = Literal["far", "near"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physprune_pl.files import replaced
+from physprune_pl.tools.files import replaced
 
 History = Mapping[str, NDArray[Any]]
 Row = NDArray[np.float32]

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
 from physprune_pl.isolation import Example, saved_random_state, set_training, twin, untouched
-from physprune_pl.progress import steps
+from physprune_pl.tools.progress import steps
 
 if TYPE_CHECKING:
     from torch.utils.benchmark import Timer

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from physprune_pl.files import replaced
 from physprune_pl.tables import latency_words, markdown, short, terminal
+from physprune_pl.tools.files import replaced
 
 Row = tuple[str, str, str, str]
 

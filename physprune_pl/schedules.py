@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from physprune_pl.registry import named
+from physprune_pl.tools.registry import named
 
 
 @dataclass(frozen=True)

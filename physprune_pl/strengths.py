@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Slice
-from physprune_pl.registry import named_or_given
+from physprune_pl.tools.registry import named_or_given
 
 Scope = Literal["group", "filter"]
 

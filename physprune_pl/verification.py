@@ -19,9 +19,9 @@ from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training, twin
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
-from physprune_pl.progress import steps
 from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tainting import named_tensors, tensors_in
+from physprune_pl.tools.progress import steps
 from physprune_pl.tracing_types import Trace
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from physprune_pl.files import put_aside, replaced
+from physprune_pl.tools.files import put_aside, replaced
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from physprune_pl import memory
-from physprune_pl.memory import PeakMemory, process_peak
+from physprune_pl.tools import memory
+from physprune_pl.tools.memory import PeakMemory, process_peak
 
 CPU = torch.device("cpu")
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from physprune_pl import progress
-from physprune_pl.progress import show_steps, steps
+from physprune_pl.tools import progress
+from physprune_pl.tools.progress import show_steps, steps
 
 
 class Terminal(io.StringIO):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from physprune_pl.isolation import saved_random_state
-from physprune_pl.randomness import random_state, set_random_state
+from physprune_pl.tools.randomness import random_state, set_random_state
 
 CPU = torch.device("cpu")
 

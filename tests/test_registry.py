@@ -2,7 +2,7 @@
 
 import pytest
 
-from physprune_pl.registry import named, named_or_given
+from physprune_pl.tools.registry import named, named_or_given
 
 
 def test_a_name_makes_a_new_object_and_an_object_is_taken_as_it_is() -> None:

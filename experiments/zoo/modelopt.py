@@ -23,7 +23,7 @@ from experiments.zoo.apart import Limits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make, timed, untrainable
 from physprune_pl.measure import count_macs, count_parameters
-from physprune_pl.memory import process_peak
+from physprune_pl.tools.memory import process_peak
 
 NAMES = ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "densenet121", "vit_b_16")
 PATH = Path(__file__).with_name("modelopt.json")

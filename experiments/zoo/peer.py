@@ -14,7 +14,7 @@ from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import make
 from experiments.zoo.ours import Make, timed, untrainable
 from physprune_pl.measure import count_macs, count_parameters
-from physprune_pl.memory import process_peak
+from physprune_pl.tools.memory import process_peak
 
 RATIO = 0.5
 ROUND_TO = 8

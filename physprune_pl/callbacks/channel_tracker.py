@@ -17,8 +17,8 @@ from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.series import epoch_rows, group_strengths
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.sharing import sessions_of
-from physprune_pl.files import put_aside
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
+from physprune_pl.tools.files import put_aside
 
 
 class ChannelTracker(Callback):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from physprune_pl.files import replaced
+from physprune_pl.tools.files import replaced
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

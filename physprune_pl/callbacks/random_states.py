@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from physprune_pl.randomness import random_state, set_random_state
+from physprune_pl.tools.randomness import random_state, set_random_state
 
 
 class RandomStates(Callback):

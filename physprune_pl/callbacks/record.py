@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.judges import Metrics, Mode
-from physprune_pl.memory import PeakMemory
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PHASES
+from physprune_pl.tools.memory import PeakMemory
 
 Phase = Literal["sparsify", "finetune"]
 
@@ -50,7 +50,7 @@ class Record:
         best: best weights of fine-tuning.
         seconds: wall time of the trace, of the phases and of the cut.
         peak_memory_bytes: most memory in use in each phase and at the cut.
-        memory_kind: what that is, see :class:`~physprune_pl.memory.PeakMemory`.
+        memory_kind: what that is, see :class:`~physprune_pl.tools.memory.PeakMemory`.
         not_arrived: groups that steering could not bring to zero before the cut.
         dead_groups: groups without a living channel at the cut.
     """

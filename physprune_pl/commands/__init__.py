@@ -15,7 +15,7 @@ from physprune_pl.commands.exporting import EXPORT
 from physprune_pl.commands.inspecting import INSPECT
 from physprune_pl.commands.reporting import REPORT
 from physprune_pl.commands.timing import LATENCY
-from physprune_pl.progress import show_steps
+from physprune_pl.tools.progress import show_steps
 
 COMMANDS: tuple[Command, ...] = (INSPECT, REPORT, COMPARE, EXPORT, LATENCY)
 

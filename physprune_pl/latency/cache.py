@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from physprune_pl.files import replaced
+from physprune_pl.tools.files import replaced
 
 FORMAT = 1
 VARIABLE = "PHYSPRUNE_LATENCY"

@@ -23,8 +23,8 @@ from physprune_pl.latency.layers import Layer, LayerShape, layers_of
 from physprune_pl.latency.multiples import liked
 from physprune_pl.latency.network_latency import NetworkLatency, Rest
 from physprune_pl.plan import make_plan
-from physprune_pl.progress import steps
 from physprune_pl.surgery import cut
+from physprune_pl.tools.progress import steps
 from physprune_pl.tracing_types import Trace
 
 KEPT = (1.0, 0.75, 0.5, 0.25)

@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from physprune_pl.files import replaced
 from physprune_pl.page.inks import style_sheet
+from physprune_pl.tools.files import replaced
 
 
 @cache

@@ -1,0 +1,1 @@
+"""Files, progress, randomness, memory, registries: nothing here knows of networks."""
