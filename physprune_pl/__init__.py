@@ -3,13 +3,14 @@
 from importlib.metadata import version
 
 from physprune_pl.callbacks import ChannelTracker, ForceRegularization, PruneAndFinetune, physics_pruning
-from physprune_pl.channels import ChannelGroup, Channels
+from physprune_pl.channels import Channels
 from physprune_pl.forces import ForceLaw
 from physprune_pl.groups import trace_groups
 from physprune_pl.loading import load_pruned
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
 from physprune_pl.report import PruningReport
+from physprune_pl.structure import ChannelGroup
 from physprune_pl.surgery import apply_plan
 
 __version__ = version("physprune_pl")

@@ -6,66 +6,9 @@ Shape legend used in all docstrings: G groups, K channels of one group, N channe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
-
-Role = Literal["filter", "carrier", "consumer", "buffer"]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Part of a group in one dimension of one tensor: ``index[i]`` along ``dim`` belongs to channel ``channel[i]``.
-
-    A channel may own several indices of the same dimension (flatten before a linear layer, grouped convolutions);
-    an index never belongs to two channels.
-
-    Attributes:
-        name: path of the parameter or buffer in the traced model, such as ``"layer1.0.conv1.weight"``.
-        dim: dimension of that tensor.
-        index: positions along ``dim``.
-        channel: channel (0 .. K-1) that owns the position of the same place in ``index``.
-        role: ``"filter"`` rows of a weight that produce the channel; ``"carrier"`` per-channel parameters on its way
-            (biases, norm scales and shifts); ``"consumer"`` columns of a weight that read it; ``"buffer"`` running
-            statistics, which are cut with the channel and never counted in its strength.
-    """
-
-    name: str
-    dim: int
-    index: tuple[int, ...]
-    channel: tuple[int, ...]
-    role: Role
-
-
-@dataclass(frozen=True)
-class ChannelGroup:
-    """Channels that the structure of a network couples, so that they are pushed and removed together.
-
-    Attributes:
-        name: path of the first module that produces the channels, such as ``"layer1.0.conv1"``.
-        size: number of channels K.
-        slices: every place where the channels live.
-        exact: whether a channel whose producing slices are zero can be removed without changing the output; inexact
-            groups (behind a norm over channels, for example) change the statistics of those that stay.
-    """
-
-    name: str
-    size: int
-    slices: tuple[Slice, ...]
-    exact: bool = True
-
-    @property
-    def producing(self) -> tuple[Slice, ...]:
-        """Slices that make the channel's value: filters and carriers."""
-        return tuple(part for part in self.slices if part.role in ("filter", "carrier"))
-
-
-@dataclass(frozen=True)
-class LeftWhole:
-    """A module that is never cut, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from physprune_pl.channels import ChannelGroup
-from physprune_pl.tracing_types import MixingCall, Trace
+from physprune_pl.structure import ChannelGroup, MixingCall, Trace
 
 Kind = Literal["macs", "params", "latency"]
 Floats = NDArray[np.float64]

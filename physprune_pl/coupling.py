@@ -7,12 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from physprune_pl.channels import ChannelGroup, LeftWhole, Role, Slice
 from physprune_pl.components import Indices, SlotSpace, connected
 from physprune_pl.evidence import Evidence
 from physprune_pl.heads import Product
 from physprune_pl.observations import OUTPUT, Family
-from physprune_pl.tracing_types import MixingCall
+from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Role, Slice
 
 
 def find_groups(

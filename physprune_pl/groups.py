@@ -10,7 +10,6 @@ from dataclasses import replace
 from torch import nn
 
 from physprune_pl.attention import traceable
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
@@ -18,8 +17,8 @@ from physprune_pl.identity import uncompiled
 from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
 from physprune_pl.measure import count_macs
 from physprune_pl.observations import Family, Mixing
+from physprune_pl.structure import ChannelGroup, MixingCall, Trace
 from physprune_pl.tainting import named_tensors
-from physprune_pl.tracing_types import MixingCall, Trace
 from physprune_pl.verification import Verifier
 
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.computed import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.isolation import Example, copied, set_training, twin
 from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.row_blocks import RowBlock
+from physprune_pl.structure import ChannelGroup
 from physprune_pl.tainting import has_nan, named_tensors, tensors_in
 
 _DROPOUTS = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from physprune_pl.channels import ChannelGroup, Slice
+from physprune_pl.structure import ChannelGroup, Slice
 
 
 @dataclass

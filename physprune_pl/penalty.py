@@ -19,9 +19,9 @@ from torch import Tensor
 
 from physprune_pl.arrangement import Arrangement
 from physprune_pl.blocks import Elementwise
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.owners import Owned, owned_tensors
 from physprune_pl.strengths import Strength, widen
+from physprune_pl.structure import ChannelGroup
 
 
 class Penalty:

@@ -15,9 +15,8 @@ from typing import Any
 
 from torch import Tensor
 
-from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.identity import checked_fingerprint, fingerprint
-from physprune_pl.tracing_types import Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 
 FORMAT = 1
 LATENCY = ("asked", "predicted", "measured", "dense_ms", "pruned_ms", "batch_size")

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from physprune_pl.channels import Slice
+from physprune_pl.structure import Slice
 from physprune_pl.tools.registry import named_or_given
 
 Scope = Literal["group", "filter"]

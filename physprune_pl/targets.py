@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.costs import CostModel, Floats, Kind, Times
 from physprune_pl.ladders import Ints, Ladders, Search
-from physprune_pl.tracing_types import Trace
+from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.widths import Widths
 
 TargetKind = Literal["macs", "params", "latency", "threshold"]

@@ -15,14 +15,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.isolation import Example, copied, seed_everything_inside, set_training, twin
 from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.plan import PruningPlan, make_plan
+from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery import cut as cut_in_place
 from physprune_pl.tainting import named_tensors, tensors_in
 from physprune_pl.tools.progress import steps
-from physprune_pl.tracing_types import Trace
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}

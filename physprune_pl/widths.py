@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physprune_pl.channels import ChannelGroup, LeftWhole
+from physprune_pl.structure import ChannelGroup, LeftWhole
 
 Ints = NDArray[np.intp]
 Shares = Mapping[str, float]

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from physprune_pl.channels import ChannelGroup, Role, Slice
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import STRENGTHS
-from physprune_pl.tracing_types import MixingCall, Trace
+from physprune_pl.structure import ChannelGroup, MixingCall, Role, Slice, Trace
 
 
 def part(name: str, dim: int, size: int, role: Role, repeat: int = 1, start: int = 0) -> Slice:

@@ -7,9 +7,9 @@ from hand_traces import GROUPS, N, make_tensors, part
 from torch import nn
 
 from physprune_pl import arrangement
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import L2, STRENGTHS
+from physprune_pl.structure import ChannelGroup
 
 SHAPE = (4, 3, 2, 2)
 NAMES = [f"w{number}" for number in range(5)]

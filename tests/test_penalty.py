@@ -5,9 +5,9 @@ import reference
 import torch
 from hand_traces import GROUPS, N, hand_made, make_tensors, part
 
-from physprune_pl.channels import Slice
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import L2, STRENGTHS
+from physprune_pl.structure import Slice
 
 
 @pytest.fixture(params=STRENGTHS)

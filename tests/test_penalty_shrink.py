@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import L1, L2, SquaredL2, Strength
+from physprune_pl.structure import ChannelGroup, Slice
 
 
 def penalty(weight: torch.nn.Parameter, norm: Strength) -> Penalty:

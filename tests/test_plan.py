@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physprune_pl.channels import ChannelGroup, LeftWhole, Slice
 from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
-from physprune_pl.tracing_types import Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, Slice, Trace
 
 GROUP = ChannelGroup(
     "conv",

@@ -2,8 +2,8 @@ import pytest
 import reference
 import torch
 
-from physprune_pl.channels import Slice
 from physprune_pl.strengths import L2, STRENGTHS, SquaredL2, Strength, resolve_strength, widen
+from physprune_pl.structure import Slice
 
 TABLE = [  # name, weights, strength by hand
     ("l1", [3.0, -4.0, 0.0], 7.0),

@@ -7,9 +7,9 @@ from experiments.structures.judge import judge, judge_network
 from experiments.structures.nets import CASES
 from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
-from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.groups import trace
 from physprune_pl.planning import plan_pruning
+from physprune_pl.structure import ChannelGroup, Slice
 from physprune_pl.surgery import apply_plan
 
 FAST = ("resnet20", "unet")

@@ -20,9 +20,9 @@ from hand_networks import (
 )
 from torch import nn
 
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.plan import PruningPlan, TensorCut
 from physprune_pl.planning import plan_pruning
+from physprune_pl.structure import ChannelGroup
 from physprune_pl.surgery import apply_plan
 
 

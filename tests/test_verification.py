@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.channels import ChannelGroup, Role, Slice
 from physprune_pl.groups import trace
 from physprune_pl.isolation import Example, untouched
-from physprune_pl.tracing_types import Trace
+from physprune_pl.structure import ChannelGroup, Role, Slice, Trace
 from physprune_pl.verification import Verifier
 
 HEADS = "two", "auxiliary"

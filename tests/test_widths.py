@@ -9,8 +9,8 @@ import torch
 from hand_traces import chain, part
 from torch import nn
 
-from physprune_pl.channels import ChannelGroup, LeftWhole
 from physprune_pl.planning import plan_pruning
+from physprune_pl.structure import ChannelGroup, LeftWhole
 from physprune_pl.targets import Chooser, Target, TargetError
 from physprune_pl.widths import Preferred, Widths
 

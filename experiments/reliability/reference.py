@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from experiments.reliability.network import Batch, network, task_loss
 from experiments.reliability.recipe import Recipe
 from physprune_pl import PruningPlan
-from physprune_pl.channels import ChannelGroup
+from physprune_pl.structure import ChannelGroup
 
 Tensors = dict[str, Tensor]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments.speed.timing import Job, interleaved, medians
-from physprune_pl.channels import ChannelGroup, Role, Slice
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import L2
+from physprune_pl.structure import ChannelGroup, Role, Slice
 
 ROWS, COLUMNS = 512, 4608
 SECONDS = 4.0

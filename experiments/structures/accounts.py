@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.channels import ChannelGroup
-from physprune_pl.tracing_types import Trace
+from physprune_pl.structure import ChannelGroup, Trace
 
 
 def module_of(parameter: str) -> str:

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from experiments.structures.handwritten import with_torch_norms
-from physprune_pl.channels import ChannelGroup, Slice
 from physprune_pl.isolation import copied
 from physprune_pl.plan import PruningPlan, make_plan
+from physprune_pl.structure import ChannelGroup, Slice, Trace
 from physprune_pl.surgery import cut as cut_in_place
-from physprune_pl.tracing_types import Trace
 
 Removed = Sequence[Tensor]
 

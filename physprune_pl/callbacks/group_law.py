@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from physprune_pl.channels import ChannelGroup, Channels
+from physprune_pl.channels import Channels
 from physprune_pl.distances import Distance, IndexDistance, Pivot, resolve_distance, resolve_pivot
 from physprune_pl.forces import Force, Uniform, coefficients, resolve_force
+from physprune_pl.structure import ChannelGroup
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.groups import trace
 from physprune_pl.penalty import Penalty
 from physprune_pl.planning import measured_chooser
+from physprune_pl.structure import Trace
 from physprune_pl.targets import Target, TargetError
-from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
 

@@ -11,7 +11,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.exclusion import frozen_groups, without
 from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.precision import plain_forward
@@ -19,7 +18,6 @@ from physprune_pl.callbacks.record import Phase
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.costs import Times
 from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
@@ -28,8 +26,8 @@ from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import measured_chooser
 from physprune_pl.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
+from physprune_pl.structure import ChannelGroup, Trace, frozen_groups, without
 from physprune_pl.targets import Chooser, Target
-from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.losses import LossWatch
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.recording import StepRecorder
+from physprune_pl.structure import ChannelGroup
 
 if TYPE_CHECKING:
     from physprune_pl.callbacks.session import PruningSession

@@ -13,9 +13,9 @@ from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_measured
+from physprune_pl.structure import Trace
 from physprune_pl.surgery import apply_plan
 from physprune_pl.targets import parse_target
-from physprune_pl.tracing_types import Trace
 from physprune_pl.widths import Widths
 
 

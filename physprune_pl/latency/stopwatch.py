@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.channels import ChannelGroup
 from physprune_pl.costs import CostModel
 from physprune_pl.identity import fingerprint
 from physprune_pl.isolation import Example, twin
@@ -23,9 +22,9 @@ from physprune_pl.latency.layers import Layer, LayerShape, layers_of
 from physprune_pl.latency.multiples import liked
 from physprune_pl.latency.network_latency import NetworkLatency, Rest
 from physprune_pl.plan import make_plan
+from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.surgery import cut
 from physprune_pl.tools.progress import steps
-from physprune_pl.tracing_types import Trace
 
 KEPT = (1.0, 0.75, 0.5, 0.25)
 """Shares of all channels that the network is timed with, to find what its layers by themselves do not tell."""

@@ -14,8 +14,8 @@ from physprune_pl.loading import load_pruned
 from physprune_pl.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
+from physprune_pl.structure import MixingCall
 from physprune_pl.surgery import apply_plan
-from physprune_pl.tracing_types import MixingCall
 
 
 class Encoder(nn.Module):

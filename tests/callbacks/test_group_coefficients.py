@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.group_coefficients import GroupCoefficients
 from physprune_pl.callbacks.group_law import GroupLaw
-from physprune_pl.channels import ChannelGroup, Channels
+from physprune_pl.channels import Channels
 from physprune_pl.distances import DISTANCES
 from physprune_pl.forces import FORCES, LinearTorque
 from physprune_pl.penalty import Penalty
 from physprune_pl.strengths import L2
+from physprune_pl.structure import ChannelGroup
 
 SIZES = (5, 3, 5, 1, 3)
 

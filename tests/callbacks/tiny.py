@@ -9,8 +9,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from physprune_pl.channels import ChannelGroup, Slice
-from physprune_pl.tracing_types import MixingCall, Trace
+from physprune_pl.structure import ChannelGroup, MixingCall, Slice, Trace
 
 BATCH = 4
 COEFFICIENT = 0.05

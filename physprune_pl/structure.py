@@ -1,0 +1,153 @@
+"""What every other module speaks of: slices, groups, and what the trace of a network leaves behind, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import prod
+from typing import Literal
+
+from torch import nn
+
+Role = Literal["filter", "carrier", "consumer", "buffer"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Part of a group in one dimension of one tensor: ``index[i]`` along ``dim`` belongs to channel ``channel[i]``.
+
+    A channel may own several indices of the same dimension (flatten before a linear layer, grouped convolutions);
+    an index never belongs to two channels.
+
+    Attributes:
+        name: path of the parameter or buffer in the traced model, such as ``"layer1.0.conv1.weight"``.
+        dim: dimension of that tensor.
+        index: positions along ``dim``.
+        channel: channel (0 .. K-1) that owns the position of the same place in ``index``.
+        role: ``"filter"`` rows of a weight that produce the channel; ``"carrier"`` per-channel parameters on its way
+            (biases, norm scales and shifts); ``"consumer"`` columns of a weight that read it; ``"buffer"`` running
+            statistics, which are cut with the channel and never counted in its strength.
+    """
+
+    name: str
+    dim: int
+    index: tuple[int, ...]
+    channel: tuple[int, ...]
+    role: Role
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that the structure of a network couples, so that they are pushed and removed together.
+
+    Attributes:
+        name: path of the first module that produces the channels, such as ``"layer1.0.conv1"``.
+        size: number of channels K.
+        slices: every place where the channels live.
+        exact: whether a channel whose producing slices are zero can be removed without changing the output; inexact
+            groups (behind a norm over channels, for example) change the statistics of those that stay.
+    """
+
+    name: str
+    size: int
+    slices: tuple[Slice, ...]
+    exact: bool = True
+
+    @property
+    def producing(self) -> tuple[Slice, ...]:
+        """Slices that make the channel's value: filters and carriers."""
+        return tuple(part for part in self.slices if part.role in ("filter", "carrier"))
+
+
+@dataclass(frozen=True)
+class LeftWhole:
+    """A module that is never cut, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MixingCall:
+    """One call that multiplies channels with a weight: a convolution or a linear layer, at the shapes of the trace.
+
+    The call costs ``positions * prod(shape of the weight)`` multiply-adds for one sample, so after a cut
+    ``positions * prod(kept sizes of the weight)``. A weight that is called twice has two of these. A call that uses
+    some rows of the weight only costs their share of that.
+
+    Attributes:
+        weight: path of the weight in the traced model.
+        positions: how often the whole weight is applied to one sample (output pixels of a convolution, input pixels
+            of a transposed one, tokens of a linear layer).
+        dims: dimensions of the weight whose sizes are multiplied, None for all of them. An attention product costs
+            ``positions * heads * head size``, the size of one dimension of its output projection.
+        share: part of the weight's rows that the call uses.
+    """
+
+    weight: str
+    positions: int
+    dims: tuple[int, ...] | None = None
+    share: Fraction = Fraction(1)
+
+    def macs(self, shape: Sequence[int]) -> int:
+        """Multiply-adds of the call for a shape of the weight.
+
+        >>> MixingCall("fc.weight", positions=7).macs((3, 4))
+        84
+        """
+        return int(
+            self.share * self.positions * prod(shape if self.dims is None else [shape[dim] for dim in self.dims])
+        )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A model as pruning sees it.
+
+    Attributes:
+        groups: channels that can be removed, by group.
+        left_whole: modules that are never cut, with the reason.
+        calls: every call that costs multiply-adds and changes with a cut.
+        seconds: wall time of the trace.
+        shapes: shape of every parameter and buffer; a tensor under several names appears once, under its first.
+        parameters: names of the parameters that were used while tracing.
+        notes: what the user should know about the trace.
+        fixed_macs: multiply-adds of one sample that no entry of ``calls`` covers.
+        buffers: names in ``shapes`` that are buffers.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    left_whole: tuple[LeftWhole, ...]
+    calls: tuple[MixingCall, ...]
+    seconds: float
+    shapes: dict[str, tuple[int, ...]]
+    parameters: frozenset[str]
+    notes: tuple[str, ...]
+    fixed_macs: int
+    buffers: frozenset[str]
+
+    def summary(self) -> str:
+        """Say in a sentence what was found."""
+        channels = sum(group.size for group in self.groups)
+        return (
+            f"Traced in {self.seconds:.1f} s; groups: {len(self.groups)} with {channels} channels, modules left whole: "
+            f"{len(self.left_whole)}."
+        )
+
+
+Reasons = Mapping[str, str]
+
+
+def without(trace: Trace, reasons: Reasons) -> Trace:
+    """Return the trace with some groups left whole, given group -> reason."""
+    groups = tuple(group for group in trace.groups if group.name not in reasons)
+    left = tuple(LeftWhole(name, reason) for name, reason in reasons.items())
+    return replace(trace, groups=groups, left_whole=(*trace.left_whole, *left))
+
+
+def frozen_groups(model: nn.Module, groups: Sequence[ChannelGroup]) -> Reasons:
+    """Return the groups whose producing slices are all frozen: no force can empty them."""
+    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    frozen = [group for group in groups if not any(part.name in trainable for part in group.producing)]
+    return {group.name: "all parameters that produce its channels are frozen" for group in frozen}
