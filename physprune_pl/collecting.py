@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from physprune_pl.components import SlotSpace
 from physprune_pl.computed import spectral_ties
 from physprune_pl.evidence import Evidence
-from physprune_pl.isolation import Example, SavedState
 from physprune_pl.loose import LooseTensors
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import SavedState
 from physprune_pl.observations import Family, Observation
 from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
 from physprune_pl.tainting import ModulePath

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from physprune_pl.networks.names import named_tensors
 from physprune_pl.observations import Family
 from physprune_pl.operations import SCALES, WEIGHT_NORM
-from physprune_pl.tainting import has_nan, named_tensors
+from physprune_pl.tainting import has_nan
 
 Tie = tuple[Family, Tensor, Family, Tensor]
 

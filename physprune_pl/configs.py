@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from physprune_pl.attention.head_sizes import COUNTS
-from physprune_pl.isolation import saved_random_state
+from physprune_pl.networks.isolation import saved_random_state
 
 SHAPES = "pruned_shapes"
 """Entry of a config that holds the shapes which its other entries do not describe."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.identity import uncompiled
-from physprune_pl.isolation import Example, copied, untouched
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import copied, untouched
+from physprune_pl.networks.names import uncompiled
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

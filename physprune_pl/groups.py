@@ -13,12 +13,12 @@ from physprune_pl.attention import traceable
 from physprune_pl.collecting import collect
 from physprune_pl.coupling import find_groups
 from physprune_pl.evidence import Evidence
-from physprune_pl.identity import uncompiled
-from physprune_pl.isolation import Example, SavedState, WholeExample, untouched
-from physprune_pl.measure import count_macs
+from physprune_pl.networks.example import Example, WholeExample
+from physprune_pl.networks.isolation import SavedState, untouched
+from physprune_pl.networks.measure import count_macs
+from physprune_pl.networks.names import named_tensors, uncompiled
 from physprune_pl.observations import Family, Mixing
 from physprune_pl.structure import ChannelGroup, MixingCall, Trace
-from physprune_pl.tainting import named_tensors
 from physprune_pl.verification import Verifier
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.configs import load_folder
-from physprune_pl.identity import plain
+from physprune_pl.networks.names import plain
 from physprune_pl.plan import PruningPlan
 from physprune_pl.surgery import apply_plan, reshape
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from physprune_pl.identity import checked_fingerprint, fingerprint
+from physprune_pl.networks.identity import checked_fingerprint, fingerprint
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 
 FORMAT = 1

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.groups import trace
-from physprune_pl.identity import uncompiled
-from physprune_pl.isolation import twin
 from physprune_pl.latency import Correction, Stopwatch
+from physprune_pl.networks.isolation import twin
+from physprune_pl.networks.names import uncompiled
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.strengths import L2, Strength, resolve_strength

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 from physprune_pl.einsums import AsProducts
 from physprune_pl.foreign import ForeignOperations
 from physprune_pl.gating import Gates
-from physprune_pl.isolation import Example, SavedState, seed_everything_inside
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import SavedState, seed_everything_inside
+from physprune_pl.networks.names import named_tensors
 from physprune_pl.observations import Family, Observation
 from physprune_pl.probing import Probe
 from physprune_pl.replay import Replay
-from physprune_pl.tainting import ModulePath, has_nan, named_tensors, taint, tensors_in
+from physprune_pl.tainting import ModulePath, has_nan, taint, tensors_in
 
 _SEED = 20
 

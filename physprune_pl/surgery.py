@@ -16,8 +16,9 @@ from torch.optim import Optimizer
 
 from physprune_pl.attributes import set_attributes, sizes_of
 from physprune_pl.configs import follow_configs
-from physprune_pl.identity import check_identity, plain
-from physprune_pl.isolation import memory_format_of
+from physprune_pl.networks.example import memory_format_of
+from physprune_pl.networks.identity import check_identity
+from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.plan import PruningPlan, TensorCut
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -124,13 +125,6 @@ def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
         tensor.grad = None
         tensor.data = _like(tensor.detach().new_empty(shape), tensor)
     set_attributes(changes)
-
-
-def tensors_by_every_name(model: nn.Module) -> dict[str, Tensor]:
-    """All parameters and buffers by plain name; a tied tensor appears under each of its names."""
-    parameters = model.named_parameters(remove_duplicate=False)
-    buffers = model.named_buffers(remove_duplicate=False)
-    return {plain(name): tensor for part in (parameters, buffers) for name, tensor in part}
 
 
 def shrink(tensor: Tensor, cut: TensorCut) -> Tensor:

@@ -14,11 +14,6 @@ _PLAIN = (str, bytes, int, float, type(None), slice, torch.dtype, torch.device, 
 """What holds no tensors that a call works on."""
 
 
-def named_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return every parameter and buffer of a model by name, a tied one once, under its first name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
 def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
     """Return all tensors in nested containers, dataclasses and plain objects.
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from physprune_pl.isolation import Example
 from physprune_pl.latency import LayerShape, Stopwatch
 from physprune_pl.latency.layers import layers_of
+from physprune_pl.networks.example import Example
 
 
 class SyntheticClock:

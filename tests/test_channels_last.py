@@ -8,8 +8,8 @@ from synthetic import stopwatch
 from torch import nn
 
 from physprune_pl import apply_plan, plan_pruning
-from physprune_pl.isolation import Example
 from physprune_pl.latency.layers import layers_of
+from physprune_pl.networks.example import Example
 
 LAST = torch.channels_last
 

@@ -8,7 +8,7 @@ from hand_traces import chain, make_trace, mask, part
 from torch import nn
 
 from physprune_pl.costs import Cost, CostModel
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.structure import ChannelGroup, MixingCall, Slice
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl import ChannelTracker, PruningReport, physics_pruning
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

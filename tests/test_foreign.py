@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from physprune_pl.isolation import Example, untouched
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import untouched
 from physprune_pl.runs import Runner
 from physprune_pl.tainting import ModulePath
 

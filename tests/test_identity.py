@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.identity import fingerprint
+from physprune_pl.networks.identity import fingerprint
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery import apply_plan

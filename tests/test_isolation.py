@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from physprune_pl.groups import trace
-from physprune_pl.isolation import (
-    Example,
+from physprune_pl.networks.example import Example, WholeExample
+from physprune_pl.networks.isolation import (
     SavedState,
-    WholeExample,
     run_eagerly,
     saved_random_state,
     seed_everything_inside,

@@ -8,7 +8,7 @@ from torchvision.models import vgg
 
 from experiments import models
 from experiments.models import CifarResNet, CifarVGG, lenet5, mobilenet_v2
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 
 COUNTS = [  # name, shape, classes, parameters
     ("resnet20", (3, 32, 32), 10, 272_474),

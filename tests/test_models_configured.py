@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from experiments.assembly import build_network, composed
 from physprune_pl import apply_plan, plan_pruning, trace_groups
-from physprune_pl.measure import count_macs
+from physprune_pl.networks.measure import count_macs
 
 CONF = Path(__file__).parent.parent / "conf" / "model"
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "text_encoder")

@@ -10,7 +10,7 @@ from experiments import outcome
 from experiments.assembly import build_data, build_model, composed
 from experiments.outcome import networks_of_phases, recalibrated
 from physprune_pl import plan_pruning
-from physprune_pl.recalibration import recalibrate
+from physprune_pl.networks.recalibration import recalibrate
 
 CONFIG = ("data=digits", "model=resnet20", "data.batch_size=64", "paths.output=out")
 

@@ -16,7 +16,7 @@ from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run
 from experiments.peers.run import FULL_RATE, PROGRAMS, overrides, page
 from experiments.peers.torch_pruning import TorchPruning
-from physprune_pl.measure import count_macs
+from physprune_pl.networks.measure import count_macs
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in (*ADVICE, "ignore:.*is deprecated", "ignore:.*eval mode")]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.strengths import L1
 from physprune_pl.surgery import apply_plan

@@ -17,7 +17,7 @@ from torch import nn
 from experiments.structures.accounts import malformed, unaccounted
 from experiments.structures.oracle import errors
 from physprune_pl.groups import trace
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.surgery import apply_plan
 

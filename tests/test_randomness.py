@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from physprune_pl.isolation import saved_random_state
+from physprune_pl.networks.isolation import saved_random_state
 from physprune_pl.tools.randomness import random_state, set_random_state
 
 CPU = torch.device("cpu")

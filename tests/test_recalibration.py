@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.recalibration import recalibrate
+from physprune_pl.networks.recalibration import recalibrate
 
 
 class Net(nn.Module):

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.isolation import Example, untouched
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import untouched
 from physprune_pl.runs import Runner, bits_of, decode
 from physprune_pl.tainting import ModulePath
 

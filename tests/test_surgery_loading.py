@@ -8,7 +8,8 @@ from hand_networks import conv_bn_conv, grouped, plan_for
 from torch import nn
 
 from physprune_pl.loading import load_pruned
-from physprune_pl.surgery import adopt_shapes, apply_plan, tensors_by_every_name
+from physprune_pl.networks.names import tensors_by_every_name
+from physprune_pl.surgery import adopt_shapes, apply_plan
 
 
 def test_adopt_shapes_both_ways():

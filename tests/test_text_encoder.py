@@ -11,7 +11,7 @@ from hand_networks import masked
 from experiments.assembly import composed
 from experiments.models.text import SelfAttention, TextEncoder, text_encoder
 from physprune_pl import apply_plan, plan_pruning, trace_groups
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 
 SMALL = {"width": 12, "depth": 2, "heads": 2, "head_size": 3}
 

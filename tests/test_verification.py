@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from physprune_pl.groups import trace
-from physprune_pl.isolation import Example, untouched
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import untouched
 from physprune_pl.structure import ChannelGroup, Role, Slice, Trace
 from physprune_pl.verification import Verifier
 

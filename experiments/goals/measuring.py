@@ -16,7 +16,7 @@ from experiments.speed.pressed import NETWORKS
 from experiments.speed.timing import interleaved, medians
 from physprune_pl.export import export_onnx
 from physprune_pl.groups import trace
-from physprune_pl.isolation import twin
+from physprune_pl.networks.isolation import twin
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery import cut

@@ -13,7 +13,7 @@ from experiments.goals.measuring import FEWER, MULTIPLE
 from experiments.goals.storing import keep, write_page
 from experiments.speed.pressed import NETWORKS
 from physprune_pl.groups import trace
-from physprune_pl.isolation import twin
+from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery import cut
 from physprune_pl.targets import Target

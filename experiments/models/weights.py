@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.identity import plain
+from physprune_pl.networks.names import plain
 
 Network = TypeVar("Network", bound=nn.Module)
 

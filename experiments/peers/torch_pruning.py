@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from experiments.classifier import Classifier
 from experiments.data import LabelledData
-from physprune_pl.measure import count_macs
+from physprune_pl.networks.measure import count_macs
 
 Method = Literal["group_norm", "bn_scale", "growing_reg"]
 

@@ -20,7 +20,7 @@ from experiments.compare import Comparison
 from experiments.evaluation import evaluate
 from experiments.outcome import restore_best
 from physprune_pl import load_pruned
-from physprune_pl.measure import count_macs
+from physprune_pl.networks.measure import count_macs
 from physprune_pl.report import PruningReport, command_line
 from physprune_pl.tables import markdown
 

@@ -14,7 +14,7 @@ from experiments.structures.nets import Case
 from experiments.structures.networks import make
 from experiments.structures.oracle import complement, draw_removed, errors, planned, visible_gain
 from physprune_pl.groups import trace
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import Trace
 from physprune_pl.surgery import apply_plan

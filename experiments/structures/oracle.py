@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from experiments.structures.handwritten import with_torch_norms
-from physprune_pl.isolation import copied
+from physprune_pl.networks.isolation import copied
 from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.structure import ChannelGroup, Slice, Trace
 from physprune_pl.surgery import cut as cut_in_place

@@ -22,7 +22,7 @@ from experiments.bench import save
 from experiments.zoo.apart import Limits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make, timed, untrainable
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.tools.memory import process_peak
 
 NAMES = ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "densenet121", "vit_b_16")

@@ -15,7 +15,7 @@ from experiments.structures.oracle import errors, forward, leaves, planned, visi
 from experiments.zoo.apart import GIB, Row
 from experiments.zoo.networks import make
 from physprune_pl.groups import trace
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace

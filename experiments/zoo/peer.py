@@ -13,7 +13,7 @@ from experiments.zoo.apart import Row
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import make
 from experiments.zoo.ours import Make, timed, untrainable
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.tools.memory import process_peak
 
 RATIO = 0.5

@@ -5,9 +5,9 @@ from __future__ import annotations
 from lightning.pytorch import LightningModule, Trainer
 
 from physprune_pl.callbacks.kinds import is_a
-from physprune_pl.identity import plain
+from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes, apply_plan, tensors_by_every_name
+from physprune_pl.surgery import adopt_shapes, apply_plan
 
 
 def averages(trainer: Trainer) -> list[LightningModule]:

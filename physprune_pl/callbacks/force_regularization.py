@@ -21,11 +21,11 @@ from physprune_pl.callbacks.injection import (
     loss_scale,
 )
 from physprune_pl.callbacks.progress_bar import show_progress
-from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
+from physprune_pl.networks.example import ExampleInput
 from physprune_pl.schedules import Constant, Schedule, resolve_schedule
 from physprune_pl.strengths import Strength
 

@@ -14,7 +14,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
 from physprune_pl.callbacks.kinds import is_a
-from physprune_pl.isolation import saved_random_state
+from physprune_pl.networks.isolation import saved_random_state
 
 Mode = Literal["min", "max"]
 Metrics = dict[str, float]

@@ -19,12 +19,12 @@ from physprune_pl.callbacks.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
-from physprune_pl.callbacks.resolve import ExampleInput
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.latency import Stopwatch
+from physprune_pl.networks.example import ExampleInput
 from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport, command_line
 from physprune_pl.targets import Target, parse_target

@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from physprune_pl.identity import uncompiled
-
-ExampleInput = Tensor | tuple[Any, ...] | dict[str, Any]
+from physprune_pl.networks.example import ExampleInput
+from physprune_pl.networks.names import uncompiled
 
 
 def resolve_module(pl_module: nn.Module, name: str | None = None) -> nn.Module:

@@ -16,11 +16,12 @@ from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
 from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
-from physprune_pl.callbacks.resolve import ExampleInput, example_from_batch, resolve_module
+from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
 from physprune_pl.costs import Times
 from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
+from physprune_pl.networks.example import ExampleInput
 from physprune_pl.penalty import Penalty
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import measured_chooser

@@ -12,9 +12,10 @@ from torch.utils.hooks import RemovableHandle
 
 from physprune_pl.callbacks.averages import follow_shapes
 from physprune_pl.callbacks.record import Record
-from physprune_pl.identity import fingerprint, plain
+from physprune_pl.networks.identity import fingerprint
+from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes, tensors_by_every_name
+from physprune_pl.surgery import adopt_shapes
 
 Shapes = dict[str, tuple[int, ...]]
 

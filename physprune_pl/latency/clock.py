@@ -11,8 +11,9 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from physprune_pl.isolation import Example, saved_random_state, set_training
 from physprune_pl.latency.layers import LayerShape
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import saved_random_state, set_training
 
 Call = Callable[[], object]
 

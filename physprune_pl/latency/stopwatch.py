@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.costs import CostModel
-from physprune_pl.identity import fingerprint
-from physprune_pl.isolation import Example, twin
 from physprune_pl.latency.cache import LatencyCache, default_path
 from physprune_pl.latency.clock import Clock, DeviceClock
 from physprune_pl.latency.grids import Grid
@@ -21,6 +19,9 @@ from physprune_pl.latency.hardware import device_name
 from physprune_pl.latency.layers import Layer, LayerShape, layers_of
 from physprune_pl.latency.multiples import liked
 from physprune_pl.latency.network_latency import NetworkLatency, Rest
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.identity import fingerprint
+from physprune_pl.networks.isolation import twin
 from physprune_pl.plan import make_plan
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.surgery import cut

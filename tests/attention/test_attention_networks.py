@@ -11,7 +11,7 @@ from torch import nn
 from experiments.structures.judge import judge_trace
 from physprune_pl.groups import trace
 from physprune_pl.loading import load_pruned
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import MixingCall

@@ -11,7 +11,7 @@ import torch
 
 import physprune_pl.export
 from physprune_pl.commands import COMMANDS, main, parser
-from physprune_pl.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.plan import PruningPlan
 from physprune_pl.surgery import apply_plan
 

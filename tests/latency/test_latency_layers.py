@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from physprune_pl.isolation import Example
 from physprune_pl.latency import LayerShape
 from physprune_pl.latency.layers import layers_of
+from physprune_pl.networks.example import Example
 
 
 class Kinds(nn.Module):

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.isolation import Example, run_eagerly, saved_random_state, set_training
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.module_tracker import ModuleTracker
 
-from physprune_pl.isolation import Example, saved_random_state, set_training, twin, untouched
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import saved_random_state, set_training, twin, untouched
 from physprune_pl.tools.progress import steps
 
 if TYPE_CHECKING:

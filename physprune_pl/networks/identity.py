@@ -9,27 +9,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-COMPILED = "_orig_mod."
-
-
-def plain(name: str) -> str:
-    """The name of a tensor without the marks that ``torch.compile`` puts in.
-
-    >>> plain("net._orig_mod.conv.weight")
-    'net.conv.weight'
-    """
-    return name.replace(COMPILED, "")
-
-
-def uncompiled(model: nn.Module) -> nn.Module:
-    """Return the network that ``torch.compile`` wrapped; any other network itself.
-
-    >>> layer = nn.Linear(3, 2)
-    >>> uncompiled(layer) is layer
-    True
-    """
-    original: nn.Module = getattr(model, "_orig_mod", model)
-    return original
+from physprune_pl.networks.names import plain
 
 
 def fingerprint(shapes: Mapping[str, tuple[int, ...]]) -> str:
