@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.components import SlotSpace
-from physprune_pl.computed import spectral_ties
 from physprune_pl.evidence import Evidence
 from physprune_pl.loose import LooseTensors
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState
-from physprune_pl.observations import Family, Observation
-from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
-from physprune_pl.tainting import ModulePath
+from physprune_pl.probing.codes import Codes, sure
+from physprune_pl.probing.computed import spectral_ties
+from physprune_pl.probing.observations import Family, Observation
+from physprune_pl.probing.runner import Masks, Run, Runner, contested
+from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
 
 _FLOW = "its control flow depends on values"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from physprune_pl.observations import Family
+from physprune_pl.probing.observations import Family
 
 Indices = npt.NDArray[np.int64]
 Link = tuple[Family, Tensor, Family, Tensor]

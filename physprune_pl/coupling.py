@@ -9,8 +9,8 @@ import numpy as np
 
 from physprune_pl.components import Indices, SlotSpace, connected
 from physprune_pl.evidence import Evidence
-from physprune_pl.heads import Product
-from physprune_pl.observations import OUTPUT, Family
+from physprune_pl.probing.heads import Product
+from physprune_pl.probing.observations import OUTPUT, Family
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Role, Slice
 
 

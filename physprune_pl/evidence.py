@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from physprune_pl.components import Link
-from physprune_pl.heads import Product
-from physprune_pl.observations import Family, Mixing
+from physprune_pl.probing.heads import Product
+from physprune_pl.probing.observations import Family, Mixing
 
 
 @dataclass

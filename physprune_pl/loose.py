@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from physprune_pl.evidence import Evidence
-from physprune_pl.observations import Family
-from physprune_pl.runs import Codes, Masks, Run, Runner, contested, sure
+from physprune_pl.probing.codes import Codes, sure
+from physprune_pl.probing.observations import Family
+from physprune_pl.probing.runner import Masks, Run, Runner, contested
 
 _PLACES = ("consumer", "carrier", "norm", "head")
 

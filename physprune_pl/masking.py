@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.computed import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, set_training, twin
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
-from physprune_pl.row_blocks import RowBlock
+from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
+from physprune_pl.probing.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
+from physprune_pl.probing.row_blocks import RowBlock
+from physprune_pl.probing.tainting import has_nan, tensors_in
 from physprune_pl.structure import ChannelGroup
-from physprune_pl.tainting import has_nan, tensors_in
 
 _DROPOUTS = {
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),

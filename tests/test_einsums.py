@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.einsums import AsProducts
+from physprune_pl.probing.einsums import AsProducts
 
 PRODUCTS = [
     ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),

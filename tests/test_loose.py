@@ -8,8 +8,8 @@ from physprune_pl.evidence import Evidence
 from physprune_pl.loose import LooseTensors
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.runs import Runner
-from physprune_pl.tainting import ModulePath
+from physprune_pl.probing.runner import Runner
+from physprune_pl.probing.tainting import ModulePath
 
 
 class Scaled(nn.Module):

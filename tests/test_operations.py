@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.operations import Layout, conv_groups, layout_of, operands, swapped
+from physprune_pl.probing.operations import Layout, conv_groups, layout_of, operands, swapped
 
 
 class Watch(TorchFunctionMode):

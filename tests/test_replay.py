@@ -6,9 +6,9 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.replay import Replay
-from physprune_pl.runs import Runner
-from physprune_pl.tainting import ModulePath
+from physprune_pl.probing.replay import Replay
+from physprune_pl.probing.runner import Runner
+from physprune_pl.probing.tainting import ModulePath
 
 
 def never() -> torch.Tensor:

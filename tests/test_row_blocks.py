@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.row_blocks import RowBlock
+from physprune_pl.probing.row_blocks import RowBlock
 
 PARAMETER = nn.Parameter(torch.randn(6, 4))
 

@@ -6,8 +6,9 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.runs import Runner, bits_of, decode
-from physprune_pl.tainting import ModulePath
+from physprune_pl.probing.codes import bits_of, decode
+from physprune_pl.probing.runner import Runner
+from physprune_pl.probing.tainting import ModulePath
 
 
 def carried(size, reaches):

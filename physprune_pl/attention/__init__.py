@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from torch import nn
 
-from physprune_pl.attention.caches import without_cache
 from physprune_pl.attention.head_sizes import HeadSizes, by_head, register_attention, remembered
 from physprune_pl.attention.multihead import HeadwiseAttention
-from physprune_pl.attention.norms import plain_norms
 
 __all__ = ["HeadSizes", "HeadwiseAttention", "by_head", "register_attention", "remembered", "traceable"]
-
-
-@contextmanager
-def traceable(model: nn.Module) -> Iterator[None]:
-    """Let a model run in the way in which its channels can be followed, and as it was again on leaving."""
-    with by_head(model), plain_norms(model), without_cache(model):
-        yield
 
 
 def _window(name: str) -> Callable[[], type[nn.Module]]:

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.losses import LossWatch
-from physprune_pl.recording import StepRecorder
+from physprune_pl.probing.step_recorder import StepRecorder
 from physprune_pl.structure import ChannelGroup
 
 if TYPE_CHECKING:

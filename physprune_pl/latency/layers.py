@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.attention import traceable
 from physprune_pl.networks.example import Example, memory_format_of
 from physprune_pl.networks.isolation import set_training, untouched
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.operations import CONVOLUTIONS, LINEAR, TRANSPOSED, layout_of, operands
+from physprune_pl.probing.operations import CONVOLUTIONS, LINEAR, TRANSPOSED, layout_of, operands
+from physprune_pl.probing.traceable import traceable
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of a layer's rows and columns that are timed, besides a single one."""

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from physprune_pl.attention.caches import without_cache
+from physprune_pl.probing.caches import without_cache
 
 
 class Refusing(nn.Module):

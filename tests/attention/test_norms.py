@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.attention.norms import PlainLayerNorm, PlainRootMeanSquare, plain_norms
+from physprune_pl.probing.plain_norms import PlainLayerNorm, PlainRootMeanSquare, plain_norms
 
 
 class Written(nn.Module):

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.computed import ComputedWatch
-from physprune_pl.heads import HeadWatch
-from physprune_pl.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
-from physprune_pl.operations import (
+from physprune_pl.probing.computed import ComputedWatch
+from physprune_pl.probing.heads import HeadWatch
+from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
+from physprune_pl.probing.operations import (
     ACROSS,
     ELEMENTWISE,
     EMBEDDING,
@@ -34,9 +34,18 @@ from physprune_pl.operations import (
     operands,
     swapped,
 )
-from physprune_pl.replay import Replay
-from physprune_pl.row_blocks import RowBlock
-from physprune_pl.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint, tensors_in, tensors_of_call
+from physprune_pl.probing.replay import Replay
+from physprune_pl.probing.row_blocks import RowBlock
+from physprune_pl.probing.tainting import (
+    ModulePath,
+    along,
+    cleaned,
+    has_nan,
+    nan_along,
+    taint,
+    tensors_in,
+    tensors_of_call,
+)
 
 
 @dataclass(eq=False)

@@ -11,26 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.einsums import AsProducts
-from physprune_pl.foreign import ForeignOperations
-from physprune_pl.gating import Gates
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState, seed_everything_inside
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.observations import Family, Observation
-from physprune_pl.probing import Probe
-from physprune_pl.replay import Replay
-from physprune_pl.tainting import ModulePath, has_nan, taint, tensors_in
+from physprune_pl.probing.codes import Codes, Slots, bits_of, decode
+from physprune_pl.probing.einsums import AsProducts
+from physprune_pl.probing.foreign import ForeignOperations
+from physprune_pl.probing.gating import Gates
+from physprune_pl.probing.observations import Family, Observation
+from physprune_pl.probing.probe import Probe
+from physprune_pl.probing.replay import Replay
+from physprune_pl.probing.tainting import ModulePath, has_nan, taint, tensors_in
 
 _SEED = 20
 
 Masks = Mapping[Family, Tensor]
 """Which channels of which families are NaN."""
-Codes = list[tuple[Tensor, Tensor]]
-"""For every observation: the index that reached each slot, and whether it is certain."""
-
-Slots = Mapping[int, Tensor]
-"""Place of an observation -> some of its slots."""
 
 
 @dataclass(frozen=True)
@@ -156,27 +152,3 @@ def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
         torch.as_tensor(count).expand(len(seen.pattern)) > 1 if known else torch.ones_like(seen.pattern)
         for seen, count in zip(clean.seen, counts, strict=True)
     ]
-
-
-def bits_of(size: int) -> list[Tensor]:
-    """Return for every bit of an index two masks of [size]: where it is 1 and where it is 0.
-
-    >>> [mask.int().tolist() for mask in bits_of(3)]
-    [[0, 1, 0], [1, 0, 1], [0, 0, 1], [1, 1, 0]]
-    """
-    index = torch.arange(size)
-    width = max(1, (size - 1).bit_length())
-    return [((index >> bit) & 1) == value for bit in range(width) for value in (1, 0)]
-
-
-def decode(patterns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the index that reached every slot and whether it is certain, from the patterns of :func:`bits_of`."""
-    ones, zeros = torch.stack(list(patterns[0::2])), torch.stack(list(patterns[1::2]))
-    weights = 2 ** torch.arange(len(ones))
-    return (ones.long() * weights[:, None]).sum(0), (ones ^ zeros).all(0)
-
-
-def sure(code: tuple[Tensor, Tensor], size: int) -> Tensor:
-    """Return which slots were reached by one index of a family of this size, and no other."""
-    index, certain = code
-    return certain & (index < size)

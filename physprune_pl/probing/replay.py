@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from physprune_pl.tainting import tensors_of_call
+from physprune_pl.probing.tainting import tensors_of_call
 
 Key = tuple[str, torch.Size]
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from physprune_pl.operations import NATIVE
-from physprune_pl.probing import Probe
+from physprune_pl.probing.operations import NATIVE
+from physprune_pl.probing.probe import Probe
 
 
 class ForeignOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.operations import sealed
+from physprune_pl.probing.operations import sealed
 
 _PLAIN = (str, bytes, int, float, type(None), slice, torch.dtype, torch.device, nn.Module, type)
 """What holds no tensors that a call works on."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.operations import PRODUCTS_BY_ELEMENT, QUOTIENTS
-from physprune_pl.tainting import has_nan
+from physprune_pl.probing.operations import PRODUCTS_BY_ELEMENT, QUOTIENTS
+from physprune_pl.probing.tainting import has_nan
 
 
 class Gates(TorchFunctionMode):

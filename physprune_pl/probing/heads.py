@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from physprune_pl.observations import Family
-from physprune_pl.tainting import cleaned
+from physprune_pl.probing.observations import Family
+from physprune_pl.probing.tainting import cleaned
 
 _MARK = "_physprune_heads"
 

@@ -1,0 +1,1 @@
+"""One watched run of a network: which channels reach which slots of which weights."""
