@@ -13,10 +13,10 @@ from physprune_pl.latency import Correction, Stopwatch
 from physprune_pl.networks.isolation import twin
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.penalty import Penalty
-from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import Trace
-from physprune_pl.surgery import cut
+from physprune_pl.surgery.apply import cut
+from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.targets import Chooser, Target, TargetError, parse_target
 from physprune_pl.tools.progress import steps
 from physprune_pl.widths import RoundTo, Shares, Widths

@@ -76,7 +76,7 @@ class PruningReport:
         latency_ms: median milliseconds per batch size, ``{"batch_1": {"dense": x, "pruned": x}, ...}``.
         latency_target: of a run with a latency target, shares of the dense network's latency, ``asked``, ``predicted``
             by the times of its layers and ``measured`` right after the cut, and the times themselves, see
-            :class:`~physprune_pl.plan.PruningPlan`.
+            :class:`~physprune_pl.surgery.plan.PruningPlan`.
         command: command line of the run.
         versions: package -> version.
         seed: random seed of the run.

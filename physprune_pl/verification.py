@@ -19,10 +19,10 @@ from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_remo
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.probing.tainting import tensors_in
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
-from physprune_pl.surgery import cut as cut_in_place
+from physprune_pl.surgery.apply import cut as cut_in_place
+from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.tools.progress import steps
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from physprune_pl.networks.names import tensors_by_every_name
-from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.structure import ChannelGroup, Slice, Trace
+from physprune_pl.surgery.plan import PruningPlan, make_plan
 
 
 def rows(name: str, size: int, role: str = "filter", dim: int = 0, repeat: int = 1) -> Slice:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from experiments.structures.oracle import draw_removed
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_removal
 from physprune_pl.structure import ChannelGroup, Trace
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import TOLERANCE, Chooser, Target, TargetError, TargetKind
 from physprune_pl.widths import Widths
 

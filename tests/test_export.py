@@ -14,7 +14,7 @@ from experiments.structures.networks import UNet
 from experiments.zoo import networks as zoo
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.planning import plan_pruning
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
 
 TINY = torch.randn(1, 3, 16, 16)
 SMALL = torch.randn(1, 3, 32, 32)

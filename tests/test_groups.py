@@ -11,7 +11,7 @@ from torch import nn
 from physprune_pl.groups import trace, trace_groups
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
 
 
 class Residual(nn.Module):

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from physprune_pl.networks.identity import fingerprint
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_pruning
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan
 
 PICTURES = torch.randn(1, 3, 4, 4)
 

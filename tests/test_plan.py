@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physprune_pl.plan import GroupCut, PruningPlan, TensorCut, make_plan
 from physprune_pl.structure import ChannelGroup, LeftWhole, Slice, Trace
+from physprune_pl.surgery.plan import GroupCut, PruningPlan, TensorCut, make_plan
 
 GROUP = ChannelGroup(
     "conv",

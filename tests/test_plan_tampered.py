@@ -11,9 +11,9 @@ import torch
 from hand_networks import NETWORKS, conv_bn_conv, group_norm, plan_for
 from torch import nn
 
-from physprune_pl.loading import load_pruned
-from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.loading import load_pruned
+from physprune_pl.surgery.plan import PruningPlan
 
 JUNK = (
     None,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.strengths import L1
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.targets import TargetError
 
 

@@ -7,7 +7,7 @@ import torch
 from hand_traces import chain
 
 from experiments.recalibration.run import CUT, plan_in, table
-from physprune_pl.plan import make_plan
+from physprune_pl.surgery.plan import make_plan
 
 
 def test_the_plan_is_read_from_a_checkpoint_after_the_cut(tmp_path: Path) -> None:

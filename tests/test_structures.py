@@ -10,7 +10,7 @@ from experiments.structures.oracle import errors
 from physprune_pl.groups import trace
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import ChannelGroup, Slice
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
 
 FAST = ("resnet20", "unet")
 

@@ -20,10 +20,10 @@ from hand_networks import (
 )
 from torch import nn
 
-from physprune_pl.plan import PruningPlan, TensorCut
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import ChannelGroup
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan, TensorCut
 
 
 @pytest.mark.parametrize("build", NETWORKS)

@@ -7,9 +7,9 @@ import torch
 from hand_networks import conv_bn_conv, grouped, plan_for
 from torch import nn
 
-from physprune_pl.loading import load_pruned
 from physprune_pl.networks.names import tensors_by_every_name
-from physprune_pl.surgery import adopt_shapes, apply_plan
+from physprune_pl.surgery.apply import adopt_shapes, apply_plan
+from physprune_pl.surgery.loading import load_pruned
 
 
 def test_adopt_shapes_both_ways():

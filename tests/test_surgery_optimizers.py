@@ -9,8 +9,8 @@ from hand_networks import conv_bn_conv, masked, plan_for
 from torch import nn
 
 from physprune_pl.networks.names import tensors_by_every_name
-from physprune_pl.plan import PruningPlan, TensorCut
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan, TensorCut
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, foreach=False),

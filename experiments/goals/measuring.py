@@ -17,9 +17,9 @@ from experiments.speed.timing import interleaved, medians
 from physprune_pl.export import export_onnx
 from physprune_pl.groups import trace
 from physprune_pl.networks.isolation import twin
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_traced
-from physprune_pl.surgery import cut
+from physprune_pl.surgery.apply import cut
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import Target, TargetError
 from physprune_pl.widths import Widths
 

@@ -15,7 +15,7 @@ from experiments.speed.pressed import NETWORKS
 from physprune_pl.groups import trace
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
-from physprune_pl.surgery import cut
+from physprune_pl.surgery.apply import cut
 from physprune_pl.targets import Target
 from physprune_pl.widths import Widths
 

@@ -21,9 +21,9 @@ from torch.overrides import TorchFunctionMode
 
 from experiments.structures.handwritten import with_torch_norms
 from physprune_pl.networks.isolation import copied
-from physprune_pl.plan import PruningPlan, make_plan
 from physprune_pl.structure import ChannelGroup, Slice, Trace
-from physprune_pl.surgery import cut as cut_in_place
+from physprune_pl.surgery.apply import cut as cut_in_place
+from physprune_pl.surgery.plan import PruningPlan, make_plan
 
 Removed = Sequence[Tensor]
 

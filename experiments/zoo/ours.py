@@ -16,10 +16,10 @@ from experiments.zoo.apart import GIB, Row
 from experiments.zoo.networks import make
 from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import TOLERANCE as OFF_TARGET
 from physprune_pl.targets import Target
 from physprune_pl.tools.memory import process_peak

@@ -19,10 +19,10 @@ from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set
 from physprune_pl.networks.measure import count_parameters, without_traces
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.penalty import Penalty
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.steering import Steering
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import Chooser
 
 # A group whose strongest channel is below this share of the strongest of all does nothing.

@@ -25,8 +25,8 @@ from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
-from physprune_pl.plan import PruningPlan
 from physprune_pl.report import PruningReport, command_line
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import Target, parse_target
 from physprune_pl.tools.randomness import global_seed
 from physprune_pl.widths import RoundTo, Shares, Widths

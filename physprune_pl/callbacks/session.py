@@ -15,7 +15,6 @@ from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
-from physprune_pl.callbacks.regroup import kept_channels, shrink_groups
 from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
 from physprune_pl.costs import Times
@@ -23,11 +22,12 @@ from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.penalty import Penalty
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import measured_chooser
 from physprune_pl.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Trace, frozen_groups, without
+from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.surgery.regroup import kept_channels, shrink_groups
 from physprune_pl.targets import Chooser, Target
 from physprune_pl.widths import Widths
 

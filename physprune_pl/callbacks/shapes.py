@@ -14,8 +14,8 @@ from physprune_pl.callbacks.averages import follow_shapes
 from physprune_pl.callbacks.record import Record
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.names import plain, tensors_by_every_name
-from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import adopt_shapes
+from physprune_pl.surgery.apply import adopt_shapes
+from physprune_pl.surgery.plan import PruningPlan
 
 Shapes = dict[str, tuple[int, ...]]
 

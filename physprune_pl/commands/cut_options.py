@@ -11,10 +11,10 @@ from torch import nn
 from physprune_pl.commands.network_options import example_of, made_by, network_of
 from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
-from physprune_pl.plan import PruningPlan
 from physprune_pl.planning import plan_measured
 from physprune_pl.structure import Trace
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets import parse_target
 from physprune_pl.widths import Widths
 

@@ -12,8 +12,8 @@ from physprune_pl.commands.cut_options import add_target_options, planned_by, tr
 from physprune_pl.commands.network_options import add_network_options, network_of
 from physprune_pl.commands.output import table
 from physprune_pl.costs import Cost, CostModel
-from physprune_pl.plan import PruningPlan
 from physprune_pl.structure import ChannelGroup, Trace
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tables import latency_words, short
 
 EXAMPLES = """\

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.loading import load_pruned
 from physprune_pl.networks.example import Example
+from physprune_pl.surgery.loading import load_pruned
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 

@@ -22,9 +22,9 @@ from physprune_pl.latency.network_latency import NetworkLatency, Rest
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.isolation import twin
-from physprune_pl.plan import make_plan
 from physprune_pl.structure import ChannelGroup, Trace
-from physprune_pl.surgery import cut
+from physprune_pl.surgery.apply import cut
+from physprune_pl.surgery.plan import make_plan
 from physprune_pl.tools.progress import steps
 
 KEPT = (1.0, 0.75, 0.5, 0.25)

@@ -11,11 +11,11 @@ from torch import nn
 
 from experiments.structures.judge import judge_trace
 from physprune_pl.groups import trace
-from physprune_pl.loading import load_pruned
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
-from physprune_pl.surgery import adopt_shapes, apply_plan
+from physprune_pl.surgery.apply import adopt_shapes, apply_plan
+from physprune_pl.surgery.loading import load_pruned
 from physprune_pl.targets import Target
 from physprune_pl.widths import Widths
 

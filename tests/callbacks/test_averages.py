@@ -9,8 +9,8 @@ from small import Classifier, Saver, Zigzag, cutter, data, fit, trainer
 from test_resume import assert_same, state_of
 
 from physprune_pl.callbacks.averages import averages
-from physprune_pl.loading import load_pruned
-from physprune_pl.surgery import shrink
+from physprune_pl.surgery.apply import shrink
+from physprune_pl.surgery.loading import load_pruned
 
 averaging = pytest.importorskip(
     "lightning.pytorch.callbacks.weight_averaging", reason="this version of Lightning averages no weights"

@@ -14,8 +14,8 @@ from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.history import load_filters, load_history
-from physprune_pl.plan import make_plan
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import make_plan
 
 # Half a unit of the last binary digit that is kept, and some room for float32 arithmetic.
 STORED = 2.0**-11 + 1e-5

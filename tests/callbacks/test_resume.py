@@ -12,7 +12,7 @@ from safe_load import SAFE_LOAD
 from small import Classifier, Saver, Widths, Zigzag, adamw_cosine, cutter, data, fit, net, one_cycle, trainer
 from torch import nn
 
-from physprune_pl.loading import load_pruned
+from physprune_pl.surgery.loading import load_pruned
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

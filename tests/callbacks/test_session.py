@@ -12,13 +12,13 @@ from torch import nn
 
 from physprune_pl.callbacks import session as session_module
 from physprune_pl.callbacks.force_regularization import ForceRegularization
-from physprune_pl.callbacks.regroup import shrink_groups
 from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.penalty import Penalty
-from physprune_pl.plan import make_plan
 from physprune_pl.strengths import L2
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import make_plan
+from physprune_pl.surgery.regroup import shrink_groups
 from physprune_pl.targets import Target
 
 

@@ -12,8 +12,8 @@ import torch
 import physprune_pl.export
 from physprune_pl.commands import COMMANDS, main, parser
 from physprune_pl.networks.measure import count_macs, count_parameters
-from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import apply_plan
+from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.plan import PruningPlan
 
 CHAIN = ("--model", "tiny_factories:chain", "--input", "2,4")
 REFUSES = ("--model", "tiny_factories:Refuses", "--model-args", "in_features=4", "out_features=2", "--input", "2,4")

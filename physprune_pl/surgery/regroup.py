@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from physprune_pl.plan import PruningPlan
 from physprune_pl.structure import ChannelGroup, Slice
+from physprune_pl.surgery.plan import PruningPlan
 
 Places = Mapping[int, int]
 

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.configs import load_folder
 from physprune_pl.networks.names import plain
-from physprune_pl.plan import PruningPlan
-from physprune_pl.surgery import apply_plan, reshape
+from physprune_pl.surgery.apply import apply_plan, reshape
+from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.surgery.transformers_configs import load_folder
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from physprune_pl.attributes import set_attributes, sizes_of
-from physprune_pl.configs import follow_configs
 from physprune_pl.networks.example import memory_format_of
 from physprune_pl.networks.identity import check_identity
 from physprune_pl.networks.names import plain, tensors_by_every_name
-from physprune_pl.plan import PruningPlan, TensorCut
+from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
+from physprune_pl.surgery.plan import PruningPlan, TensorCut
+from physprune_pl.surgery.transformers_configs import follow_configs
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.attention import remembered
-from physprune_pl.instance_norms import any_width
+from physprune_pl.surgery.instance_norms import any_width
 
 Shape = tuple[int, ...]
 Sizes = dict[str, Any]
