@@ -15,7 +15,7 @@ from experiments.outcome import dense_report
 from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning
 from physprune_pl.groups import trace
 from physprune_pl.tables import terminal
-from physprune_pl.targets import TargetError
+from physprune_pl.targets.target import TargetError
 
 NOTE = (
     "Nothing was trained. The plan ranks channels by the strengths of these weights; a run chooses while it trains, so "

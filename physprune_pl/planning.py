@@ -17,9 +17,10 @@ from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan, make_plan
-from physprune_pl.targets import Chooser, Target, TargetError, parse_target
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target, TargetError, parse_target
+from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.progress import steps
-from physprune_pl.widths import RoundTo, Shares, Widths
 
 CHECKS = 5
 """Cut networks that are timed, at most, until a model of latency is believed."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from physprune_pl.decision import Decision
 from physprune_pl.segments import Segments
-from physprune_pl.targets import Chooser
+from physprune_pl.targets.chooser import Chooser
 
 Select = Literal["strength", "law"]
 

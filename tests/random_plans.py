@@ -14,8 +14,9 @@ from experiments.structures.oracle import draw_removed
 from physprune_pl.planning import plan_removal
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import TOLERANCE, Chooser, Target, TargetError, TargetKind
-from physprune_pl.widths import Widths
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import TOLERANCE, Target, TargetError, TargetKind
+from physprune_pl.targets.widths import Widths
 
 
 @dataclass(frozen=True)

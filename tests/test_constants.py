@@ -13,7 +13,8 @@ from experiments.constants.run import BEFORE, CUT, STEADINESS, table
 from physprune_pl import apply_plan
 from physprune_pl.groups import trace
 from physprune_pl.planning import plan_removal
-from physprune_pl.targets import Chooser, Target
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target
 
 
 def network(bias: bool) -> nn.Sequential:

@@ -7,9 +7,9 @@ import torch
 from hand_traces import chain, make_trace, mask, part
 from torch import nn
 
-from physprune_pl.costs import Cost, CostModel
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.structure import ChannelGroup, MixingCall, Slice
+from physprune_pl.targets.costs import Cost, CostModel
 
 
 def test_rows_and_columns_of_one_weight_belong_to_two_groups():

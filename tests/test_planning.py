@@ -10,7 +10,7 @@ from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.strengths import L1
 from physprune_pl.surgery.apply import apply_plan
-from physprune_pl.targets import TargetError
+from physprune_pl.targets.target import TargetError
 
 
 class Residual(nn.Module):

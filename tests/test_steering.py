@@ -12,7 +12,8 @@ from torch import Tensor
 from experiments.steering.variants import LeavesBehind
 from physprune_pl.segments import Segments
 from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, REST, Select, Steering, _by_law
-from physprune_pl.targets import Chooser, TargetError, parse_target
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import TargetError, parse_target
 
 SIZES = (24, 30)
 SEGMENTS = [slice(0, 24), slice(24, 54)]

@@ -4,7 +4,8 @@ import torch
 from hand_traces import chain
 
 from physprune_pl.steering import ARRIVED, Steering
-from physprune_pl.targets import Chooser, parse_target
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import parse_target
 
 
 def test_the_share_counts_chosen_channels_against_the_start_of_their_group() -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from hand_traces import chain, make_trace, mask
 
-from physprune_pl.targets import TOLERANCE, Chooser, Target, TargetError, parse_target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import TOLERANCE, Target, TargetError, parse_target
+from physprune_pl.targets.widths import Widths
 
 
 def removed_of(masks: list[torch.Tensor]) -> list[list[int]]:

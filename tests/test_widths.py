@@ -11,8 +11,9 @@ from torch import nn
 
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import ChannelGroup, LeftWhole
-from physprune_pl.targets import Chooser, Target, TargetError
-from physprune_pl.widths import Preferred, Widths
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target, TargetError
+from physprune_pl.targets.widths import Preferred, Widths
 
 WHOLE = (LeftWhole("head.last", "its channels reach the output"),)
 

@@ -15,7 +15,7 @@ from experiments.goals.storing import Row, keep, write_page
 from experiments.speed.pressed import NETWORKS
 from physprune_pl.latency import Stopwatch
 from physprune_pl.planning import plan_pruning
-from physprune_pl.targets import TargetError
+from physprune_pl.targets.target import TargetError
 
 CHOICE = ("resnet20", "resnet56", "vgg19", "resnet50")
 SHARES = (0.7, 0.5, 0.35)

@@ -20,8 +20,8 @@ from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import Target, TargetError
-from physprune_pl.widths import Widths
+from physprune_pl.targets.target import Target, TargetError
+from physprune_pl.targets.widths import Widths
 
 FEWER = 2.5
 MULTIPLE = 16

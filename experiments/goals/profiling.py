@@ -16,8 +16,8 @@ from physprune_pl.groups import trace
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import cut
-from physprune_pl.targets import Target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.target import Target
+from physprune_pl.targets.widths import Widths
 
 NETWORK, BATCH, ROUNDS, SHOWN = "resnet50", 32, 15, 6
 

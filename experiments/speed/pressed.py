@@ -19,7 +19,8 @@ from physprune_pl.penalty import Penalty
 from physprune_pl.steering import Steering
 from physprune_pl.strengths import L2
 from physprune_pl.structure import Trace
-from physprune_pl.targets import Chooser, Target
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target
 
 STEPS = 2000
 """Optimizer steps of the phase that steering believes in: it decides anew at every tenth."""

@@ -20,10 +20,10 @@ from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import TOLERANCE as OFF_TARGET
-from physprune_pl.targets import Target
+from physprune_pl.targets.target import TOLERANCE as OFF_TARGET
+from physprune_pl.targets.target import Target
+from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.memory import process_peak
-from physprune_pl.widths import Widths
 
 KEPT_MACS = 0.5
 MOST_BYTES = 6 * GIB

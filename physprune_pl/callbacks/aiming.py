@@ -10,8 +10,9 @@ from torch import Tensor
 from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.record import Record
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.targets import Chooser, Target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target
+from physprune_pl.targets.widths import Widths
 
 
 class Aim:

@@ -23,7 +23,7 @@ from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.steering import Steering
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import Chooser
+from physprune_pl.targets.chooser import Chooser
 
 # A group whose strongest channel is below this share of the strongest of all does nothing.
 DEAD = 1e-6

@@ -22,8 +22,8 @@ from physprune_pl.networks.example import ExampleInput
 from physprune_pl.schedules import Schedule
 from physprune_pl.steering import Select
 from physprune_pl.strengths import Strength
-from physprune_pl.targets import Target, parse_target
-from physprune_pl.widths import RoundTo, Shares, Widths
+from physprune_pl.targets.target import Target, parse_target
+from physprune_pl.targets.widths import RoundTo, Shares, Widths
 
 
 class PruningCallbacks(list[Callback]):

@@ -12,8 +12,8 @@ from physprune_pl.networks.example import ExampleInput
 from physprune_pl.penalty import Penalty
 from physprune_pl.planning import measured_chooser
 from physprune_pl.structure import Trace
-from physprune_pl.targets import Target, TargetError
-from physprune_pl.widths import Widths
+from physprune_pl.targets.target import Target, TargetError
+from physprune_pl.targets.widths import Widths
 
 
 def preview(

@@ -27,9 +27,9 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.report import PruningReport, command_line
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import Target, parse_target
+from physprune_pl.targets.target import Target, parse_target
+from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.randomness import global_seed
-from physprune_pl.widths import RoundTo, Shares, Widths
 
 
 class PruneAndFinetune(StepWatching):
@@ -48,7 +48,7 @@ class PruneAndFinetune(StepWatching):
     is what validation and ``monitor`` judge, and what the fit ends with.
 
     Args:
-        target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.parse_target`.
+        target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.target.parse_target`.
         finetune_epochs: epochs added after the cut; with 0 the cut is the last thing that happens in the fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
         monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: that of

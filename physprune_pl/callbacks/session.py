@@ -17,7 +17,6 @@ from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
 from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
-from physprune_pl.costs import Times
 from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
@@ -28,8 +27,10 @@ from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Trace, frozen_groups, without
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import kept_channels, shrink_groups
-from physprune_pl.targets import Chooser, Target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.costs import Times
+from physprune_pl.targets.target import Target
+from physprune_pl.targets.widths import Widths
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from physprune_pl.planning import plan_measured
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.targets import parse_target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.target import parse_target
+from physprune_pl.targets.widths import Widths
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:

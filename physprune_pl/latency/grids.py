@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physprune_pl.costs import Floats
+from physprune_pl.targets.costs import Floats
 
 
 @dataclass(frozen=True)

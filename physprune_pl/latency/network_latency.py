@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from physprune_pl.costs import Floats
 from physprune_pl.latency.grids import Grid, Grids
 from physprune_pl.latency.layers import Layer
+from physprune_pl.targets.costs import Floats
 
 Placed = Callable[[str, int], tuple[int | None, int]]
 

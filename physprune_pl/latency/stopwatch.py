@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.costs import CostModel
 from physprune_pl.latency.cache import LatencyCache, default_path
 from physprune_pl.latency.clock import Clock, DeviceClock
 from physprune_pl.latency.grids import Grid
@@ -25,6 +24,7 @@ from physprune_pl.networks.isolation import twin
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import make_plan
+from physprune_pl.targets.costs import CostModel
 from physprune_pl.tools.progress import steps
 
 KEPT = (1.0, 0.75, 0.5, 0.25)

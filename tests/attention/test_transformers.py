@@ -16,8 +16,8 @@ from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.loading import load_pruned
-from physprune_pl.targets import Target
-from physprune_pl.widths import Widths
+from physprune_pl.targets.target import Target
+from physprune_pl.targets.widths import Widths
 
 transformers = pytest.importorskip("transformers", reason="needs transformers")
 

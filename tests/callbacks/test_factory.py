@@ -21,7 +21,7 @@ from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
 from physprune_pl.schedules import Linear
 from physprune_pl.strengths import L1
-from physprune_pl.widths import Widths
+from physprune_pl.targets.widths import Widths
 
 
 def test_force_tracker_and_cut_share_one_session():

@@ -20,7 +20,7 @@ from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.refusals import check_trainer
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.report import PruningReport
-from physprune_pl.targets import Target, TargetError
+from physprune_pl.targets.target import Target, TargetError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

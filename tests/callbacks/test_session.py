@@ -19,7 +19,7 @@ from physprune_pl.strengths import L2
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import make_plan
 from physprune_pl.surgery.regroup import shrink_groups
-from physprune_pl.targets import Target
+from physprune_pl.targets.target import Target
 
 
 class WithForward(Module):

@@ -5,7 +5,7 @@ import torch
 from small import Saver, cutter, fit
 
 from physprune_pl import ChannelTracker, ForceRegularization, PruneAndFinetune
-from physprune_pl.targets import Target
+from physprune_pl.targets.target import Target
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

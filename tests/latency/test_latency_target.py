@@ -15,8 +15,9 @@ from physprune_pl import PruningPlan, apply_plan, plan_pruning
 from physprune_pl.commands import cut_options, main
 from physprune_pl.latency import Stopwatch
 from physprune_pl.latency.clock import DeviceClock
-from physprune_pl.targets import Chooser, Target, TargetError
-from physprune_pl.widths import Preferred
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.target import Target, TargetError
+from physprune_pl.targets.widths import Preferred
 
 IMAGE = torch.zeros(2, 3, 8, 8)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from physprune_pl.costs import CostModel, Floats, Kind
+from physprune_pl.targets.costs import CostModel, Floats, Kind
 
 Ints = NDArray[np.intp]
 
