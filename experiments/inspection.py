@@ -13,9 +13,9 @@ from experiments.assembly import build_data, build_model, build_pruning
 from experiments.classifier import Classifier
 from experiments.outcome import dense_report
 from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning
-from physprune_pl.groups import trace
 from physprune_pl.tables import terminal
 from physprune_pl.targets.target import TargetError
+from physprune_pl.tracing.tracer import trace
 
 NOTE = (
     "Nothing was trained. The plan ranks channels by the strengths of these weights; a run chooses while it trains, so "

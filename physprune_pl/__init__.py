@@ -5,13 +5,13 @@ from importlib.metadata import version
 from physprune_pl.callbacks import ChannelTracker, ForceRegularization, PruneAndFinetune, physics_pruning
 from physprune_pl.channels import Channels
 from physprune_pl.forces import ForceLaw
-from physprune_pl.groups import trace_groups
 from physprune_pl.planning import plan_pruning
 from physprune_pl.report import PruningReport
 from physprune_pl.structure import ChannelGroup
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.loading import load_pruned
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.tracing.tracer import trace_groups
 
 __version__ = version("physprune_pl")
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from physprune_pl.groups import trace
 from physprune_pl.latency import Correction, Stopwatch
 from physprune_pl.networks.isolation import twin
 from physprune_pl.networks.names import uncompiled
@@ -21,6 +20,7 @@ from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target, TargetError, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.tracer import trace
 
 CHECKS = 5
 """Cut networks that are timed, at most, until a model of latency is believed."""

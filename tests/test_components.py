@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from physprune_pl.components import SlotSpace, connected
+from physprune_pl.tracing.components import SlotSpace, connected
 
 
 def naive(size, edges):

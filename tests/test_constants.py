@@ -11,10 +11,10 @@ from torch import nn
 from experiments.constants.folding import fold
 from experiments.constants.run import BEFORE, CUT, STEADINESS, table
 from physprune_pl import apply_plan
-from physprune_pl.groups import trace
 from physprune_pl.planning import plan_removal
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
+from physprune_pl.tracing.tracer import trace
 
 
 def network(bias: bool) -> nn.Sequential:

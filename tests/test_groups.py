@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.groups import trace, trace_groups
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.tracing.tracer import trace, trace_groups
 
 
 class Residual(nn.Module):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.groups import trace
 from physprune_pl.networks.example import Example, WholeExample
 from physprune_pl.networks.isolation import (
     SavedState,
@@ -17,6 +16,7 @@ from physprune_pl.networks.isolation import (
     set_training,
     untouched,
 )
+from physprune_pl.tracing.tracer import trace
 
 # --- examples --------------------------------------------------------------------------------------------------------
 

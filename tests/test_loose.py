@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.evidence import Evidence
-from physprune_pl.loose import LooseTensors
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
 from physprune_pl.probing.runner import Runner
 from physprune_pl.probing.tainting import ModulePath
+from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.loose_tensors import LooseTensors
 
 
 class Scaled(nn.Module):

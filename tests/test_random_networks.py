@@ -16,10 +16,10 @@ from torch import nn
 
 from experiments.structures.accounts import malformed, unaccounted
 from experiments.structures.oracle import errors
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.tracing.tracer import trace
 
 # Examples are the same in every run; one network takes the tracer about half a second.
 REPEATABLE = {

@@ -7,10 +7,10 @@ from experiments.structures.judge import judge, judge_network
 from experiments.structures.nets import CASES
 from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
-from physprune_pl.groups import trace
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import ChannelGroup, Slice
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.tracing.tracer import trace
 
 FAST = ("resnet20", "unet")
 

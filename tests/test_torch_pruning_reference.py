@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from experiments.models import CifarResNet
-from physprune_pl.groups import trace
+from physprune_pl.tracing.tracer import trace
 
 tp = pytest.importorskip("torch_pruning")
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.groups import trace
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
 from physprune_pl.structure import ChannelGroup, Role, Slice, Trace
-from physprune_pl.verification import Verifier
+from physprune_pl.tracing.tracer import trace
+from physprune_pl.tracing.verification import Verifier
 
 HEADS = "two", "auxiliary"
 REASON = "a cut changes more than the removed channels (found by comparing with the masked network)"

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from experiments.speed.pressed import NETWORKS
 from experiments.speed.timing import interleaved, medians
 from physprune_pl.export import export_onnx
-from physprune_pl.groups import trace
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 FEWER = 2.5
 MULTIPLE = 16

@@ -16,12 +16,12 @@ import torch
 
 from experiments.goals.storing import Row, keep, write_page
 from experiments.speed.pressed import NETWORKS, Force, Training, without
-from physprune_pl.groups import trace
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.memory import process_peak
+from physprune_pl.tracing.tracer import trace
 
 LAW = "exponential"
 STEPS = 3

@@ -12,12 +12,12 @@ from torch.profiler import ProfilerActivity, profile
 from experiments.goals.measuring import FEWER, MULTIPLE
 from experiments.goals.storing import keep, write_page
 from experiments.speed.pressed import NETWORKS
-from physprune_pl.groups import trace
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import cut
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 NETWORK, BATCH, ROUNDS, SHOWN = "resnet50", 32, 15, 6
 

@@ -15,9 +15,9 @@ from torchvision.models import resnet50
 
 from experiments.reliability.page import write
 from physprune_pl.arrangement import LAUNCHED
-from physprune_pl.groups import trace
 from physprune_pl.tables import markdown
 from physprune_pl.tools.randomness import random_state
+from physprune_pl.tracing.tracer import trace
 
 PROCESSES = 1000
 EPOCHS = 100

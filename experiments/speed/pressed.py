@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from experiments.models import resnet20, resnet56, vgg19_bn
 from physprune_pl.callbacks.group_coefficients import GroupCoefficients
 from physprune_pl.callbacks.group_law import GroupLaw
-from physprune_pl.groups import trace
 from physprune_pl.penalty import Penalty
 from physprune_pl.steering import Steering
 from physprune_pl.strengths import L2
 from physprune_pl.structure import Trace
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
+from physprune_pl.tracing.tracer import trace
 
 STEPS = 2000
 """Optimizer steps of the phase that steering believes in: it decides anew at every tenth."""

@@ -13,11 +13,11 @@ from experiments.structures.accounts import Snapshot, filter_modules, is_named, 
 from experiments.structures.nets import Case
 from experiments.structures.networks import make
 from experiments.structures.oracle import complement, draw_removed, errors, planned, visible_gain
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.tracing.tracer import trace
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 DTYPES = {"float32": torch.float32, "float64": torch.float64}

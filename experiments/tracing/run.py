@@ -14,8 +14,8 @@ import torchvision
 
 from experiments.bench import save, write_table
 from experiments.zoo.apart import GIB, Limits, Row, run_apart
-from physprune_pl.groups import trace
 from physprune_pl.tools.memory import process_peak
+from physprune_pl.tracing.tracer import trace
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m experiments.tracing.run"

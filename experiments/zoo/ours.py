@@ -14,7 +14,6 @@ from experiments.structures.judge import TOLERANCE
 from experiments.structures.oracle import errors, forward, leaves, planned, visible_gain
 from experiments.zoo.apart import GIB, Row
 from experiments.zoo.networks import make
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
@@ -24,6 +23,7 @@ from physprune_pl.targets.target import TOLERANCE as OFF_TARGET
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.memory import process_peak
+from physprune_pl.tracing.tracer import trace
 
 KEPT_MACS = 0.5
 MOST_BYTES = 6 * GIB

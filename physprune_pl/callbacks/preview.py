@@ -7,13 +7,13 @@ from torch import nn
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.resolve import resolve_module
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.groups import trace
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.penalty import Penalty
 from physprune_pl.planning import measured_chooser
 from physprune_pl.structure import Trace
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 
 def preview(

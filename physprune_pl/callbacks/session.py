@@ -17,7 +17,6 @@ from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
 from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
-from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.penalty import Penalty
@@ -31,6 +30,7 @@ from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.costs import Times
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from typing import Literal
 from torch import nn
 
 from physprune_pl.commands.network_options import example_of, made_by, network_of
-from physprune_pl.groups import trace
 from physprune_pl.latency import Stopwatch
 from physprune_pl.planning import plan_measured
 from physprune_pl.structure import Trace
@@ -17,6 +16,7 @@ from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import parse_target
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,13 @@ from hand_networks import masked
 from torch import nn
 
 from experiments.structures.judge import judge_trace
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import MixingCall
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.loading import load_pruned
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.tracing.tracer import trace
 
 
 class Encoder(nn.Module):

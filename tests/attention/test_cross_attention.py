@@ -8,11 +8,11 @@ from torch import nn
 
 from experiments.structures.judge import judge_trace
 from experiments.structures.nets.crossed import DecoderLayers, PackedProjections, WholeTransformer, two_sequences
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.loading import load_pruned
+from physprune_pl.tracing.tracer import trace
 
 
 @pytest.fixture(scope="module")

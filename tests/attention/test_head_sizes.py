@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from physprune_pl.attention import HeadSizes, by_head, register_attention, remembered
-from physprune_pl.groups import trace
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.tracing.tracer import trace
 
 
 class Usual(nn.Module):

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from experiments.structures.judge import judge_trace
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace
@@ -18,6 +17,7 @@ from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.loading import load_pruned
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tracing.tracer import trace
 
 transformers = pytest.importorskip("transformers", reason="needs transformers")
 

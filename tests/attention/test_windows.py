@@ -15,11 +15,11 @@ from torchvision.models.swin_transformer import (
 
 from experiments.structures.judge import judge_trace
 from physprune_pl.attention import by_head
-from physprune_pl.groups import trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import make_plan
+from physprune_pl.tracing.tracer import trace
 
 
 def drawn(module: nn.Module) -> nn.Module:

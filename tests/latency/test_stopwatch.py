@@ -9,11 +9,11 @@ import torch
 from synthetic import SyntheticClock, stopwatch
 from torch import nn
 
-from physprune_pl.groups import trace
 from physprune_pl.latency import LayerShape, Stopwatch
 from physprune_pl.latency.clock import DeviceClock
 from physprune_pl.latency.multiples import liked
 from physprune_pl.targets.costs import CostModel
+from physprune_pl.tracing.tracer import trace
 
 IMAGE = torch.zeros(2, 3, 8, 8)
 

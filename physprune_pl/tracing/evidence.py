@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from physprune_pl.components import Link
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import Family, Mixing
+from physprune_pl.tracing.components import Link
 
 
 @dataclass

@@ -15,7 +15,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin
 from physprune_pl.networks.names import named_tensors
@@ -24,6 +23,7 @@ from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}

@@ -12,9 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.components import SlotSpace
-from physprune_pl.evidence import Evidence
-from physprune_pl.loose import LooseTensors
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState
 from physprune_pl.probing.codes import Codes, sure
@@ -23,6 +20,9 @@ from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.components import SlotSpace
+from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.loose_tensors import LooseTensors
 
 _FLOW = "its control flow depends on values"
 

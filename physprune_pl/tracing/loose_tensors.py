@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from physprune_pl.evidence import Evidence
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.observations import Family
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
+from physprune_pl.tracing.evidence import Evidence
 
 _PLACES = ("consumer", "carrier", "norm", "head")
 

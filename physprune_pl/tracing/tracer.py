@@ -9,9 +9,6 @@ from dataclasses import replace
 
 from torch import nn
 
-from physprune_pl.collecting import collect
-from physprune_pl.coupling import find_groups
-from physprune_pl.evidence import Evidence
 from physprune_pl.networks.example import Example, WholeExample
 from physprune_pl.networks.isolation import SavedState, untouched
 from physprune_pl.networks.measure import count_macs
@@ -19,7 +16,10 @@ from physprune_pl.networks.names import named_tensors, uncompiled
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.traceable import traceable
 from physprune_pl.structure import ChannelGroup, MixingCall, Trace
-from physprune_pl.verification import Verifier
+from physprune_pl.tracing.collector import collect
+from physprune_pl.tracing.coupling import find_groups
+from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.verification import Verifier
 
 
 def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -> Trace:

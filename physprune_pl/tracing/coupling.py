@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from physprune_pl.components import Indices, SlotSpace, connected
-from physprune_pl.evidence import Evidence
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import OUTPUT, Family
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Role, Slice
+from physprune_pl.tracing.components import Indices, SlotSpace, connected
+from physprune_pl.tracing.evidence import Evidence
 
 
 def find_groups(

@@ -1,0 +1,1 @@
+"""Many watched runs become groups of channels, and every group is checked."""
