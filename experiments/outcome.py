@@ -20,7 +20,8 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.evaluation import evaluate, load_weights
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
-from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes, measure_latency, without_traces
+from physprune_pl.latency.race import measure_latency, without_traces
+from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 from physprune_pl.networks.recalibration import has_batch_norm, recalibrate
 from physprune_pl.page import write_report
 from physprune_pl.plots import plot_run, plot_strengths, plot_widths

@@ -18,7 +18,7 @@ from experiments.committed import comparison
 from experiments.page import DATA_SETS
 from experiments.targets.run import SETS
 from physprune_pl import PruningReport, load_pruned
-from physprune_pl.networks.measure import measure_latency
+from physprune_pl.latency.race import measure_latency
 
 CURVES = {f"targets/{name}": curves.arms for name, curves in SETS.items()}
 
@@ -31,7 +31,7 @@ def retime(arm: Arm, folder: Path) -> dict[str, dict[str, float]]:
         folder: of the run, with ``report.json`` and ``checkpoints/best.ckpt``.
 
     Returns:
-        Milliseconds as :func:`~physprune_pl.networks.measure.measure_latency` gives them.
+        Milliseconds as :func:`~physprune_pl.latency.race.measure_latency` gives them.
     """
     config = composed([*arm.overrides, f"paths.output={json.dumps(str(folder))}"])
     data = build_data(config)

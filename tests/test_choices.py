@@ -14,7 +14,7 @@ from synthetic import SyntheticClock
 from experiments import assembly, outcome
 from experiments.assembly import LOGGER_PACKAGES
 from physprune_pl.latency import Stopwatch
-from physprune_pl.networks.measure import measure_latency
+from physprune_pl.latency.race import measure_latency
 from physprune_pl.report import PruningReport
 from train import run
 

@@ -16,7 +16,7 @@ from experiments.data import vocabulary as vocabulary_module
 from experiments.data.lengths import LengthOrder
 from experiments.data.text import read_table
 from experiments.data.vocabulary import Vocabulary, cached_vocabulary
-from physprune_pl.networks.measure import measure_latency
+from physprune_pl.latency.race import measure_latency
 from train import run
 
 REAL = Path(os.environ.get("PHYSPRUNE_DATA", "data")) / "SST-2"

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes, measure_latency, without_traces
+from physprune_pl.latency.race import measure_latency, without_traces
+from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 
 
 class Attention(nn.Module):

@@ -10,7 +10,7 @@ from configured import ADVICE, DENSE, QUIET, TINY
 from configured import config_of as composed
 
 from experiments import outcome
-from physprune_pl.networks.measure import measure_latency
+from physprune_pl.latency.race import measure_latency
 from physprune_pl.report import PruningReport
 from train import run
 

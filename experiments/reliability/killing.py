@@ -18,7 +18,7 @@ import torch
 from experiments import outcome
 from experiments.assembly import composed
 from experiments.reliability.processes import WORLD
-from physprune_pl.networks.measure import measure_latency
+from physprune_pl.latency.race import measure_latency
 from train import run
 
 EPOCHS = 2

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training, twin, untouched
-from physprune_pl.networks.measure import count_parameters, without_traces
+from physprune_pl.networks.measure import count_parameters
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.penalty import Penalty
 from physprune_pl.planning import plan_removal, with_measured_latency
