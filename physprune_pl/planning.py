@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from physprune_pl.latency import Correction, Stopwatch
 from physprune_pl.networks.isolation import twin
 from physprune_pl.networks.names import uncompiled
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import cut

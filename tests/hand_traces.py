@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import STRENGTHS
 from physprune_pl.structure import ChannelGroup, MixingCall, Role, Slice, Trace
 

@@ -6,8 +6,8 @@ import torch
 from hand_traces import GROUPS, N, make_tensors, part
 from torch import nn
 
-from physprune_pl import arrangement
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing import arrangement
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2, STRENGTHS
 from physprune_pl.structure import ChannelGroup
 

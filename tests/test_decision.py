@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from physprune_pl.decision import Decision
-from physprune_pl.segments import Segments
+from physprune_pl.pressing.decision import Decision
+from physprune_pl.pressing.segments import Segments
 
 
 def shape(law: list[float], chosen: list[bool], late: list[bool] | None = None) -> list[float]:

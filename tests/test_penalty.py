@@ -5,7 +5,7 @@ import reference
 import torch
 from hand_traces import GROUPS, N, hand_made, make_tensors, part
 
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2, STRENGTHS
 from physprune_pl.structure import Slice
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L1, L2, SquaredL2, Strength
 from physprune_pl.structure import ChannelGroup, Slice
 

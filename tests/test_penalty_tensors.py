@@ -7,7 +7,7 @@ from hand_traces import GROUPS, N, hand_made, make_tensors, part
 from read_back import NothingReadBack
 from torch import nn
 
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2, STRENGTHS
 from physprune_pl.structure import ChannelGroup
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.reuse import Reused
+from physprune_pl.pressing.arrangement import Reused
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from physprune_pl.segments import Segments
+from physprune_pl.pressing.segments import Segments
 
 
 @pytest.mark.parametrize("sizes", [(3,), (1, 4, 2), (5, 1, 1, 5)])

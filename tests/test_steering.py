@@ -10,8 +10,8 @@ from read_back import NothingReadBack
 from torch import Tensor
 
 from experiments.steering.variants import LeavesBehind
-from physprune_pl.segments import Segments
-from physprune_pl.steering import ARRIVAL, ARRIVED, FREEZE, REST, Select, Steering, _by_law
+from physprune_pl.pressing.segments import Segments
+from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, REST, Select, Steering, _by_law
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import TargetError, parse_target
 

@@ -3,7 +3,7 @@
 import torch
 from hand_traces import chain
 
-from physprune_pl.steering import ARRIVED, Steering
+from physprune_pl.pressing.steering import ARRIVED, Steering
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import parse_target
 

@@ -8,7 +8,7 @@ import torch
 from configured import ADVICE
 from test_steering import SEGMENTS, start, steering
 
-import physprune_pl.steering
+import physprune_pl.pressing.steering
 from experiments.assembly import build_pruning, composed
 from experiments.steering.run import HEAD, NETWORKS, SHARES, Job, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
@@ -48,16 +48,16 @@ def test_parts_are_exchanged_for_the_time_of_a_fit_only() -> None:
     with by_name["force on all channels"].exchanged():
         assert session.Steering is PressesAll
     with by_name["set frozen from the start"].exchanged():
-        assert physprune_pl.steering.FREEZE == 0.0
+        assert physprune_pl.pressing.steering.FREEZE == 0.0
     with by_name["at zero after 30 %"].exchanged():
-        assert physprune_pl.steering.ARRIVAL == 0.3
-        assert pytest.approx(0.2) == physprune_pl.steering.FREEZE
+        assert physprune_pl.pressing.steering.ARRIVAL == 0.3
+        assert pytest.approx(0.2) == physprune_pl.pressing.steering.FREEZE
     sgd = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], 0.1)
     with by_name["weights scaled, not the gradient"].exchanged():
         assert not force_regularization.follows_gradients(sgd, L2())
     assert force_regularization.follows_gradients(sgd, L2())
-    assert session.Steering is physprune_pl.steering.Steering
-    assert physprune_pl.steering.FREEZE == 0.5
+    assert session.Steering is physprune_pl.pressing.steering.Steering
+    assert physprune_pl.pressing.steering.FREEZE == 0.5
 
 
 @pytest.mark.parametrize("variant", [DENSE, DENSE_ADAMW, *VARIANTS], ids=lambda variant: variant.name)

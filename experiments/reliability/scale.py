@@ -14,7 +14,7 @@ import torch
 from torchvision.models import resnet50
 
 from experiments.reliability.page import write
-from physprune_pl.arrangement import LAUNCHED
+from physprune_pl.pressing.arrangement import LAUNCHED
 from physprune_pl.tables import markdown
 from physprune_pl.tools.randomness import random_state
 from physprune_pl.tracing.tracer import trace

@@ -23,8 +23,8 @@ from experiments.bench import Result, save, spread, stored, write_table
 from experiments.phases import accuracy_of_phases
 from experiments.steering.run import NETWORKS as STEERED
 from experiments.steering.run import Setting
+from physprune_pl.pressing.steering import ARRIVAL, REST
 from physprune_pl.report import command_line
-from physprune_pl.steering import ARRIVAL, REST
 from physprune_pl.tables import markdown
 
 FOLDER = Path(__file__).parent
@@ -66,7 +66,7 @@ def run(network: str, arm: str, seed: int) -> Result:
     L.seed_everything(seed, workers=True, verbose=False)
     data = build_data(config)
     model, timer = build_model(config, data), EpochTimer()
-    with patch("physprune_pl.steering.REST", ARMS[arm]), TemporaryDirectory() as folder:
+    with patch("physprune_pl.pressing.steering.REST", ARMS[arm]), TemporaryDirectory() as folder:
         found = accuracy_of_phases(config, model, data, folder, [timer])
     seconds = timer.seconds[: setting.sparsify]
     return {"network": network, "arm": arm, "seed": seed, "val_accuracy": found, "epoch_seconds": seconds}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.speed.timing import Job, interleaved, medians
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
 from physprune_pl.structure import ChannelGroup, Role, Slice
 

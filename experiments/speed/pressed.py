@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from experiments.models import resnet20, resnet56, vgg19_bn
-from physprune_pl.callbacks.group_coefficients import GroupCoefficients
-from physprune_pl.callbacks.group_law import GroupLaw
-from physprune_pl.penalty import Penalty
-from physprune_pl.steering import Steering
+from physprune_pl.pressing.group_coefficients import GroupCoefficients
+from physprune_pl.pressing.group_law import GroupLaw
+from physprune_pl.pressing.penalty import Penalty
+from physprune_pl.pressing.steering import Steering
 from physprune_pl.strengths import L2
 from physprune_pl.structure import Trace
 from physprune_pl.targets.chooser import Chooser

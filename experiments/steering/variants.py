@@ -11,7 +11,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from physprune_pl.steering import ARRIVAL, FREEZE, Steering
+from physprune_pl.pressing.steering import ARRIVAL, FREEZE, Steering
 
 
 class PressesAll(Steering):
@@ -71,12 +71,12 @@ class Variant:
 
 
 def _frozen_at(share: float) -> Callable[[], AbstractContextManager[object]]:
-    return partial(patch, "physprune_pl.steering.FREEZE", share)
+    return partial(patch, "physprune_pl.pressing.steering.FREEZE", share)
 
 
 def _arriving_at(share: float) -> Callable[[], AbstractContextManager[object]]:
     """Zero is reached earlier, and the set frozen two thirds of the way there, as it is in steering as it is."""
-    return partial(patch.multiple, "physprune_pl.steering", ARRIVAL=share, FREEZE=share * FREEZE / ARRIVAL)
+    return partial(patch.multiple, "physprune_pl.pressing.steering", ARRIVAL=share, FREEZE=share * FREEZE / ARRIVAL)
 
 
 def _steered_by(kind: type[Steering]) -> Callable[[], AbstractContextManager[object]]:

@@ -19,9 +19,9 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters
 from physprune_pl.networks.names import uncompiled
-from physprune_pl.penalty import Penalty
 from physprune_pl.planning import plan_removal, with_measured_latency
-from physprune_pl.steering import Steering
+from physprune_pl.pressing.penalty import Penalty
+from physprune_pl.pressing.steering import Steering
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.chooser import Chooser

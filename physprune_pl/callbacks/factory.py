@@ -19,8 +19,8 @@ from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
+from physprune_pl.pressing.steering import Select
 from physprune_pl.schedules import Schedule
-from physprune_pl.steering import Select
 from physprune_pl.strengths import Strength
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths

@@ -10,8 +10,6 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from physprune_pl.callbacks.group_coefficients import GroupCoefficients
-from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.injection import (
     check_optimizers,
     effective_rate,
@@ -26,6 +24,8 @@ from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
+from physprune_pl.pressing.group_coefficients import GroupCoefficients
+from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.schedules import Constant, Schedule, resolve_schedule
 from physprune_pl.strengths import Strength
 
@@ -48,7 +48,7 @@ class ForceRegularization(StepWatching):
     :func:`~physprune_pl.callbacks.progress_bar.signals`.
 
     A steered penalty presses otherwise where a gradient is no way to press, see
-    :class:`~physprune_pl.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the
+    :class:`~physprune_pl.pressing.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the
     weights right before the optimizer's step, by just as much.
 
     Args:

@@ -8,8 +8,8 @@ from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.resolve import resolve_module
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.networks.example import ExampleInput
-from physprune_pl.penalty import Penalty
 from physprune_pl.planning import measured_chooser
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.structure import Trace
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths

@@ -11,7 +11,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.callbacks.kinds import is_a
 from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
@@ -19,9 +18,10 @@ from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
-from physprune_pl.penalty import Penalty
 from physprune_pl.planning import measured_chooser
-from physprune_pl.steering import Select, Steering
+from physprune_pl.pressing.group_law import GroupLaw
+from physprune_pl.pressing.penalty import Penalty
+from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Trace, frozen_groups, without
 from physprune_pl.surgery.plan import PruningPlan

@@ -13,8 +13,8 @@ from physprune_pl.page.folder import Curve
 from physprune_pl.page.inks import MUTED, picture
 from physprune_pl.page.names import milliseconds, times
 from physprune_pl.plots import ACCENT, AFTER, BEFORE, alive_share, groups_of
+from physprune_pl.pressing.steering import ARRIVAL
 from physprune_pl.report import PruningReport
-from physprune_pl.steering import ARRIVAL
 
 # As many curves as fit on a screen; a logger may have hundreds.
 MOST_CURVES = 6

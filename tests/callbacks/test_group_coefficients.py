@@ -6,12 +6,12 @@ from hand_traces import part
 from read_back import NothingReadBack
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.group_coefficients import GroupCoefficients
-from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.channels import Channels
 from physprune_pl.distances import DISTANCES
 from physprune_pl.forces import FORCES, LinearTorque
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.group_coefficients import GroupCoefficients
+from physprune_pl.pressing.group_law import GroupLaw
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
 from physprune_pl.structure import ChannelGroup
 

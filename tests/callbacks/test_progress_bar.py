@@ -11,7 +11,7 @@ from torch import nn
 from physprune_pl import ForceRegularization, PruneAndFinetune, physics_pruning
 from physprune_pl.callbacks import progress_bar
 from physprune_pl.networks.measure import count_macs
-from physprune_pl.steering import ARRIVED
+from physprune_pl.pressing.steering import ARRIVED
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

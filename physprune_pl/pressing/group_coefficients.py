@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from physprune_pl.callbacks.group_law import GroupLaw
 from physprune_pl.channels import StackedChannels
 from physprune_pl.distances import resolve_pivot
 from physprune_pl.forces import coefficients
-from physprune_pl.penalty import Penalty
+from physprune_pl.pressing.group_law import GroupLaw
+from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.structure import ChannelGroup
 
 

@@ -17,9 +17,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from physprune_pl.arrangement import Arrangement
-from physprune_pl.blocks import Elementwise
-from physprune_pl.owners import Owned, owned_tensors
+from physprune_pl.pressing.arrangement import Arrangement
+from physprune_pl.pressing.blocks import Elementwise
+from physprune_pl.pressing.owners import Owned, owned_tensors
 from physprune_pl.strengths import Strength, widen
 from physprune_pl.structure import ChannelGroup
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from physprune_pl.segments import Segments
+from physprune_pl.pressing.segments import Segments
 
 EVEN = 0.5
 """Share of the pressure that is spread evenly over the chosen channels; the law shapes the rest."""

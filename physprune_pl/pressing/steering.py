@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from physprune_pl.decision import Decision
-from physprune_pl.segments import Segments
+from physprune_pl.pressing.decision import Decision
+from physprune_pl.pressing.segments import Segments
 from physprune_pl.targets.chooser import Chooser
 
 Select = Literal["strength", "law"]

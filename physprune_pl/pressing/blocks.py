@@ -19,7 +19,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from physprune_pl.owners import Owned
+from physprune_pl.pressing.owners import Owned
 
 Elementwise = Callable[[Tensor], Tensor]
 
