@@ -24,7 +24,7 @@ from experiments.recorder import RunRecorder
 from experiments.resume import checkpoint_to_resume
 from experiments.sweep import command_of_job, refuse_several_processes
 from physprune_pl import PruningReport
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 
 log = logging.getLogger(__name__)
 

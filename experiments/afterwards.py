@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from experiments.assembly import composed
 from experiments.bench import Arm, Result, save, write_table
 from experiments.compare import Comparison
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 from train import run
 
 Figures = Callable[[DictConfig, Path], Result]

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.bench import spread
 from experiments.pareto import Point
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 # Costs are shares of the dense network's, metrics of the reports as they are; all in per cent.
 HEAD = ("arm", "seeds", "MACs", "parameters", "before the cut", "right after", "at the end")

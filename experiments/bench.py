@@ -14,7 +14,7 @@ import torch
 
 from experiments.assembly import composed
 from physprune_pl.latency.hardware import processor
-from physprune_pl.report import PruningReport, versions
+from physprune_pl.reports.report import PruningReport, versions
 
 Result = dict[str, Any]
 

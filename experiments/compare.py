@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.bench import Arm, merged, run_arms, save, stored, table, write_table
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 from train import run
 
 

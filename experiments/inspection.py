@@ -13,7 +13,7 @@ from experiments.assembly import build_data, build_model, build_pruning
 from experiments.classifier import Classifier
 from experiments.outcome import dense_report
 from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning
-from physprune_pl.tables import terminal
+from physprune_pl.reports.tables import terminal
 from physprune_pl.targets.target import TargetError
 from physprune_pl.tracing.tracer import trace
 

@@ -23,9 +23,9 @@ from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningR
 from physprune_pl.latency.race import measure_latency, without_traces
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 from physprune_pl.networks.recalibration import has_batch_norm, recalibrate
-from physprune_pl.page import write_report
-from physprune_pl.plots import plot_run, plot_strengths, plot_widths
-from physprune_pl.report import PHASES
+from physprune_pl.reports.drawing import plot_run, plot_strengths, plot_widths
+from physprune_pl.reports.page import write_report
+from physprune_pl.reports.report import PHASES
 
 CPU = torch.device("cpu")
 

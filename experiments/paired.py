@@ -10,7 +10,7 @@ from typing import Any
 from experiments.bench import spread
 from experiments.digits.run import LAWS
 from experiments.targets.curves import AT
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 Runs = Sequence[Mapping[str, Any]]
 # Results, a law, and what the name of an arm has behind it (a target, or nothing) -> points, one figure per run.

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from physprune_pl.page.pareto import front
-from physprune_pl.plots import AFTER
+from physprune_pl.reports.drawing import AFTER
+from physprune_pl.reports.page.pareto import front
 
 MARKERS = "osD^vP*Xph"
 

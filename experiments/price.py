@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from experiments.digits.run import LAWS
 from experiments.paired import Runs, cell, differences, per_setting, points, pooled
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 # Trained as long as the others are pressed, with the same schedule, and pressed by nothing.
 UNPRESSED = "none"

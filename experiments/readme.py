@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.bench import spread, write_table
-from physprune_pl.page import read_run
-from physprune_pl.page.course import cut_epoch
-from physprune_pl.page.folder import Run
-from physprune_pl.plots import AFTER, BEFORE, draw_strengths, figure_of, groups_of
+from physprune_pl.reports.drawing import AFTER, BEFORE, draw_strengths, figure_of, groups_of
+from physprune_pl.reports.page import read_run
+from physprune_pl.reports.page.course import cut_epoch
+from physprune_pl.reports.page.folder import Run
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"

@@ -19,8 +19,8 @@ from omegaconf import OmegaConf
 from experiments.arms import HEAD, FinishedArm
 from experiments.bench import hardware
 from experiments.pareto import draw
-from physprune_pl.report import PruningReport
-from physprune_pl.tables import terminal, unbroken
+from physprune_pl.reports.report import PruningReport
+from physprune_pl.reports.tables import terminal, unbroken
 
 FAILURE = "failure.json"
 Overrides = tuple[str, ...]

@@ -6,7 +6,7 @@ from physprune_pl.callbacks import ChannelTracker, ForceRegularization, PruneAnd
 from physprune_pl.channels import Channels
 from physprune_pl.forces import ForceLaw
 from physprune_pl.planning import plan_pruning
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 from physprune_pl.structure import ChannelGroup
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.loading import load_pruned

@@ -9,7 +9,7 @@ from test_report import REPORT
 
 from experiments import bench
 from experiments.bench import Arm, hardware, run_arms, save, stored, table, write_table
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 ARMS = [Arm("dense", ("force=none", "target=none", "finetune=none")), Arm("gravity", ("force=gravity",))]
 

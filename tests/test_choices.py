@@ -15,7 +15,7 @@ from experiments import assembly, outcome
 from experiments.assembly import LOGGER_PACKAGES
 from physprune_pl.latency import Stopwatch
 from physprune_pl.latency.race import measure_latency
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 from train import run
 
 pytestmark = pytest.mark.filterwarnings(*ADVICE, "ignore:You defined a `validation_step`")

@@ -11,7 +11,7 @@ from experiments.assembly import build_pruning, composed
 from experiments.committed import FOLDER, comparison
 from experiments.compare import Comparison
 from experiments.page import DATA_SETS
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 
 @pytest.mark.parametrize("name", DATA_SETS)

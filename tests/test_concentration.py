@@ -4,7 +4,7 @@ import pytest
 import torch
 from reference import close
 
-from physprune_pl.concentration import NEAR_ZERO, concentration, effective_channels, near_zero
+from physprune_pl.reports.concentration import NEAR_ZERO, concentration, effective_channels, near_zero
 
 
 def naive_near_zero(strengths):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import physprune_pl.export
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 pytestmark = [
     pytest.mark.filterwarnings(

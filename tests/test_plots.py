@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_report import REPORT
 
-from physprune_pl.plots import History, alive_share, plot_run, plot_strengths, plot_widths
+from physprune_pl.reports.drawing import History, alive_share, plot_run, plot_strengths, plot_widths
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from physprune_pl import tables
-from physprune_pl.report import PHASES, PruningReport, command_line
+from physprune_pl.reports import tables
+from physprune_pl.reports.report import PHASES, PruningReport, command_line
 
 REPORT = PruningReport(
     macs={"dense": 7_920_000, "pruned": 2_376_000},
@@ -163,7 +163,9 @@ def test_a_module_is_named_as_one(name: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.slow
 def test_the_command_of_a_real_program(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "run.py").write_text("from physprune_pl.report import command_line\nprint(command_line())\n")
+    (tmp_path / "own" / "run.py").write_text(
+        "from physprune_pl.reports.report import command_line\nprint(command_line())\n"
+    )
     root = str(Path(__file__).parent.parent)
     command = [sys.executable, "-m", "own.run", "a b"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": root}, capture_output=True, text=True, check=True)

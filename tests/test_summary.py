@@ -9,7 +9,7 @@ import pytest
 from experiments.arms import HEAD
 from experiments.pareto import Point, draw, floor
 from experiments.summary import main, read, summarise
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 
 def job(sweep: Path, number: int, *overrides: str, final: float | None = None, **metric: float) -> Path:

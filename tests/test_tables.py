@@ -2,8 +2,8 @@
 
 import pytest
 
-from physprune_pl import tables
-from physprune_pl.tables import markdown, short, terminal
+from physprune_pl.reports import tables
+from physprune_pl.reports.tables import markdown, short, terminal
 
 HEAD = ("name", "size")
 

@@ -11,7 +11,7 @@ from configured import config_of as composed
 
 from experiments import outcome
 from physprune_pl.latency.race import measure_latency
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 from train import run
 
 pytestmark = pytest.mark.filterwarnings(*ADVICE)

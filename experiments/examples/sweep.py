@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from experiments.examples.digits import Classifier, Digits, small_network
 from physprune_pl import physics_pruning
-from physprune_pl.page import Comparison, write_comparison
+from physprune_pl.reports.page import Comparison, write_comparison
 
 
 def main(

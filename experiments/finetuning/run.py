@@ -22,8 +22,8 @@ from experiments.committed import comparison
 from experiments.phases import accuracy_of_phases
 from experiments.targets.curves import AT
 from experiments.targets.run import SETS as CURVES
-from physprune_pl.report import command_line
-from physprune_pl.tables import markdown
+from physprune_pl.reports.report import command_line
+from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
 ARMS = ("none", "uniform")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 Row = Mapping[str, Any]
 MIB = 2**20

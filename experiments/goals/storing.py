@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.bench import hardware, write_table
 from experiments.goals.table import page
-from physprune_pl.report import versions
+from physprune_pl.reports.report import versions
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"

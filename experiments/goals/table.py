@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.goals import details
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 Row = Mapping[str, Any]
 Line = tuple[str, str, str]

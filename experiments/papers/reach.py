@@ -21,9 +21,9 @@ from experiments.assembly import build_data, build_force, build_network, compose
 from experiments.bench import Result, save, spread, write_table
 from experiments.data import LabelledData
 from physprune_pl import Channels, plan_pruning
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
+from physprune_pl.reports.tables import markdown
 from physprune_pl.strengths import L2
-from physprune_pl.tables import markdown
 
 FOLDER = Path(__file__).parent / "reach"
 PICTURES = 50_000

@@ -23,7 +23,7 @@ from experiments.evaluation import evaluate, load_weights
 from experiments.outcome import CPU, dense_report, tested
 from physprune_pl import PruningReport
 from physprune_pl.networks.measure import count_macs, count_parameters
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from experiments.peers.fastnas import FastNAS
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import Peer, run
 from experiments.peers.torch_pruning import TorchPruning
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent
 OURS = ("dense", "none", "uniform", "exponential", "none with full rate", "uniform with full rate")

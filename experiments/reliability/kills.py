@@ -22,7 +22,7 @@ import torch
 from experiments.reliability.killing import EPOCHS, differences, left, started
 from experiments.reliability.page import write
 from experiments.reliability.processes import warmed_up
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 
 @dataclass(frozen=True)

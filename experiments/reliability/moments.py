@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from experiments.data.digits import Digits
 from experiments.reliability.page import write
 from physprune_pl import apply_plan, plan_pruning
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 Make = Callable[[Iterable[nn.Parameter], float], Optimizer]
 SEEDS, EPOCHS, BATCH, STEPS = (0, 1, 2), 15, 64, 50

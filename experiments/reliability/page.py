@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.bench import hardware
-from physprune_pl.report import command_line, versions
+from physprune_pl.reports.report import command_line, versions
 
 FOLDER = Path(__file__).parent
 

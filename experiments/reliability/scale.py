@@ -15,7 +15,7 @@ from torchvision.models import resnet50
 
 from experiments.reliability.page import write
 from physprune_pl.pressing.arrangement import LAUNCHED
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 from physprune_pl.tools.randomness import random_state
 from physprune_pl.tracing.tracer import trace
 

@@ -13,7 +13,7 @@ from experiments.reliability.modules import MODULES
 from experiments.reliability.numbers import NUMBERS
 from experiments.reliability.page import write
 from experiments.reliability.setting import Setting
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in (*NUMBERS, *LOOPS, *MODULES)}
 

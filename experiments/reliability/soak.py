@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from experiments.reliability.page import write
 from physprune_pl import physics_pruning
 from physprune_pl.callbacks import AtomicCheckpointIO
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 # Buffers, caches and the allocator settle first.
 WARM_UP = 0.25

@@ -24,8 +24,8 @@ from experiments.phases import accuracy_of_phases
 from experiments.steering.run import NETWORKS as STEERED
 from experiments.steering.run import Setting
 from physprune_pl.pressing.steering import ARRIVAL, REST
-from physprune_pl.report import command_line
-from physprune_pl.tables import markdown
+from physprune_pl.reports.report import command_line
+from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
 SHARE = 0.2

@@ -21,8 +21,8 @@ from experiments.evaluation import evaluate
 from experiments.outcome import restore_best
 from physprune_pl import load_pruned
 from physprune_pl.networks.measure import count_macs
-from physprune_pl.report import PruningReport, command_line
-from physprune_pl.tables import markdown
+from physprune_pl.reports.report import PruningReport, command_line
+from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
 SETS = ("digits", "mnist", "mnist_resnet20", "cifar10")

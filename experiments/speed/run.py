@@ -13,8 +13,8 @@ import torch
 from experiments.bench import hardware
 from experiments.speed import alone, compiled, peak, steps
 from experiments.speed.pressed import NETWORKS, Training
-from physprune_pl.report import versions
-from physprune_pl.tables import markdown
+from physprune_pl.reports.report import versions
+from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
 CARD = """# What the force costs

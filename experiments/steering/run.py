@@ -21,7 +21,7 @@ from experiments.classifier import Classifier
 from experiments.data import LabelledData
 from experiments.phases import accuracy_of_phases
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent
 SHARES = (0.4, 0.2)

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.bench import Arm, spread
 from experiments.compare import Comparison
-from physprune_pl.tables import markdown
+from physprune_pl.reports.tables import markdown
 
 # Between the name of a law and the share of the MACs that its network keeps.
 AT = " at "

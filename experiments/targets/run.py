@@ -12,7 +12,7 @@ from experiments.compare import Comparison
 from experiments.digits.run import LAWS
 from experiments.targets.curves import AT, Curves, tables
 from experiments.targets.picture import draw
-from physprune_pl.report import command_line
+from physprune_pl.reports.report import command_line
 from train import run
 
 FOLDER = Path(__file__).parent

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import LightningModule, Trainer
 
 from physprune_pl.callbacks.injection import logs_now
-from physprune_pl.concentration import near_zero
+from physprune_pl.reports.concentration import near_zero
 
 if TYPE_CHECKING:
     from physprune_pl.callbacks.session import PruningSession

@@ -25,7 +25,7 @@ from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
-from physprune_pl.report import PruningReport, command_line
+from physprune_pl.reports.report import PruningReport, command_line
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
@@ -60,7 +60,7 @@ class PruneAndFinetune(StepWatching):
         stopwatch: what times the network, for a session of its own.
 
     Attributes:
-        report: the :class:`~physprune_pl.report.PruningReport`, None before the end of the fit.
+        report: the :class:`~physprune_pl.reports.report.PruningReport`, None before the end of the fit.
 
     Raises:
         ValueError: for an argument outside its range; at the start of a fit for a target that cannot be met, a frozen

@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
-from physprune_pl.page import write_report
+from physprune_pl.reports.page import write_report
 from physprune_pl.tools.files import put_aside
 
 log = logging.getLogger(__name__)

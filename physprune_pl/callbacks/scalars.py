@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from physprune_pl.concentration import concentration, effective_channels, near_zero
+from physprune_pl.reports.concentration import concentration, effective_channels, near_zero
 
 
 def summary(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -22,9 +22,9 @@ def summary(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
         - ``strength``: the mean; overall over all channels;
         - ``near_zero``: share of the channels with at most 1 % of the largest strength of their group; overall of all
           channels;
-        - ``effective_channels``: see :func:`~physprune_pl.concentration.effective_channels`; overall the sum over the
+        - ``effective_channels``: see :func:`~physprune_pl.reports.concentration.effective_channels`; overall the sum over the
           groups, to be compared with the number of channels;
-        - ``concentration``: see :func:`~physprune_pl.concentration.concentration`; overall the mean over the groups,
+        - ``concentration``: see :func:`~physprune_pl.reports.concentration.concentration`; overall the mean over the groups,
           each weighted by its number of channels.
     """
     groups = {name: _of_group(values) for name, values in strengths.items()}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from physprune_pl.commands.command import Command
-from physprune_pl.commands.output import table
-from physprune_pl.page.comparison_page import HEAD, Comparison, write_comparison
+from physprune_pl.reports.page.comparison_page import HEAD, Comparison, write_comparison
+from physprune_pl.reports.tables import table
 
 EXAMPLES = """\
 examples:

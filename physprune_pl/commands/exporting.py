@@ -11,7 +11,7 @@ from physprune_pl.commands.cut_options import add_cut_options, dense_and_cut
 from physprune_pl.commands.network_options import add_network_options, example_of
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.networks.measure import count_parameters
-from physprune_pl.tables import short
+from physprune_pl.reports.tables import short
 
 EXAMPLES = """\
 examples:

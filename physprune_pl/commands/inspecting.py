@@ -10,10 +10,9 @@ import torch
 from physprune_pl.commands.command import Command
 from physprune_pl.commands.cut_options import add_target_options, planned_by, traced_by
 from physprune_pl.commands.network_options import add_network_options, network_of
-from physprune_pl.commands.output import table
+from physprune_pl.reports.tables import latency_words, short, table
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.tables import latency_words, short
 from physprune_pl.targets.costs import Cost, CostModel
 
 EXAMPLES = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from physprune_pl.commands.command import Command
-from physprune_pl.page import read_run, write_report
-from physprune_pl.tables import plain
+from physprune_pl.reports.page import read_run, write_report
+from physprune_pl.reports.tables import plain
 
 EXAMPLES = """\
 examples:

@@ -9,8 +9,8 @@ import torch
 from physprune_pl.commands.command import Command
 from physprune_pl.commands.cut_options import add_cut_options, dense_and_cut
 from physprune_pl.commands.network_options import add_network_options, example_of
-from physprune_pl.commands.output import table
 from physprune_pl.latency.race import measure_latency
+from physprune_pl.reports.tables import table
 
 EXAMPLES = """\
 examples:

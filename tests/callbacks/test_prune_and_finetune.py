@@ -19,7 +19,7 @@ from torch import nn
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.refusals import check_trainer
 from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 from physprune_pl.targets.target import Target, TargetError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")

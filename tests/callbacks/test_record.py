@@ -6,7 +6,7 @@ from small import Saver, cutter, fit
 
 from physprune_pl.callbacks import record as record_module
 from physprune_pl.callbacks.record import Record
-from physprune_pl.report import PHASES
+from physprune_pl.reports.report import PHASES
 
 CPU = torch.device("cpu")
 

@@ -6,10 +6,10 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from small import Classifier, data, trainer
 
-from physprune_pl import plots
 from physprune_pl.callbacks import ReportWriter, physics_pruning
-from physprune_pl.page import read_run
-from physprune_pl.report import PruningReport
+from physprune_pl.reports import drawing as plots
+from physprune_pl.reports.page import read_run
+from physprune_pl.reports.report import PruningReport
 
 FILES = {"report.json", "report.md", "report.html"}
 

@@ -8,7 +8,7 @@ import numpy as np
 from test_report import REPORT
 
 from physprune_pl.history import ChannelHistory
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 GROUPS = {"net.conv1": 4, "net.conv2": 3}
 CUT = {"net.conv1": [1, 3], "net.conv2": [0]}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from run_folders import run_folder
 
-from physprune_pl.page import Comparison, write_comparison, write_report
+from physprune_pl.reports.page import Comparison, write_comparison, write_report
 
 pytestmark = pytest.mark.slow
 

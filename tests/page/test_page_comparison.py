@@ -7,7 +7,7 @@ from run_folders import bare_folder, report, run_folder
 from test_page_report import Outline
 
 from physprune_pl.commands import main
-from physprune_pl.page import Comparison, write_comparison
+from physprune_pl.reports.page import Comparison, write_comparison
 
 
 @pytest.fixture

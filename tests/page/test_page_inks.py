@@ -8,8 +8,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib.colors import to_rgb
 
-from physprune_pl.page.inks import INKS, picture
-from physprune_pl.plots import AFTER
+from physprune_pl.reports.drawing import AFTER
+from physprune_pl.reports.page.inks import INKS, picture
 
 PAGES = {"light": "#ffffff", "dark": "#12161b"}
 

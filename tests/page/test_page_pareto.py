@@ -1,6 +1,6 @@
 """The Pareto front is what nothing beats, and a picture names who is on it."""
 
-from physprune_pl.page.pareto import Point, front, front_picture
+from physprune_pl.reports.page.pareto import Point, front, front_picture
 
 
 def beaten(place: tuple[float, float], others: list[tuple[float, float]]) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from run_folders import GROUPS, NASTY, bare_folder, history, report, run_folder
 
-from physprune_pl.page import report_page, write_report
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.page import report_page, write_report
+from physprune_pl.reports.report import PruningReport
 
 # Elements without an end.
 VOID = {"meta", "br", "image", "path", "use", "rect", "img"}

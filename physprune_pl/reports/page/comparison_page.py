@@ -11,10 +11,10 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from physprune_pl.page.names import milliseconds, score, times
-from physprune_pl.page.pareto import Mode, Point, front, front_picture
-from physprune_pl.page.rendering import write_page
-from physprune_pl.report import PHASES, PruningReport
+from physprune_pl.reports.page.names import milliseconds, score, times
+from physprune_pl.reports.page.pareto import Mode, Point, front, front_picture
+from physprune_pl.reports.page.rendering import write_page
+from physprune_pl.reports.report import PHASES, PruningReport
 
 HEAD = ("", "run", "MACs kept", "params kept", "latency", "faster", "dense", "right after the cut", "final", "minutes")
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from physprune_pl.tables import latency_words, markdown, short, terminal
+from physprune_pl.reports.tables import latency_words, markdown, short, terminal
 from physprune_pl.tools.files import replaced
 
 Row = tuple[str, str, str, str]

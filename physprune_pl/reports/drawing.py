@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physprune_pl.concentration import near_zero
 from physprune_pl.history import History
-from physprune_pl.report import PHASES, PruningReport
+from physprune_pl.reports.concentration import near_zero
+from physprune_pl.reports.report import PHASES, PruningReport
 
 # Grey, blue and vermilion: apart for every kind of colour vision, and in a grey print.
 BEFORE, AFTER, ACCENT = "#c3ccd6", "#0069b0", "#c75000"

@@ -9,12 +9,12 @@ import numpy as np
 from markupsafe import Markup
 
 from physprune_pl.history import History
-from physprune_pl.page.folder import Curve
-from physprune_pl.page.inks import MUTED, picture
-from physprune_pl.page.names import milliseconds, times
-from physprune_pl.plots import ACCENT, AFTER, BEFORE, alive_share, groups_of
 from physprune_pl.pressing.steering import ARRIVAL
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, alive_share, groups_of
+from physprune_pl.reports.page.folder import Curve
+from physprune_pl.reports.page.inks import MUTED, picture
+from physprune_pl.reports.page.names import milliseconds, times
+from physprune_pl.reports.report import PruningReport
 
 # As many curves as fit on a screen; a logger may have hundreds.
 MOST_CURVES = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 Cells = tuple[str, ...]
@@ -104,3 +105,12 @@ def _rich(title: str, head: Cells, rows: Sequence[Cells], width: int) -> str:
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip()
+
+
+def table(title: str, head: Cells, rows: Sequence[Cells]) -> str:
+    """Return a table; nothing without rows."""
+    if not rows:
+        return ""
+    if sys.stdout.isatty():
+        return terminal(title, head, rows, unbroken(head, rows))
+    return plain(title, head, rows)

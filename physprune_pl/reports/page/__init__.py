@@ -4,8 +4,8 @@ A page needs no network and no script. Its pictures are drawn by matplotlib and 
 reader; what a run did not record is said to be absent.
 """
 
-from physprune_pl.page.comparison_page import Comparison, write_comparison
-from physprune_pl.page.folder import Run, read_run
-from physprune_pl.page.report_page import write_report
+from physprune_pl.reports.page.comparison_page import Comparison, write_comparison
+from physprune_pl.reports.page.folder import Run, read_run
+from physprune_pl.reports.page.report_page import write_report
 
 __all__ = ["Comparison", "Run", "read_run", "write_comparison", "write_report"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from physprune_pl.history import History, read_arrays
-from physprune_pl.report import PruningReport
+from physprune_pl.reports.report import PruningReport
 
 Curve = Mapping[int, float]
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from physprune_pl.page.inks import style_sheet
+from physprune_pl.reports.page.inks import style_sheet
 from physprune_pl.tools.files import replaced
 
 
 @cache
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("physprune_pl.page"),
+        loader=PackageLoader("physprune_pl.reports.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

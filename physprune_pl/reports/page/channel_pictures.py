@@ -10,9 +10,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from physprune_pl.history import History
-from physprune_pl.page.inks import MUTED, picture
-from physprune_pl.page.names import short_names
-from physprune_pl.plots import ACCENT, AFTER, BEFORE, draw_strengths
+from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, draw_strengths
+from physprune_pl.reports.page.inks import MUTED, picture
+from physprune_pl.reports.page.names import short_names
 
 Flags = NDArray[np.bool_]
 Groups = Sequence[Mapping[str, Any]]

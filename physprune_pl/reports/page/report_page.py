@@ -9,13 +9,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 from physprune_pl.history import History
-from physprune_pl.page import channel_pictures, course
-from physprune_pl.page.folder import Run, read_run
-from physprune_pl.page.names import milliseconds, score, short_names, times
-from physprune_pl.page.rendering import write_page
-from physprune_pl.plots import groups_of
-from physprune_pl.report import MEMORY, PHASES, PruningReport
-from physprune_pl.tables import short
+from physprune_pl.reports.drawing import groups_of
+from physprune_pl.reports.page import channel_pictures, course
+from physprune_pl.reports.page.folder import Run, read_run
+from physprune_pl.reports.page.names import milliseconds, score, short_names, times
+from physprune_pl.reports.page.rendering import write_page
+from physprune_pl.reports.report import MEMORY, PHASES, PruningReport
+from physprune_pl.reports.tables import short
 
 # Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
 MOST_PANELS = 48

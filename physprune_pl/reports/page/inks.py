@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from physprune_pl.plots import ACCENT, AFTER, BEFORE, figure_of, library
+from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, figure_of, library
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a fit tells at its end: the report, tables, pictures, pages."""
