@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch import LightningModule, Trainer
 
-from physprune_pl.callbacks.kinds import is_a
+from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.plan import PruningPlan

@@ -12,9 +12,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.judges import find_monitor, fresh_metrics
-from physprune_pl.callbacks.resolve import resolve_module
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.trainer.judges import find_monitor, fresh_metrics
+from physprune_pl.callbacks.trainer.resolve import resolve_module
 
 Call = tuple[tuple[Any, ...], dict[str, Any], Any]
 DistillationLoss = Callable[[Any, Any], Tensor]

@@ -10,7 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from physprune_pl.callbacks.injection import (
+from physprune_pl.callbacks.progress_bar import show_progress
+from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.trainer.injection import (
     check_optimizers,
     effective_rate,
     follows_gradients,
@@ -18,8 +20,6 @@ from physprune_pl.callbacks.injection import (
     logs_now,
     loss_scale,
 )
-from physprune_pl.callbacks.progress_bar import show_progress
-from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from physprune_pl.callbacks.kinds import is_a
-from physprune_pl.callbacks.resolve import resolve_module
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.planning import measured_chooser
 from physprune_pl.pressing.penalty import Penalty

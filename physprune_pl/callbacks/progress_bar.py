@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
 
-from physprune_pl.callbacks.injection import logs_now
+from physprune_pl.callbacks.trainer.injection import logs_now
 from physprune_pl.reports.concentration import near_zero
 
 if TYPE_CHECKING:

@@ -12,16 +12,23 @@ from torch import nn
 from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.aiming import Aim
 from physprune_pl.callbacks.averages import averages, cut_averages, validated
-from physprune_pl.callbacks.judges import Mode, Watched, find_monitor, forget_scores, fresh_metrics, validate_quietly
-from physprune_pl.callbacks.limits import Limits
 from physprune_pl.callbacks.preview import preview
 from physprune_pl.callbacks.progress_bar import forget_progress, show_progress
-from physprune_pl.callbacks.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.record import Record
-from physprune_pl.callbacks.refusals import check_arguments, check_trainable, check_trainer
 from physprune_pl.callbacks.session import PruningSession
 from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.sharing import session_of_force
+from physprune_pl.callbacks.trainer.judges import (
+    Mode,
+    Watched,
+    find_monitor,
+    forget_scores,
+    fresh_metrics,
+    validate_quietly,
+)
+from physprune_pl.callbacks.trainer.limits import Limits
+from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
+from physprune_pl.callbacks.trainer.refusals import check_arguments, check_trainable, check_trainer
 from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput

@@ -11,10 +11,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.kinds import is_a
-from physprune_pl.callbacks.precision import plain_forward
 from physprune_pl.callbacks.record import Phase
-from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
+from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.precision import plain_forward
+from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.watching import Watch
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput

@@ -12,8 +12,8 @@ from torch import nn
 
 from physprune_pl.callbacks import session as session_module
 from physprune_pl.callbacks.force_regularization import ForceRegularization
-from physprune_pl.callbacks.resolve import example_from_batch, resolve_module
 from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
 from physprune_pl.surgery.apply import apply_plan

@@ -6,7 +6,7 @@ from lightning.pytorch import Callback
 from tiny import Module, loader, trainer
 
 from physprune_pl import physics_pruning
-from physprune_pl.callbacks.injection import follows_gradients
+from physprune_pl.callbacks.trainer.injection import follows_gradients
 from physprune_pl.strengths import L1, L2
 
 OPTIMIZERS = {

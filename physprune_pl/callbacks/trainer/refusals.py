@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import LBFGS
 
-from physprune_pl.callbacks.kinds import is_a
+from physprune_pl.callbacks.trainer.kinds import is_a
 
 
 def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: Any) -> None:

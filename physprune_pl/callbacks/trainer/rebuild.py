@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from physprune_pl.callbacks.injection import held_ids
+from physprune_pl.callbacks.trainer.injection import held_ids
 
 FINETUNE_FACTOR = 0.1
 

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
-from physprune_pl.callbacks.kinds import is_a
+from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.networks.isolation import saved_random_state
 
 Mode = Literal["min", "max"]

@@ -1,0 +1,1 @@
+"""What the callbacks know of Lightning's trainer, its private parts included."""
