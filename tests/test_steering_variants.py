@@ -12,7 +12,8 @@ import physprune_pl.pressing.steering
 from experiments.assembly import build_pruning, composed
 from experiments.steering.run import HEAD, NETWORKS, SHARES, Job, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
-from physprune_pl.callbacks import force_regularization, session
+from physprune_pl.callbacks import force_regularization
+from physprune_pl.callbacks.session import session
 from physprune_pl.strengths import L2
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]

@@ -80,7 +80,7 @@ def _arriving_at(share: float) -> Callable[[], AbstractContextManager[object]]:
 
 
 def _steered_by(kind: type[Steering]) -> Callable[[], AbstractContextManager[object]]:
-    return partial(patch, "physprune_pl.callbacks.session.Steering", kind)
+    return partial(patch, "physprune_pl.callbacks.session.session.Steering", kind)
 
 
 def _in_the_gradient(answer: bool) -> Callable[[], AbstractContextManager[object]]:

@@ -8,8 +8,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from physprune_pl.callbacks import cutting
-from physprune_pl.callbacks.record import Record
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.record import Record
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths

@@ -15,8 +15,7 @@ from physprune_pl.callbacks.heat_maps import log_heat_maps
 from physprune_pl.callbacks.histograms import log_histograms
 from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.series import epoch_rows, group_strengths
-from physprune_pl.callbacks.session import PruningSession
-from physprune_pl.callbacks.sharing import sessions_of
+from physprune_pl.callbacks.session.session import PruningSession, sessions_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 from physprune_pl.tools.files import put_aside
 
@@ -38,7 +37,7 @@ class ChannelTracker(Callback):
     all strengths over the epochs, in which what was cut is orange.
 
     Args:
-        module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.PruningSession`.
+        module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         every_n_epochs: epochs from one record to the next, scalars and histograms included.
         path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's, where the
             history of an earlier fit becomes ``channels-1.npz`` and so on unless this fit resumes it.

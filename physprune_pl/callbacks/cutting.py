@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.judges import find_monitor, fresh_metrics
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 

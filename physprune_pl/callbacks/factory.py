@@ -14,7 +14,7 @@ from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
 from physprune_pl.callbacks.report_writer import ReportWriter
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.latency import Stopwatch

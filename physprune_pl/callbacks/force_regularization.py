@@ -10,8 +10,9 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
-from physprune_pl.callbacks.progress_bar import show_progress
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.progress_bar import show_progress
+from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.step_watching import StepWatching
 from physprune_pl.callbacks.trainer.injection import (
     check_optimizers,
     effective_rate,
@@ -20,7 +21,6 @@ from physprune_pl.callbacks.trainer.injection import (
     logs_now,
     loss_scale,
 )
-from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
@@ -45,7 +45,7 @@ class ForceRegularization(StepWatching):
     0, and before the start of a schedule, training is bit for bit what it is without the callback.
 
     The progress bar shows how far the phase and the channels are, see
-    :func:`~physprune_pl.callbacks.progress_bar.signals`.
+    :func:`~physprune_pl.callbacks.session.session.progress_bar.signals`.
 
     A steered penalty presses otherwise where a gradient is no way to press, see
     :class:`~physprune_pl.pressing.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the
@@ -61,7 +61,7 @@ class ForceRegularization(StepWatching):
         strength: norm of a channel; None means ``L2(scope="group")``.
         distance: distance of a channel from the pivot; None means the one that the law is meant for.
         pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
-        module: name of the submodule to press; see :class:`~physprune_pl.callbacks.session.PruningSession`.
+        module: name of the submodule to press; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
         ignore: names or regular expressions of modules left alone.
         session: state shared with other callbacks; module, example_input, ignore and strength are then its own.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.networks.example import ExampleInput

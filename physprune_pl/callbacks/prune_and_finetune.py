@@ -13,11 +13,11 @@ from physprune_pl.callbacks import cutting
 from physprune_pl.callbacks.aiming import Aim
 from physprune_pl.callbacks.averages import averages, cut_averages, validated
 from physprune_pl.callbacks.preview import preview
-from physprune_pl.callbacks.progress_bar import forget_progress, show_progress
-from physprune_pl.callbacks.record import Record
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
+from physprune_pl.callbacks.session.record import Record
+from physprune_pl.callbacks.session.session import PruningSession, session_of_force
+from physprune_pl.callbacks.session.step_watching import StepWatching
 from physprune_pl.callbacks.shapes import AnyWidth
-from physprune_pl.callbacks.sharing import session_of_force
 from physprune_pl.callbacks.trainer.judges import (
     Mode,
     Watched,
@@ -29,7 +29,6 @@ from physprune_pl.callbacks.trainer.judges import (
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.trainer.refusals import check_arguments, check_trainable, check_trainer
-from physprune_pl.callbacks.watching import StepWatching
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.reports.report import PruningReport, command_line

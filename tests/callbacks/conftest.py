@@ -4,7 +4,7 @@ import pytest
 from tiny import hand_made_trace
 
 from physprune_pl.callbacks import report_writer
-from physprune_pl.callbacks import session as session_module
+from physprune_pl.callbacks.session import session as session_module
 
 
 @pytest.fixture

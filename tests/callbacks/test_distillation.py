@@ -11,7 +11,7 @@ from torch import nn
 
 from physprune_pl import PruneAndFinetune, physics_pruning
 from physprune_pl.callbacks.distillation import Distillation, soft_cross_entropy
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 

@@ -9,7 +9,7 @@ from tiny import Module, fit, loader, trainer
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.targets.target import Target
 
 pytestmark = pytest.mark.usefixtures("traced_by_hand")

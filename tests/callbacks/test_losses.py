@@ -9,7 +9,7 @@ from tiny import COEFFICIENT, Module, assert_one_penalty, precision
 from tiny import fit as tiny_fit
 
 from physprune_pl.callbacks import ForceRegularization, physics_pruning
-from physprune_pl.callbacks.losses import LossWatch
+from physprune_pl.callbacks.session.losses import LossWatch
 
 
 class Failing(Classifier):

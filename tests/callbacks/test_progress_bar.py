@@ -9,7 +9,7 @@ from small import Classifier, Saver, fit
 from torch import nn
 
 from physprune_pl import ForceRegularization, PruneAndFinetune, physics_pruning
-from physprune_pl.callbacks import progress_bar
+from physprune_pl.callbacks.session import progress_bar
 from physprune_pl.networks.measure import count_macs
 from physprune_pl.pressing.steering import ARRIVED
 

@@ -17,7 +17,7 @@ from small import Classifier, Widths, Zigzag, cutter, data, fit, net, trainer
 from torch import nn
 
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.refusals import check_trainer
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.targets.target import Target, TargetError

@@ -4,8 +4,8 @@ import pytest
 import torch
 from small import Saver, cutter, fit
 
-from physprune_pl.callbacks import record as record_module
-from physprune_pl.callbacks.record import Record
+from physprune_pl.callbacks.session import record as record_module
+from physprune_pl.callbacks.session.record import Record
 from physprune_pl.reports.report import PHASES
 
 CPU = torch.device("cpu")

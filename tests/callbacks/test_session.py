@@ -10,9 +10,9 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 from tiny import Module, Net, hand_made_trace, loader, trainer
 from torch import nn
 
-from physprune_pl.callbacks import session as session_module
 from physprune_pl.callbacks.force_regularization import ForceRegularization
-from physprune_pl.callbacks.session import PruningSession
+from physprune_pl.callbacks.session import session as session_module
+from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2

@@ -11,11 +11,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.record import Phase
+from physprune_pl.callbacks.session.record import Phase
+from physprune_pl.callbacks.session.step_watch import Watch
 from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
-from physprune_pl.callbacks.watching import Watch
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.planning import measured_chooser
@@ -292,3 +292,19 @@ def _ready(part: T | None) -> T:
 def _nothing_to_prune(model: nn.Module, found: Trace) -> str:
     reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
     return f"no channel of {type(model).__name__} can be removed; left whole: {'; '.join(reasons) or 'nothing'}"
+
+
+def sessions_of(trainer: Trainer, but: object) -> list[PruningSession]:
+    """The sessions of a trainer's callbacks, those of forces first, without that of one of them."""
+    callbacks = [callback for callback in trainer.callbacks if callback is not but]  # type: ignore[attr-defined]
+    sessions = [getattr(callback, "session", None) for callback in callbacks]
+    found = [session for session in sessions if isinstance(session, PruningSession)]
+    return sorted(found, key=lambda session: session.mean_coefficient is None)
+
+
+def session_of_force(trainer: Trainer, own: PruningSession) -> PruningSession:
+    """The first session of a force of the trainer, which from now on has the target of one's own; else one's own."""
+    forces = (session for session in sessions_of(trainer, None) if session.mean_coefficient is not None)
+    found = next(forces, own)
+    found.target, found.widths, found.stopwatch = own.target, own.widths, own.stopwatch
+    return found

@@ -1,20 +1,16 @@
-"""One training step and one validation step are watched for what the trace could not see."""
+"""Watching the first step of a kind for parameters that the trace has not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from lightning.pytorch import Trainer
+from torch import nn
 
-from physprune_pl.callbacks.losses import LossWatch
 from physprune_pl.probing.step_recorder import StepRecorder
 from physprune_pl.structure import ChannelGroup
-
-if TYPE_CHECKING:
-    from physprune_pl.callbacks.session import PruningSession
 
 
 class Watch:
@@ -64,46 +60,3 @@ def _of_all(trainer: Trainer, found: Mapping[str, str]) -> Mapping[str, str]:
     # Rare, so that it may take one message from each process.
     parts = [trainer.strategy.broadcast(dict(found), src=rank) for rank in range(trainer.world_size)]
     return {name: reason for part in reversed(parts) for name, reason in part.items()}
-
-
-class StepWatching(Callback):
-    """Watches the first training step and the first validation step with its session, and the loss of every step.
-
-    Of several callbacks with one session the first looks at the losses, see
-    :class:`~physprune_pl.callbacks.losses.LossWatch`.
-    """
-
-    session: PruningSession
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._losses = LossWatch()
-
-    def _looks_at_losses(self, trainer: Trainer) -> bool:
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        same = (one for one in callbacks if isinstance(one, StepWatching) and one.session is self.session)
-        return next(same, None) is self
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        """Begin to watch a training step."""
-        self.session.watch("training", pl_module)
-
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:  # noqa: ARG002
-        """End the watch: everything but gradients was computed. Look at the loss."""
-        self.session.end_watch(trainer)
-        if self._looks_at_losses(trainer):
-            self._losses.note(trainer, self.session, loss)
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
-        """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
-        self.session.end_watch(trainer)
-        if trainer.is_last_batch and self._looks_at_losses(trainer):
-            self._losses.end(trainer, self.session)
-
-    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
-        """Begin to watch a validation step."""
-        self.session.watch("validation", pl_module)
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
-        """End the watch over a validation step."""
-        self.session.end_watch(trainer)

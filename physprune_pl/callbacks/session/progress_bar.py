@@ -11,7 +11,7 @@ from physprune_pl.callbacks.trainer.injection import logs_now
 from physprune_pl.reports.concentration import near_zero
 
 if TYPE_CHECKING:
-    from physprune_pl.callbacks.session import PruningSession
+    from physprune_pl.callbacks.session.session import PruningSession
 
 Signals = dict[str, float]
 

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from physprune_pl.callbacks.session import PruningSession
+    from physprune_pl.callbacks.session.session import PruningSession
 
 # Steps from one look at a loss on a device to the next: each makes the processor wait for the device.
 READ_EVERY = 50
