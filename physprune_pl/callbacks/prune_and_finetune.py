@@ -9,15 +9,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from physprune_pl.callbacks import cutting
-from physprune_pl.callbacks.aiming import Aim
-from physprune_pl.callbacks.averages import averages, cut_averages, validated
+from physprune_pl.callbacks.cut import cutting
+from physprune_pl.callbacks.cut.averages import averages, cut_averages, validated
+from physprune_pl.callbacks.cut.cutting import Aim
+from physprune_pl.callbacks.cut.shapes import AnyWidth
 from physprune_pl.callbacks.preview import preview
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.shapes import AnyWidth
 from physprune_pl.callbacks.trainer.judges import (
     Mode,
     Watched,

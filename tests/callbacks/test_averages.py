@@ -8,7 +8,7 @@ from safe_load import SAFE_LOAD
 from small import Classifier, Saver, Zigzag, cutter, data, fit, trainer
 from test_resume import assert_same, state_of
 
-from physprune_pl.callbacks.averages import averages
+from physprune_pl.callbacks.cut.averages import averages
 from physprune_pl.surgery.apply import shrink
 from physprune_pl.surgery.loading import load_pruned
 

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from physprune_pl.callbacks.averages import follow_shapes
+from physprune_pl.callbacks.cut.averages import follow_shapes
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.names import plain, tensors_by_every_name

@@ -1,0 +1,1 @@
+"""The cut inside a fit: what goes, the surgery, the checks after it."""
