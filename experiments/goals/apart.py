@@ -18,7 +18,7 @@ from experiments.goals import job, tracker
 from experiments.goals.storing import Row, keep, write_page
 from physprune_pl import ChannelTracker, ForceRegularization
 from physprune_pl.callbacks import channel_tracker
-from physprune_pl.callbacks.scalars import summary
+from physprune_pl.callbacks.tracker.scalars import summary
 from physprune_pl.history import ChannelHistory
 
 CASE = "resnet56 on digits"

@@ -11,11 +11,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 
-from physprune_pl.callbacks.heat_maps import log_heat_maps
-from physprune_pl.callbacks.histograms import log_histograms
-from physprune_pl.callbacks.scalars import summary
-from physprune_pl.callbacks.series import epoch_rows, group_strengths
 from physprune_pl.callbacks.session.session import PruningSession, sessions_of
+from physprune_pl.callbacks.tracker.heat_maps import log_heat_maps
+from physprune_pl.callbacks.tracker.histograms import log_histograms
+from physprune_pl.callbacks.tracker.scalars import summary
+from physprune_pl.callbacks.tracker.series import epoch_rows, group_strengths
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 from physprune_pl.tools.files import put_aside
 
@@ -32,7 +32,7 @@ class ChannelTracker(Callback):
 
     All loggers get, per group and overall, ``physprune/strength[/<group>]``, ``physprune/near_zero[/<group>]``,
     ``physprune/effective_channels[/<group>]`` and ``physprune/concentration[/<group>]``, which
-    :func:`~physprune_pl.callbacks.scalars.summary` explains. TensorBoard and Weights & Biases get the histograms
+    :func:`~physprune_pl.callbacks.tracker.scalars.summary` explains. TensorBoard and Weights & Biases get the histograms
     ``physprune/strengths[/<group>]`` as well, and at the end of training the picture ``physprune/heat_map/<group>`` of
     all strengths over the epochs, in which what was cut is orange.
 

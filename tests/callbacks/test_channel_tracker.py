@@ -10,9 +10,9 @@ from tiny import Module, hand_made_trace, loader, trainer
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
-from physprune_pl.callbacks.scalars import summary
 from physprune_pl.callbacks.session import session as session_module
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.tracker.scalars import summary
 from physprune_pl.history import load_filters, load_history
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import make_plan

@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from small import cutter, fit
 
 from physprune_pl import ChannelTracker
-from physprune_pl.callbacks.heat_maps import GONE, SIDE, heat_map, log_heat_maps
+from physprune_pl.callbacks.tracker.heat_maps import GONE, SIDE, heat_map, log_heat_maps
 
 HISTORY = {"strength/one": np.ones((2, 3)), "l2/one": np.ones((2, 3)), "epochs": np.arange(2)}
 

@@ -10,8 +10,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from tiny import Module, hand_made_trace, loader, trainer
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
-from physprune_pl.callbacks.histograms import log_histograms
 from physprune_pl.callbacks.session import session as session_module
+from physprune_pl.callbacks.tracker.histograms import log_histograms
 
 TAGS = {"physprune/strengths", "physprune/strengths/one", "physprune/strengths/two"}
 STRENGTHS = {"one": torch.tensor([1.0, 2.0]), "two": torch.tensor([3.0, 4.0, 5.0])}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from physprune_pl.callbacks.scalars import summary
+from physprune_pl.callbacks.tracker.scalars import summary
 
 # One group of equal channels, one where two of eight hold everything.
 STRENGTHS = {"one": torch.full((4,), 3.0), "two": torch.tensor([0.0, 2.0, 0.0, 0.01, 0.0, 2.0, 0.0, 0.0])}

@@ -1,0 +1,1 @@
+"""What is recorded of the channels, and how it reaches the loggers."""
