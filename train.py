@@ -13,16 +13,16 @@ import hydra
 import lightning as L
 from omegaconf import DictConfig
 
-from experiments import assembly
-from experiments.arguments import checked
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
-from experiments.evaluation import evaluate
-from experiments.inspection import inspection
-from experiments.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
-from experiments.recorder import RunRecorder
-from experiments.resume import checkpoint_to_resume
-from experiments.sweep import command_of_job, refuse_several_processes
+from experiments.training import assembly
+from experiments.training.arguments import checked
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.evaluation import evaluate
+from experiments.training.inspection import inspection
+from experiments.training.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
+from experiments.training.recorder import RunRecorder
+from experiments.training.resume import checkpoint_to_resume
+from experiments.training.sweeps.sweep import command_of_job, refuse_several_processes
 from physprune_pl import PruningReport
 from physprune_pl.reports.report import command_line
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.assembly import composed
 from experiments.bench import Arm, Result, save, write_table
 from experiments.compare import Comparison
+from experiments.training.assembly import composed
 from physprune_pl.reports.report import command_line
 from train import run
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-import torch
-
-from experiments.assembly import composed
+from experiments.training.assembly import composed
+from experiments.training.sweeps.figures import hardware, spread
 from physprune_pl.latency.hardware import processor
 from physprune_pl.reports.report import PruningReport, versions
 
@@ -53,12 +50,6 @@ def _result(arm: Arm, seed: int, report: PruningReport) -> Result:
     kept = ("macs", "params", "file_bytes", "latency_ms", "metric", "seconds", "not_arrived", "dead_groups")
     figures = {name: getattr(report, name) for name in kept}
     return {"arm": arm.name, "seed": seed, "overrides": list(arm.overrides), **figures}
-
-
-def hardware() -> dict[str, Any]:
-    """Return what the times depend on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def save(results: list[Result], command: str, path: Path) -> None:
@@ -107,18 +98,6 @@ def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         shares = [run["latency_ms"][batch]["pruned"] / run["latency_ms"][batch]["dense"] for run in runs]
         yield spread(shares, "{:.2f}")
     yield spread([len(run["not_arrived"]) for run in runs], "{:.1f}")
-
-
-def spread(values: Sequence[float], form: str) -> str:
-    """Write mean ± standard deviation, a single value as it is, a dash for none.
-
-    >>> spread([1.0, 2.0, 3.0], "{:.1f}"), spread([2.0], "{:.1f}"), spread([], "{:.1f}")
-    ('2.0 ± 1.0', '2.0', '-')
-    """
-    if not values:
-        return "-"
-    middle = form.format(mean(values))
-    return f"{middle} ± {form.format(stdev(values))}" if len(values) > 1 else middle
 
 
 def write_table(readme: Path, text: str) -> None:

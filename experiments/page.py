@@ -11,7 +11,6 @@ from experiments.committed import FOLDER, comparison, results
 from experiments.finetuning.run import table as finetuning_table
 from experiments.paired import table as paired_table
 from experiments.papers.reach import table as reach_table
-from experiments.pareto import Point, draw
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
 from experiments.price import table as price_table
@@ -19,6 +18,7 @@ from experiments.scratch.run import table as scratch_table
 from experiments.targets.picture import COSTS, share
 from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
+from experiments.training.sweeps.pareto import Point, draw
 
 README = FOLDER / "README.md"
 DATA_SETS = (

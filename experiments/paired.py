@@ -7,9 +7,9 @@ from math import comb
 from statistics import mean
 from typing import Any
 
-from experiments.bench import spread
 from experiments.digits.run import LAWS
 from experiments.targets.curves import AT
+from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
 
 Runs = Sequence[Mapping[str, Any]]

@@ -9,9 +9,9 @@ import lightning as L
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from experiments.assembly import build_pruning
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
+from experiments.training.assembly import build_pruning
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
 
 METRIC = "val/acc"
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.assembly import build_data, build_model, composed
 from experiments.bench import Arm
 from experiments.committed import comparison
 from experiments.page import DATA_SETS
 from experiments.targets.run import SETS
+from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl import PruningReport, load_pruned
 from physprune_pl.latency.race import measure_latency
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.assembly import composed
+from experiments.training.assembly import composed
 
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"

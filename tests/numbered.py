@@ -7,8 +7,8 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from experiments.data.module import Batch, LabelledData, SeededBatch
-from experiments.data.tensors import Split, TensorData
+from experiments.training.data.module import Batch, LabelledData, SeededBatch
+from experiments.training.data.tensors import Split, TensorData
 
 Seen = tuple[int, list[Any]]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from configured import ADVICE, QUIET, SMALL
 
-from experiments.accelerated import ChannelsLast, Compiled, ResidentData
-from experiments.assembly import build_data, build_model, composed
-from experiments.classifier import Classifier
-from experiments.data.tensors import TensorData
+from experiments.training.accelerated import ChannelsLast, Compiled, ResidentData
+from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.classifier import Classifier
+from experiments.training.data.tensors import TensorData
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 CONFIG = composed([*SMALL, *QUIET, "paths.output=unused"])

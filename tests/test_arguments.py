@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.arguments import checked, wrong_key
+from experiments.training.arguments import checked, wrong_key
 
 
 @pytest.mark.parametrize(

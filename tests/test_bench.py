@@ -8,7 +8,8 @@ import pytest
 from test_report import REPORT
 
 from experiments import bench
-from experiments.bench import Arm, hardware, run_arms, save, stored, table, write_table
+from experiments.bench import Arm, run_arms, save, stored, table, write_table
+from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import PruningReport
 
 ARMS = [Arm("dense", ("force=none", "target=none", "finetune=none")), Arm("gravity", ("force=gravity",))]

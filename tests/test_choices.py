@@ -11,8 +11,8 @@ from configured import config_of as composed
 from omegaconf import OmegaConf
 from synthetic import SyntheticClock
 
-from experiments import assembly, outcome
-from experiments.assembly import LOGGER_PACKAGES
+from experiments.training import assembly, outcome
+from experiments.training.assembly import LOGGER_PACKAGES
 from physprune_pl.latency import Stopwatch
 from physprune_pl.latency.race import measure_latency
 from physprune_pl.reports.report import PruningReport

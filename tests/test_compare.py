@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from test_report import REPORT
 
-from experiments.assembly import build_pruning, composed
 from experiments.committed import FOLDER, comparison
 from experiments.compare import Comparison
 from experiments.page import DATA_SETS
+from experiments.training.assembly import build_pruning, composed
 from physprune_pl.reports.report import PruningReport
 
 

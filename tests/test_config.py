@@ -11,8 +11,8 @@ from hydra.errors import ConfigCompositionException, MissingConfigException
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from experiments import assembly
-from experiments.assembly import build_force, build_loggers, build_pruning
+from experiments.training import assembly
+from experiments.training.assembly import build_force, build_loggers, build_pruning
 from physprune_pl import Channels
 from physprune_pl.callbacks import RandomStates
 from physprune_pl.forces import FORCES, ForceLaw

@@ -6,10 +6,10 @@ import pytest
 import torch
 from numbered import Numbered, WriteSeen, fitted, interrupted
 
-from experiments.data import BatchOrder, Digits
-from experiments.data.digits import stratified_split
-from experiments.data.module import LabelledData
-from experiments.data.splits import held_out, place_in_class
+from experiments.training.data import BatchOrder, Digits
+from experiments.training.data.digits import stratified_split
+from experiments.training.data.module import LabelledData
+from experiments.training.data.splits import held_out, place_in_class
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:The number of training batches", "ignore:Checkpoint directory"

@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
-from experiments.data import Digits
-from experiments.data.augmentation import random_cutout, random_flip, random_mixup, random_shift
-from experiments.data.pictures import colour_statistics
+from experiments.training.data import Digits
+from experiments.training.data.augmentation import random_cutout, random_flip, random_mixup, random_shift
+from experiments.training.data.pictures import colour_statistics
 
 ALL = {"shift": 2, "flip": 0.5, "cutout": 3, "mixup": 0.4}
 

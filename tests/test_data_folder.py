@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from experiments.assembly import composed
-from experiments.data import ImageFolder, SplitName
-from experiments.data.folder import MEAN, STD
+from experiments.training.assembly import composed
+from experiments.training.data import ImageFolder, SplitName
+from experiments.training.data.folder import MEAN, STD
 from train import run
 
 CLASSES = ("ant", "bee")

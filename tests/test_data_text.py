@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from experiments import outcome
-from experiments.assembly import composed
-from experiments.data import SST2, BatchOrder, lengths
-from experiments.data import text as text_module
-from experiments.data import vocabulary as vocabulary_module
-from experiments.data.lengths import LengthOrder
-from experiments.data.text import read_table
-from experiments.data.vocabulary import Vocabulary, cached_vocabulary
+from experiments.training import outcome
+from experiments.training.assembly import composed
+from experiments.training.data import SST2, BatchOrder, lengths
+from experiments.training.data import text as text_module
+from experiments.training.data import vocabulary as vocabulary_module
+from experiments.training.data.lengths import LengthOrder
+from experiments.training.data.text import read_table
+from experiments.training.data.vocabulary import Vocabulary, cached_vocabulary
 from physprune_pl.latency.race import measure_latency
 from train import run
 

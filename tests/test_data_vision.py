@@ -9,8 +9,8 @@ import pytest
 import torch
 from torchvision import datasets
 
-from experiments.data import CIFAR10, CIFAR100, MNIST
-from experiments.data.vision import VisionData
+from experiments.training.data import CIFAR10, CIFAR100, MNIST
+from experiments.training.data.vision import VisionData
 
 REAL = Path(os.environ.get("PHYSPRUNE_DATA", "data"))
 EACH = 20

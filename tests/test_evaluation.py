@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.data.module import LabelledData
-from experiments.evaluation import evaluate
+from experiments.training.data.module import LabelledData
+from experiments.training.evaluation import evaluate
 
 
 class Stream(LabelledData):

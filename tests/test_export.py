@@ -9,8 +9,8 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 import physprune_pl.export
-from experiments.models import resnet20, vgg16_bn
 from experiments.structures.networks import UNet
+from experiments.training.models import resnet20, vgg16_bn
 from experiments.zoo import networks as zoo
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.planning import plan_pruning

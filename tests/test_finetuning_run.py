@@ -9,10 +9,10 @@ import pytest
 from configured import ADVICE
 from omegaconf import DictConfig
 
-from experiments.assembly import composed
 from experiments.compare import Comparison
 from experiments.finetuning.run import ARMS, FACTORS, HEAD, SETS, Source, finetuned, main, table
 from experiments.phases import accuracy_of_phases
+from experiments.training.assembly import composed
 from train import run
 
 FEW = tuple(f"+trainer.limit_{split}_batches=2" for split in ("train", "val", "test"))

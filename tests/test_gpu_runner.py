@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from configured import QUIET, SMALL
 
-from experiments.assembly import composed
 from experiments.compare import Comparison
 from experiments.gpu.run import COMPARISONS, tasks
 from experiments.gpu.slices import Task, run_slice
+from experiments.training.assembly import composed
 
 
 def task(folder: Path, name: str, code: str = "pass", after: Path | None = None) -> Task:

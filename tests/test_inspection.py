@@ -6,8 +6,8 @@ import torch
 from configured import SMALL, TINY, UNPRUNED
 from configured import config_of as composed
 
-from experiments.assembly import build_data, build_model
-from experiments.inspection import inspection
+from experiments.training.assembly import build_data, build_model
+from experiments.training.inspection import inspection
 
 
 def test_groups_plan_and_reasons_are_told() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.loggers import KeepingCSVLogger
+from experiments.training.loggers import KeepingCSVLogger
 
 
 @pytest.mark.filterwarnings("ignore:Experiment logs directory")

@@ -6,8 +6,8 @@ import torchvision
 from torch import nn
 from torchvision.models import vgg
 
-from experiments import models
-from experiments.models import CifarResNet, CifarVGG, lenet5, mobilenet_v2
+from experiments.training import models
+from experiments.training.models import CifarResNet, CifarVGG, lenet5, mobilenet_v2
 from physprune_pl.networks.measure import count_macs, count_parameters
 
 COUNTS = [  # name, shape, classes, parameters

@@ -9,7 +9,7 @@ import torch
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
-from experiments.assembly import build_network, composed
+from experiments.training.assembly import build_network, composed
 from physprune_pl import apply_plan, plan_pruning, trace_groups
 from physprune_pl.networks.measure import count_macs
 

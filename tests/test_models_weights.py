@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.assembly import build_network, composed
-from experiments.classifier import Classifier
-from experiments.models import lenet5, resnet20, start_from
+from experiments.training.assembly import build_network, composed
+from experiments.training.classifier import Classifier
+from experiments.training.models import lenet5, resnet20, start_from
 
 SHAPE = (1, 8, 8)
 

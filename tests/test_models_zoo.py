@@ -7,8 +7,8 @@ import torch
 import torchvision
 from torch import nn
 
-from experiments.models import timm_model, torchvision_model
-from experiments.models.zoo import with_head
+from experiments.training.models import timm_model, torchvision_model
+from experiments.training.models.zoo import with_head
 
 PICTURE = (3, 32, 32)
 

@@ -6,9 +6,9 @@ import lightning as L
 import pytest
 import torch
 
-from experiments import outcome
-from experiments.assembly import build_data, build_model, composed
-from experiments.outcome import networks_of_phases, recalibrated
+from experiments.training import outcome
+from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.outcome import networks_of_phases, recalibrated
 from physprune_pl import plan_pruning
 from physprune_pl.networks.recalibration import recalibrate
 

@@ -9,13 +9,13 @@ import torch
 from configured import ADVICE, QUIET
 from torch import nn
 
-from experiments.assembly import build_data, build_model, composed
 from experiments.bench import merged
 from experiments.digits.run import COMPARISON
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run
 from experiments.peers.run import FULL_RATE, PROGRAMS, overrides, page
 from experiments.peers.torch_pruning import TorchPruning
+from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl.networks.measure import count_macs
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in (*ADVICE, "ignore:.*is deprecated", "ignore:.*eval mode")]

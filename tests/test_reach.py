@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from experiments.assembly import build_data, build_network, composed
 from experiments.papers.reach import FOLDER, MULTIPLES, SEEDS, forces, macs_left, pushed, table, typical_weights
+from experiments.training.assembly import build_data, build_network, composed
 
 CONFIG = composed(["experiment=etp_official", "paths.output=unused"])
 

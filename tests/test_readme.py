@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from experiments import readme
-from experiments.assembly import composed
+from experiments.training.assembly import composed
 from physprune_pl import apply_plan, forces, load_pruned, physics_pruning, plan_pruning, trace_groups
 from physprune_pl.commands import parser
 from physprune_pl.export import export_program, missing

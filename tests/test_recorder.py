@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.recorder import RunRecorder
+from experiments.training.recorder import RunRecorder
 
 
 def start(recorder: RunRecorder, rank: int = 0) -> None:

@@ -8,8 +8,8 @@ import pytest
 from configured import ADVICE
 
 from experiments import retiming
-from experiments.assembly import composed
 from experiments.compare import Comparison
+from experiments.training.assembly import composed
 from physprune_pl import PruningReport
 from train import run
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.resume import checkpoint_to_resume
+from experiments.training.resume import checkpoint_to_resume
 
 
 def test_a_fresh_start(tmp_path: Path) -> None:

@@ -10,7 +10,17 @@ import pytest
 from configured import QUIET, ROOT, TINY
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from experiments.search import Search, again, batches, distribution, outcome, settings, study_in, tell, write_front
+from experiments.training.sweeps.search import (
+    Search,
+    again,
+    batches,
+    distribution,
+    outcome,
+    settings,
+    study_in,
+    tell,
+    write_front,
+)
 
 optuna = pytest.importorskip("optuna", reason="needs physprune_pl[search]")
 FloatDistribution = pytest.importorskip("optuna.distributions", reason="needs optuna").FloatDistribution

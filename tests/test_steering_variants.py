@@ -9,9 +9,9 @@ from configured import ADVICE
 from test_steering import SEGMENTS, start, steering
 
 import physprune_pl.pressing.steering
-from experiments.assembly import build_pruning, composed
 from experiments.steering.run import HEAD, NETWORKS, SHARES, Job, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
+from experiments.training.assembly import build_pruning, composed
 from physprune_pl.callbacks import force_regularization
 from physprune_pl.callbacks.session import session
 from physprune_pl.strengths import L2
@@ -79,7 +79,7 @@ def test_all_networks_and_shares_are_run() -> None:
 @pytest.mark.parametrize(("network", "data"), list(zip(NETWORKS, ("Digits", "Digits", "CIFAR10"), strict=True)))
 def test_every_network_has_its_own_data(network: str, data: str) -> None:
     config = composed(Job(network, 0.4, STEERED, 0).overrides(0.4, 20, 5))
-    assert config.data._target_ == f"experiments.data.{data}"
+    assert config.data._target_ == f"experiments.training.data.{data}"
 
 
 def test_the_help_names_the_variants(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from experiments.arms import HEAD
-from experiments.pareto import Point, draw, floor
-from experiments.summary import main, read, summarise
+from experiments.training.sweeps.arms import HEAD
+from experiments.training.sweeps.pareto import Point, draw, floor
+from experiments.training.sweeps.summary import main, read, summarise
 from physprune_pl.reports.report import PruningReport
 
 

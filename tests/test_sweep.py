@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.sweep import SweepSummary, command_of_job, refuse_several_processes, several_processes
+from experiments.training.sweeps.sweep import SweepSummary, command_of_job, refuse_several_processes, several_processes
 
 INSTALLED = {one.metadata["Name"] for one in distributions()}
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from experiments.assembly import composed
 from experiments.bench import Arm
 from experiments.targets import curves, picture
 from experiments.targets import run as targets
 from experiments.targets.run import SETS
+from experiments.training.assembly import composed
 
 
 def result(arm: str, seed: int, share: float, score: float) -> dict[str, Any]:

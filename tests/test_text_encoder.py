@@ -8,8 +8,8 @@ import pytest
 import torch
 from hand_networks import masked
 
-from experiments.assembly import composed
-from experiments.models.text import SelfAttention, TextEncoder, text_encoder
+from experiments.training.assembly import composed
+from experiments.training.models.text import SelfAttention, TextEncoder, text_encoder
 from physprune_pl import apply_plan, plan_pruning, trace_groups
 from physprune_pl.networks.measure import count_macs, count_parameters
 

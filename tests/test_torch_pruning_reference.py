@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 
-from experiments.models import CifarResNet
+from experiments.training.models import CifarResNet
 from physprune_pl.tracing.tracer import trace
 
 tp = pytest.importorskip("torch_pruning")

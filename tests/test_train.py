@@ -9,7 +9,7 @@ import pytest
 from configured import ADVICE, DENSE, QUIET, TINY
 from configured import config_of as composed
 
-from experiments import outcome
+from experiments.training import outcome
 from physprune_pl.latency.race import measure_latency
 from physprune_pl.reports.report import PruningReport
 from train import run

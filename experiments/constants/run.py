@@ -12,13 +12,14 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from experiments.afterwards import look_again
-from experiments.assembly import build_data, build_model
-from experiments.bench import Result, spread
+from experiments.bench import Result
 from experiments.compare import Comparison
 from experiments.constants.folding import fold
-from experiments.evaluation import evaluate, load_weights
-from experiments.outcome import CPU
 from experiments.recalibration.run import plan_in
+from experiments.training.assembly import build_data, build_model, load_weights
+from experiments.training.evaluation import evaluate
+from experiments.training.outcome import CPU
+from experiments.training.sweeps.figures import spread
 from physprune_pl import apply_plan
 
 # The recommended law and epochs; one epoch of fine-tuning, as the checkpoint that ends it holds the plan.

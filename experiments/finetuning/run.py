@@ -16,12 +16,13 @@ from typing import Any
 
 import lightning as L
 
-from experiments.assembly import build_data, build_model, composed
-from experiments.bench import Arm, Result, save, spread, stored, write_table
+from experiments.bench import Arm, Result, save, stored, write_table
 from experiments.committed import comparison
 from experiments.phases import accuracy_of_phases
 from experiments.targets.curves import AT
 from experiments.targets.run import SETS as CURVES
+from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown
 

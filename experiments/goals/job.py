@@ -12,8 +12,8 @@ from statistics import median
 import lightning as L
 import torch
 
-from experiments.assembly import build_data, build_model, build_pruning, build_trainer, composed
 from experiments.goals.storing import Row, keep, write_page
+from experiments.training.assembly import build_data, build_model, build_pruning, build_trainer, composed
 
 SHARED = ("logger=csv", "trainer.accelerator=cpu", "+trainer.enable_progress_bar=false")
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import hardware, write_table
+from experiments.bench import write_table
 from experiments.goals.table import page
+from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import versions
 
 FOLDER = Path(__file__).parent

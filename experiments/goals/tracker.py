@@ -14,8 +14,8 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from experiments.assembly import build_data, build_model, composed
 from experiments.goals.storing import Row, keep, write_page
+from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl import ChannelTracker, ForceRegularization
 
 # Settings of train.py, by what they train.

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from experiments.bench import save, write_table
-from experiments.data import CIFAR10, PictureData, Split
+from experiments.training.data import CIFAR10, PictureData, Split
 
 FOLDER = Path(__file__).parent
 COUNT, BATCH, ROUNDS = 5_000, 128, 5

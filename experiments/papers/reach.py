@@ -17,9 +17,10 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from experiments.assembly import build_data, build_force, build_network, composed
-from experiments.bench import Result, save, spread, write_table
-from experiments.data import LabelledData
+from experiments.bench import Result, save, write_table
+from experiments.training.assembly import build_data, build_force, build_network, composed
+from experiments.training.data import LabelledData
+from experiments.training.sweeps.figures import spread
 from physprune_pl import Channels, plan_pruning
 from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown

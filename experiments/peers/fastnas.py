@@ -9,10 +9,10 @@ from typing import Any
 import lightning as L
 from torch import nn
 
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
-from experiments.evaluation import evaluate
-from experiments.outcome import CPU
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.evaluation import evaluate
+from experiments.training.outcome import CPU
 
 # Its widths are multiples of 32 unless told otherwise; this network has 16, 32 and 64 channels.
 DIVISOR = 2

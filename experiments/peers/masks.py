@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch.callbacks import ModelPruning
 from torch import nn
 
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
 
 
 class LightningMasks:

@@ -16,11 +16,11 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
-from experiments.assembly import build_data, build_model
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
-from experiments.evaluation import evaluate, load_weights
-from experiments.outcome import CPU, dense_report, tested
+from experiments.training.assembly import build_data, build_model, load_weights
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.evaluation import evaluate
+from experiments.training.outcome import CPU, dense_report, tested
 from physprune_pl import PruningReport
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.reports.report import command_line

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments.bench import Arm, Result, merged, run_arms, save, spread, stored, table, write_table
+from experiments.bench import Arm, Result, merged, run_arms, save, stored, table, write_table
 from experiments.digits.run import COMPARISON
 from experiments.peers.fastnas import FastNAS
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import Peer, run
 from experiments.peers.torch_pruning import TorchPruning
+from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent

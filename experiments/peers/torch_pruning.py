@@ -11,8 +11,8 @@ import lightning as L
 from torch import nn
 from torch.optim import Optimizer
 
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
 from physprune_pl.networks.measure import count_macs
 
 Method = Literal["group_norm", "bn_scale", "growing_reg"]

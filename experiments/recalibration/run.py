@@ -10,11 +10,11 @@ import torch
 from omegaconf import DictConfig
 
 from experiments.afterwards import look_again
-from experiments.assembly import build_data, build_model
 from experiments.bench import Result
 from experiments.compare import Comparison
-from experiments.evaluation import evaluate, load_weights
-from experiments.outcome import recalibrated
+from experiments.training.assembly import build_data, build_model, load_weights
+from experiments.training.evaluation import evaluate
+from experiments.training.outcome import recalibrated
 from physprune_pl import PruningPlan, apply_plan
 
 # One epoch of fine-tuning, as the checkpoint that ends it holds the plan.

@@ -15,9 +15,9 @@ from typing import Any
 import lightning as L
 import torch
 
-from experiments import outcome
-from experiments.assembly import composed
 from experiments.reliability.processes import WORLD
+from experiments.training import outcome
+from experiments.training.assembly import composed
 from physprune_pl.latency.race import measure_latency
 from train import run
 

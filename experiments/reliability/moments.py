@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from experiments.data.digits import Digits
 from experiments.reliability.page import write
+from experiments.training.data.digits import Digits
 from physprune_pl import apply_plan, plan_pruning
 from physprune_pl.reports.tables import markdown
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import hardware
+from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import command_line, versions
 
 FOLDER = Path(__file__).parent

@@ -18,11 +18,12 @@ from unittest.mock import patch
 
 import lightning as L
 
-from experiments.assembly import build_data, build_model, composed
-from experiments.bench import Result, save, spread, stored, write_table
+from experiments.bench import Result, save, stored, write_table
 from experiments.phases import accuracy_of_phases
 from experiments.steering.run import NETWORKS as STEERED
 from experiments.steering.run import Setting
+from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.sweeps.figures import spread
 from physprune_pl.pressing.steering import ARRIVAL, REST
 from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import lightning as L
 from torch import nn
 
-from experiments.assembly import build_data, build_model, build_trainer, composed
-from experiments.bench import Result, save, spread, stored, write_table
+from experiments.bench import Result, save, stored, write_table
 from experiments.committed import comparison
 from experiments.compare import Comparison
-from experiments.evaluation import evaluate
-from experiments.outcome import restore_best
+from experiments.training.assembly import build_data, build_model, build_trainer, composed
+from experiments.training.evaluation import evaluate
+from experiments.training.outcome import restore_best
+from experiments.training.sweeps.figures import spread
 from physprune_pl import load_pruned
 from physprune_pl.networks.measure import count_macs
 from physprune_pl.reports.report import PruningReport, command_line

@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from experiments.models import resnet20, resnet56, vgg19_bn
+from experiments.training.models import resnet20, resnet56, vgg19_bn
 from physprune_pl.pressing.group_coefficients import GroupCoefficients
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty

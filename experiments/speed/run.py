@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from experiments.bench import hardware
 from experiments.speed import alone, compiled, peak, steps
 from experiments.speed.pressed import NETWORKS, Training
+from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import versions
 from physprune_pl.reports.tables import markdown
 

@@ -14,13 +14,14 @@ from tempfile import TemporaryDirectory
 
 import lightning as L
 
-from experiments.assembly import build_data, build_model, composed
-from experiments.bench import Result, save, spread, stored, write_table
+from experiments.bench import Result, save, stored, write_table
 from experiments.cifar10.run import COMPARISON as CIFAR10
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
 from experiments.phases import accuracy_of_phases
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
+from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent

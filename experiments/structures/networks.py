@@ -9,8 +9,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from experiments.models import resnet20, resnet56
 from experiments.structures.nets.case import unit
+from experiments.training.models import resnet20, resnet56
 
 
 class UNet(nn.Module):

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.bench import Arm, spread
+from experiments.bench import Arm
 from experiments.compare import Comparison
+from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
 
 # Between the name of a law and the share of the MACs that its network keeps.

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from experiments.pareto import MARKERS
 from experiments.targets.curves import Runs, curves
+from experiments.training.sweeps.pareto import MARKERS
 
 Cost = Callable[[Mapping[str, Any]], Mapping[str, float]]
 COSTS: dict[str, Cost] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments.assembly import CONF, CompositionError, composed, with_recipe
+from experiments.training.assembly import CONF, CompositionError, composed, with_recipe
 
 # A plain override, KEY=VALUE: one with a plus or a tilde adds or removes, and is Hydra's own affair.
 OVERRIDE = re.compile(r"([\w./-]+)=(.*)", re.DOTALL)

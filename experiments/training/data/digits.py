@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from experiments.data.pictures import PictureData
-from experiments.data.splits import place_in_class
-from experiments.data.tensors import Split
+from experiments.training.data.pictures import PictureData
+from experiments.training.data.splits import place_in_class
+from experiments.training.data.tensors import Split
 
 
 class Digits(PictureData):

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sized
 from itertools import islice
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import nn
 
-from experiments.data import LabelledData
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def load_weights(model: Module, path: str | Path) -> Module:
-    """Load a state dict, or the one in a Lightning checkpoint, into a model of the same shape."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(saved.get("state_dict", saved))
-    return model
+from experiments.training.data import LabelledData
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import lightning as L
 import torch
 
-from experiments.classifier import Classifier
-from experiments.data.tensors import TensorData
+from experiments.training.classifier import Classifier
+from experiments.training.data.tensors import TensorData
 
 
 class ChannelsLast(L.Callback):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from experiments.models.layers import Shape, colours, conv_norm
+from experiments.training.models.layers import Shape, colours, conv_norm
 
 STEM = 32
 LAST = 1280

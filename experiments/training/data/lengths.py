@@ -11,7 +11,7 @@ from itertools import chain, islice
 import torch
 from torch import Tensor
 
-from experiments.data.order import BatchOrder
+from experiments.training.data.order import BatchOrder
 
 POOL = 32
 
@@ -19,7 +19,7 @@ POOL = 32
 class LengthOrder(BatchOrder):
     """A shuffled epoch whose batches are sorted by length within pools of 32, then shuffled again within the pool.
 
-    As in a :class:`~experiments.data.order.BatchOrder` everything is drawn from (seed, epoch) alone, every sample
+    As in a :class:`~experiments.training.data.order.BatchOrder` everything is drawn from (seed, epoch) alone, every sample
     comes once, and processes that train together have as many batches each.
 
     Args:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor, nn
 
-from experiments.data.augmentation import random_cutout, random_flip, random_mixup, random_shift
-from experiments.data.module import Batch, SeededBatch
-from experiments.data.tensors import TensorData
+from experiments.training.data.augmentation import random_cutout, random_flip, random_mixup, random_shift
+from experiments.training.data.module import Batch, SeededBatch
+from experiments.training.data.tensors import TensorData
 
 
 class PictureData(TensorData):

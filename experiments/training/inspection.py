@@ -9,9 +9,9 @@ from typing import Any
 import lightning as L
 from omegaconf import DictConfig
 
-from experiments.assembly import build_data, build_model, build_pruning
-from experiments.classifier import Classifier
-from experiments.outcome import dense_report
+from experiments.training.assembly import build_data, build_model, build_pruning
+from experiments.training.classifier import Classifier
+from experiments.training.outcome import dense_report
 from physprune_pl import PruneAndFinetune, PruningReport, plan_pruning
 from physprune_pl.reports.tables import terminal
 from physprune_pl.targets.target import TargetError

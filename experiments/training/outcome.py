@@ -15,10 +15,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 from torch import Tensor
 
-from experiments.assembly import build_model
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
-from experiments.evaluation import evaluate, load_weights
+from experiments.training.assembly import build_model, load_weights
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.evaluation import evaluate
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.latency.race import measure_latency, without_traces
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
@@ -122,7 +122,7 @@ def tested(
         networks: phase -> network, of the phases of a report's ``metric``.
         data: its test split is read once.
         device: where to compute and to measure.
-        limit: of the batches, see :func:`~experiments.evaluation.evaluate`.
+        limit: of the batches, see :func:`~experiments.training.evaluation.evaluate`.
     """
     scores = evaluate(networks, data, device, "test", limit)
     dense = networks.get("after_sparsify") or networks["dense"]

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision.datasets.utils import download_and_extract_archive
 
-from experiments.data.lengths import LengthOrder
-from experiments.data.module import Batch, SeededBatch, SplitName
-from experiments.data.splits import held_out
-from experiments.data.tensors import Split, TensorData
-from experiments.data.vocabulary import FIRST, PADDING, UNKNOWN, cached_vocabulary
+from experiments.training.data.lengths import LengthOrder
+from experiments.training.data.module import Batch, SeededBatch, SplitName
+from experiments.training.data.splits import held_out
+from experiments.training.data.tensors import Split, TensorData
+from experiments.training.data.vocabulary import FIRST, PADDING, UNKNOWN, cached_vocabulary
 
 ARCHIVE = "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip"
 COLUMNS = ("sentence", "label")
@@ -32,7 +32,7 @@ class SST2(TensorData):
     accuracy is optimistic, good for comparing runs but not for telling the accuracy on new sentences.
 
     A word is what stands between white space, as the treebank splits it; the vocabulary comes from the training
-    split alone and is kept beside the files, see :func:`~experiments.data.vocabulary.cached_vocabulary`.
+    split alone and is kept beside the files, see :func:`~experiments.training.data.vocabulary.cached_vocabulary`.
 
     Attributes:
         shape: (largest number of tokens, number of token ids); the vocabulary may turn out smaller, never larger.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from experiments.bench import spread
-from experiments.pareto import Point
+from experiments.training.sweeps.figures import spread
+from experiments.training.sweeps.pareto import Point
 from physprune_pl.reports.report import PruningReport
 
 # Costs are shares of the dense network's, metrics of the reports as they are; all in per cent.

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from experiments.data.module import Batch, LabelledData, SeededBatch, SplitName
-from experiments.data.order import BatchOrder
-from experiments.data.splits import TENTH, held_out
+from experiments.training.data.module import Batch, LabelledData, SeededBatch, SplitName
+from experiments.training.data.order import BatchOrder
+from experiments.training.data.splits import TENTH, held_out
 
 # Mean and standard deviation of ImageNet's training pictures per colour, for values in [0, 1], as torchvision has them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -9,7 +9,7 @@ from typing import Any
 import torchvision
 from torch import nn
 
-from experiments.models.layers import Shape, colours
+from experiments.training.models.layers import Shape, colours
 
 
 def torchvision_model(

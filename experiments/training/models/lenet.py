@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from experiments.models.layers import Shape, colours
+from experiments.training.models.layers import Shape, colours
 
 
 def lenet5(shape: Shape, classes: int) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """From the folder of a sweep to its summary: summary.json, a table and a picture.
 
-``python -m experiments.summary FOLDER`` rebuilds it, also of a sweep that was interrupted.
+``python -m experiments.training.sweeps.summary FOLDER`` rebuilds it, also of a sweep that was interrupted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from experiments.arms import HEAD, FinishedArm
-from experiments.bench import hardware
-from experiments.pareto import draw
+from experiments.training.sweeps.arms import HEAD, FinishedArm
+from experiments.training.sweeps.figures import hardware
+from experiments.training.sweeps.pareto import draw
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.reports.tables import terminal, unbroken
 

@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experiments.summary import FAILURE, summarise
+from experiments.training.sweeps.summary import FAILURE, summarise
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Where Hydra looks for sweepers: it takes them from this package alone."""
 
-from experiments.search import Search
+from experiments.training.sweeps.search import Search
 
 
 class OptunaSearch(Search):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from experiments.models.layers import Shape, colours, conv_norm
+from experiments.training.models.layers import Shape, colours, conv_norm
 
 
 class BasicBlock(nn.Module):

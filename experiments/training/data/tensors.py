@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from experiments.data.module import LabelledData, SeededBatch, SplitName
-from experiments.data.order import BatchOrder
+from experiments.training.data.module import LabelledData, SeededBatch, SplitName
+from experiments.training.data.order import BatchOrder
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from experiments.data.pictures import PictureData
-from experiments.data.splits import held_out
-from experiments.data.tensors import Split
+from experiments.training.data.pictures import PictureData
+from experiments.training.data.splits import held_out
+from experiments.training.data.tensors import Split
 
 
 class VisionData(PictureData):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from experiments.models.layers import Shape, colours
+from experiments.training.models.layers import Shape, colours
 
 # Channels of the five parts between which the picture is halved.
 WIDTHS = (64, 128, 256, 512, 512)

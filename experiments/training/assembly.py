@@ -8,9 +8,10 @@ from dataclasses import fields
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
@@ -18,9 +19,9 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, open_dict
 from torch import nn
 
-from experiments.classifier import Classifier
-from experiments.data import LabelledData
-from experiments.models import start_from
+from experiments.training.classifier import Classifier
+from experiments.training.data import LabelledData
+from experiments.training.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
 from physprune_pl.latency import Stopwatch
@@ -165,3 +166,13 @@ def build_loggers(node: DictConfig) -> list[Logger]:
         if package is not None and find_spec(package) is None:
             raise ModuleNotFoundError(f"logger={name} needs a package that is not installed: pip install {package}")
     return [instantiate(settings) for settings in node.values()]
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def load_weights(model: Module, path: str | Path) -> Module:
+    """Load a state dict, or the one in a Lightning checkpoint, into a model of the same shape."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(saved.get("state_dict", saved))
+    return model

@@ -1,0 +1,1 @@
+"""The application that train.py runs: data, models, one run, sweeps."""

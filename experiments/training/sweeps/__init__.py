@@ -1,0 +1,1 @@
+"""Many runs: the table, the summary and the pictures of a sweep."""
