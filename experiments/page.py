@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.bench import Result, stored, table
-from experiments.committed import FOLDER, comparison, results
+from experiments.bench.committed import FOLDER, comparison, results
+from experiments.bench.paired import table as paired_table
+from experiments.bench.price import table as price_table
+from experiments.bench.runs import Result, stored, table
 from experiments.finetuning.run import table as finetuning_table
-from experiments.paired import table as paired_table
 from experiments.papers.reach import table as reach_table
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
-from experiments.price import table as price_table
 from experiments.scratch.run import table as scratch_table
 from experiments.targets.picture import COSTS, share
 from experiments.targets.run import SETS

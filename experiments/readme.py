@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import write_table
+from experiments.bench.runs import write_table
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.drawing import AFTER, BEFORE, draw_strengths, figure_of, groups_of
 from physprune_pl.reports.page import read_run

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from test_report import REPORT
 
-from experiments import bench
-from experiments.bench import Arm, run_arms, save, stored, table, write_table
+from experiments.bench import runs as bench
+from experiments.bench.runs import Arm, run_arms, save, stored, table, write_table
 from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import PruningReport
 

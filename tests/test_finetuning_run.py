@@ -9,9 +9,9 @@ import pytest
 from configured import ADVICE
 from omegaconf import DictConfig
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.phases import accuracy_of_phases
 from experiments.finetuning.run import ARMS, FACTORS, HEAD, SETS, Source, finetuned, main, table
-from experiments.phases import accuracy_of_phases
 from experiments.training.assembly import composed
 from train import run
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from configured import QUIET, SMALL
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.gpu.run import COMPARISONS, tasks
 from experiments.gpu.slices import Task, run_slice
 from experiments.training.assembly import composed

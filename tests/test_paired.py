@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from experiments.paired import differences, sign_test, table
+from experiments.bench.paired import differences, sign_test, table
 
 
 def run(arm: str, seed: int, score: float | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from configured import ADVICE, QUIET
 from torch import nn
 
-from experiments.bench import merged
+from experiments.bench.runs import merged
 from experiments.digits.run import COMPARISON
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run

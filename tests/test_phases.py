@@ -6,7 +6,7 @@ import lightning as L
 import pytest
 from configured import ADVICE, DENSE, TINY, config_of
 
-from experiments.phases import accuracy_of_phases
+from experiments.bench.phases import accuracy_of_phases
 from experiments.training.assembly import build_data, build_model
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]

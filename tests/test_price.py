@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from experiments.price import cut_cost, phase_cost, table
+from experiments.bench.price import cut_cost, phase_cost, table
 
 
 def run(arm: str, seed: int, before: float, after: float) -> dict[str, Any]:

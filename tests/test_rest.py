@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.bench import stored
+from experiments.bench.runs import stored
 from experiments.rest import run as rest
 from experiments.steering.run import Setting
 

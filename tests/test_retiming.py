@@ -8,7 +8,7 @@ import pytest
 from configured import ADVICE
 
 from experiments import retiming
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.training.assembly import composed
 from physprune_pl import PruningReport
 from train import run

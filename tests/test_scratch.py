@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.bench import run_arms
-from experiments.committed import results
-from experiments.compare import Comparison
+from experiments.bench.committed import results
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import run_arms
 from experiments.scratch import run as scratch
 from train import run
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.bench import Arm
+from experiments.bench.runs import Arm
 from experiments.targets import curves, picture
 from experiments.targets import run as targets
 from experiments.targets.run import SETS

@@ -1,6 +1,6 @@
 """ResNet-20 on CIFAR-10 with a short schedule, 2.5x fewer MACs: ``python -m experiments.cifar10.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.digits.run import LAWS
 
 COMPARISON = Comparison(

@@ -3,8 +3,8 @@
 The dense networks of ``python -m experiments.cifar10.run`` must be there: all arms of a seed start from its one.
 """
 
+from experiments.bench.compare import Comparison
 from experiments.cifar10.run import COMPARISON as FROM_SCRATCH
-from experiments.compare import Comparison
 
 START = "model.weights=runs/cifar10/dense/${seed}/checkpoints/best.ckpt"
 COMPARISON = Comparison(

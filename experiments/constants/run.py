@@ -11,9 +11,9 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from experiments.afterwards import look_again
-from experiments.bench import Result
-from experiments.compare import Comparison
+from experiments.bench.afterwards import look_again
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Result
 from experiments.constants.folding import fold
 from experiments.recalibration.run import plan_in
 from experiments.training.assembly import build_data, build_model, load_weights

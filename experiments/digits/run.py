@@ -1,6 +1,6 @@
 """Every force law at the same target on handwritten digits: ``python -m experiments.digits.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 
 LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "electrostatic")
 # The same laws with the norm of the filters alone as strength, and with the set to cut chosen by the law.

@@ -16,9 +16,9 @@ from typing import Any
 
 import lightning as L
 
-from experiments.bench import Arm, Result, save, stored, write_table
-from experiments.committed import comparison
-from experiments.phases import accuracy_of_phases
+from experiments.bench.committed import comparison
+from experiments.bench.phases import accuracy_of_phases
+from experiments.bench.runs import Arm, Result, save, stored, write_table
 from experiments.targets.curves import AT
 from experiments.targets.run import SETS as CURVES
 from experiments.training.assembly import build_data, build_model, composed

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.bench import write_table
+from experiments.bench.runs import write_table
 from experiments.goals.table import page
 from experiments.training.sweeps.figures import hardware
 from physprune_pl.reports.report import versions

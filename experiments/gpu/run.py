@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.gpu.slices import Task, run_slice
 
 TRAIN = str(Path(__file__).parents[2] / "train.py")

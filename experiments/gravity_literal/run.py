@@ -1,6 +1,6 @@
 """The recipe of gravity, ResNet-56, on handwritten digits: ``python -m experiments.gravity_literal.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 
 COMPARISON = Comparison(
     "gravity_literal",

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from experiments.bench import save, write_table
+from experiments.bench.runs import save, write_table
 from experiments.training.data import CIFAR10, PictureData, Split
 
 FOLDER = Path(__file__).parent

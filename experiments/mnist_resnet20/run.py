@@ -1,6 +1,6 @@
 """ResNet-20 on MNIST under every force law, 5x fewer MACs: ``python -m experiments.mnist_resnet20.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.digits.run import LAWS
 
 COMPARISON = Comparison(

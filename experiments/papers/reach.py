@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
-from experiments.bench import Result, save, write_table
+from experiments.bench.runs import Result, save, write_table
 from experiments.training.assembly import build_data, build_force, build_network, composed
 from experiments.training.data import LabelledData
 from experiments.training.sweeps.figures import spread

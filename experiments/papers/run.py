@@ -1,6 +1,6 @@
 """Electrostatic force on LeNet-5 and MNIST as its summary says: ``python -m experiments.papers.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 
 COMPARISON = Comparison(
     "papers",

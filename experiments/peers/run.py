@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from experiments.bench import Arm, Result, merged, run_arms, save, stored, table, write_table
+from experiments.bench.runs import Arm, Result, merged, run_arms, save, stored, table, write_table
 from experiments.digits.run import COMPARISON
 from experiments.peers.fastnas import FastNAS
 from experiments.peers.masks import LightningMasks

@@ -9,9 +9,9 @@ from statistics import mean, stdev
 import torch
 from omegaconf import DictConfig
 
-from experiments.afterwards import look_again
-from experiments.bench import Result
-from experiments.compare import Comparison
+from experiments.bench.afterwards import look_again
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Result
 from experiments.training.assembly import build_data, build_model, load_weights
 from experiments.training.evaluation import evaluate
 from experiments.training.outcome import recalibrated

@@ -18,8 +18,8 @@ from unittest.mock import patch
 
 import lightning as L
 
-from experiments.bench import Result, save, stored, write_table
-from experiments.phases import accuracy_of_phases
+from experiments.bench.phases import accuracy_of_phases
+from experiments.bench.runs import Result, save, stored, write_table
 from experiments.steering.run import NETWORKS as STEERED
 from experiments.steering.run import Setting
 from experiments.training.assembly import build_data, build_model, composed

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import lightning as L
 from torch import nn
 
-from experiments.bench import Result, save, stored, write_table
-from experiments.committed import comparison
-from experiments.compare import Comparison
+from experiments.bench.committed import comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Result, save, stored, write_table
 from experiments.training.assembly import build_data, build_model, build_trainer, composed
 from experiments.training.evaluation import evaluate
 from experiments.training.outcome import restore_best

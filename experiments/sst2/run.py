@@ -1,6 +1,6 @@
 """A transformer encoder on SST-2, 3x fewer MACs: ``python -m experiments.sst2.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 from experiments.digits.run import LAWS
 
 OVERRIDES = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")

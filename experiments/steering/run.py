@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import lightning as L
 
-from experiments.bench import Result, save, stored, write_table
+from experiments.bench.phases import accuracy_of_phases
+from experiments.bench.runs import Result, save, stored, write_table
 from experiments.cifar10.run import COMPARISON as CIFAR10
-from experiments.phases import accuracy_of_phases
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from experiments.training.assembly import build_data, build_model, composed
 from experiments.training.classifier import Classifier

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.bench import Arm
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Arm
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
 

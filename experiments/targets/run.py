@@ -7,8 +7,8 @@ from collections.abc import Sequence, Set
 from itertools import product
 from pathlib import Path
 
-from experiments.bench import merged, run_arms, save, stored, write_table
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import merged, run_arms, save, stored, write_table
 from experiments.digits.run import LAWS
 from experiments.targets.curves import AT, Curves, tables
 from experiments.targets.picture import draw

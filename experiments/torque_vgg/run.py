@@ -1,6 +1,6 @@
 """The recipe of linear torque, VGG-16, on handwritten digits: ``python -m experiments.torque_vgg.run``."""
 
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
 
 COMPARISON = Comparison(
     "torque_vgg",

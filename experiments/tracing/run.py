@@ -12,7 +12,7 @@ from time import perf_counter, process_time
 import torch
 import torchvision
 
-from experiments.bench import save, write_table
+from experiments.bench.runs import save, write_table
 from experiments.zoo.apart import GIB, Limits, Row, run_apart
 from physprune_pl.tools.memory import process_peak
 from physprune_pl.tracing.tracer import trace

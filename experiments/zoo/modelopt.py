@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.bench import save
+from experiments.bench.runs import save
 from experiments.zoo.apart import Limits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make, timed, untrainable

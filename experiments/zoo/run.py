@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from experiments.bench import save, write_table
+from experiments.bench.runs import save, write_table
 from experiments.zoo.apart import Limits, Row, run_apart
 from experiments.zoo.networks import NETWORKS
 from experiments.zoo.ours import cut_and_judge

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from experiments.bench import Result, stored
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Result, stored
 
 FOLDER = Path(__file__).parent
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.bench import Arm, Result, save, write_table
-from experiments.compare import Comparison
+from experiments.bench.compare import Comparison
+from experiments.bench.runs import Arm, Result, save, write_table
 from experiments.training.assembly import composed
 from physprune_pl.reports.report import command_line
 from train import run

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.bench import Arm, merged, run_arms, save, stored, table, write_table
+from experiments.bench.runs import Arm, merged, run_arms, save, stored, table, write_table
 from physprune_pl.reports.report import command_line
 from train import run
 

@@ -1,0 +1,1 @@
+"""What the studies share: arms, seeds, comparisons, stored results."""
