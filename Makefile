@@ -30,10 +30,11 @@ help: ## list the targets
 install: .venv/.installed ## make .venv and install the package with pinned versions
 
 .PHONY: lint
-lint: .venv/.installed ## ruff and mypy
+lint: .venv/.installed ## ruff, mypy, and who may import whom
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 .PHONY: test
 test: lint ## lint, types and the quick tests (.ci/run calls this)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.bench.committed import FOLDER, comparison, results
+from experiments.bench.committed import DATA_SETS, FOLDER, comparison, results
 from experiments.bench.paired import table as paired_table
 from experiments.bench.price import table as price_table
 from experiments.bench.runs import Result, stored, table
@@ -21,17 +21,6 @@ from experiments.targets.run import page as targets_table
 from experiments.training.sweeps.pareto import Point, draw
 
 README = FOLDER / "README.md"
-DATA_SETS = (
-    "digits",
-    "mnist",
-    "mnist_resnet20",
-    "cifar10",
-    "cifar10_trained",
-    "sst2",
-    "papers",
-    "torque_vgg",
-    "gravity_literal",
-)
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
 
 
@@ -59,7 +48,7 @@ def section(name: str) -> str:
     """Return the command, the table and what is missing of one data set."""
     found, wanted = results(name), comparison(name)
     lacking = not_run([arm.name for arm in wanted.arms], wanted.seeds, found)
-    return f"`python -m experiments.{name}.run`\n\n{table(found)}\n{lacking}\n"
+    return f"`python -m experiments.bench.comparisons {name}`\n\n{table(found)}\n{lacking}\n"
 
 
 def peers() -> str:

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.bench.committed import comparison
+from experiments.bench.committed import DATA_SETS, comparison
 from experiments.bench.runs import Arm
-from experiments.page import DATA_SETS
 from experiments.targets.run import SETS
 from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl import PruningReport, load_pruned

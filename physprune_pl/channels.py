@@ -1,4 +1,4 @@
-"""What every other module speaks of: channels, slices and groups.
+"""What a force law and a distance see: the channels of one group, or of several of one size.
 
 Shape legend used in all docstrings: G groups, K channels of one group, N channels of all groups together.
 """

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from experiments.bench.compare import Comparison
 from experiments.bench.runs import Arm, Result, save, write_table
 from experiments.training.assembly import composed
+from experiments.training.run import run
 from physprune_pl.reports.report import command_line
-from train import run
 
 Figures = Callable[[DictConfig, Path], Result]
 
@@ -40,7 +40,7 @@ def look_again(
     parser.add_argument("--seeds", type=int, nargs="+", default=list(comparison.seeds))
     parser.add_argument("--runs", type=Path, default=Path("runs") / comparison.name, help="folder of the single runs")
     options = parser.parse_args(arguments)
-    folder = Path(__file__).parent / comparison.name
+    folder = Path(__file__).parents[1] / comparison.name
     # The first arm is the dense network, of which nothing is cut.
     found = list(results(comparison.arms[1:], options.seeds, options.runs, figures))
     save(found, command_line(), folder / "results.json")

@@ -1,20 +1,20 @@
-"""The comparisons of this repository, and the results that were committed."""
+"""The results that were committed, and of which comparisons."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 from experiments.bench.compare import Comparison
+from experiments.bench.comparisons import COMPARISONS
 from experiments.bench.runs import Result, stored
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]
+DATA_SETS = tuple(COMPARISONS)
 
 
 def comparison(name: str) -> Comparison:
-    """Return the comparison of ``experiments/<name>/run.py``."""
-    found: Comparison = import_module(f"experiments.{name}.run").COMPARISON
-    return found
+    """Return a comparison by its name."""
+    return COMPARISONS[name]
 
 
 def results(name: str) -> list[Result]:

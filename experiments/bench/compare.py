@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.bench.runs import Arm, merged, run_arms, save, stored, table, write_table
+from experiments.training.run import run
 from physprune_pl.reports.report import command_line
-from train import run
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Comparison:
         The dense network is always among what is run: reports compare with it. Other results stay as they are.
         """
         options = self._options(arguments)
-        folder = Path(__file__).parent / self.name
+        folder = Path(__file__).parents[1] / self.name
         path, names = folder / "results.json", [arm.name for arm in self.arms]
         chosen = [arm for arm in self.arms if arm.name in {names[0], *options.arms}]
         for result in run_arms(chosen, options.seeds, options.runs, run):

@@ -7,8 +7,8 @@ from math import comb
 from statistics import mean
 from typing import Any
 
-from experiments.digits.run import LAWS
-from experiments.targets.curves import AT
+from experiments.bench.comparisons import LAWS
+from experiments.bench.runs import AT
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from experiments.bench.comparisons import LAWS
 from experiments.bench.paired import Runs, cell, differences, per_setting, points, pooled
-from experiments.digits.run import LAWS
 from physprune_pl.reports.tables import markdown
 
 # Trained as long as the others are pressed, with the same schedule, and pressed by nothing.
@@ -39,7 +39,7 @@ def table(settings: Mapping[str, Runs]) -> str:
     """Return both costs, a row per setting and a column per law, and how many runs keep to the goal.
 
     Args:
-        settings: as :func:`experiments.bench.runs.paired.table` takes them.
+        settings: as :func:`experiments.bench.paired.table` takes them.
     """
     phase = per_setting(settings, LAWS, phase_cost)
     cut = per_setting(settings, (UNPRESSED, *LAWS), cut_cost)

@@ -15,6 +15,9 @@ from physprune_pl.reports.report import PruningReport, versions
 
 Result = dict[str, Any]
 
+# Between the name of a law and the share of the MACs that its network keeps.
+AT = " at "
+
 
 @dataclass(frozen=True)
 class Arm:

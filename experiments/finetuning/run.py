@@ -18,8 +18,7 @@ import lightning as L
 
 from experiments.bench.committed import comparison
 from experiments.bench.phases import accuracy_of_phases
-from experiments.bench.runs import Arm, Result, save, stored, write_table
-from experiments.targets.curves import AT
+from experiments.bench.runs import AT, Arm, Result, save, stored, write_table
 from experiments.targets.run import SETS as CURVES
 from experiments.training.assembly import build_data, build_model, composed
 from experiments.training.sweeps.figures import spread

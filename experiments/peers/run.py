@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from experiments.bench.comparisons import COMPARISONS
 from experiments.bench.runs import Arm, Result, merged, run_arms, save, stored, table, write_table
-from experiments.digits.run import COMPARISON
 from experiments.peers.fastnas import FastNAS
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import Peer, run
@@ -19,6 +19,7 @@ from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent
+_DIGITS = COMPARISONS["digits"]
 OURS = ("dense", "none", "uniform", "exponential", "none with full rate", "uniform with full rate")
 SEEDS = (0, 1, 2)
 # Its script trains 100 epochs of 390 steps at a rate of 0.01 that falls to a hundredth: 8 times our sum of rates.
@@ -58,8 +59,8 @@ PROGRAMS: Mapping[str, Program] = {
 
 def overrides() -> tuple[str, ...]:
     """Return the settings that the peers share with the force laws on digits; only the force is not theirs."""
-    epochs = (f"trainer.max_epochs={COMPARISON.sparsify}", f"finetune.epochs={COMPARISON.finetune}")
-    return (*COMPARISON.overrides, f"target.macs={COMPARISON.share}", *epochs, "force=none")
+    epochs = (f"trainer.max_epochs={_DIGITS.sparsify}", f"finetune.epochs={_DIGITS.finetune}")
+    return (*_DIGITS.overrides, f"target.macs={_DIGITS.share}", *epochs, "force=none")
 
 
 def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
@@ -77,7 +78,7 @@ def page(peers: Sequence[Result]) -> str:
 
     Of the digits there are more seeds; the table has the same ones for all.
     """
-    digits = stored(FOLDER.parent / COMPARISON.name / "results.json")
+    digits = stored(FOLDER.parent / _DIGITS.name / "results.json")
     ours = [one for one in digits if one["arm"] in OURS and one["seed"] in SEEDS]
     return table([*ours, *peers]) + "\n" + _times([*ours, *peers])
 

@@ -18,8 +18,8 @@ import torch
 from experiments.reliability.processes import WORLD
 from experiments.training import outcome
 from experiments.training.assembly import composed
+from experiments.training.run import run
 from physprune_pl.latency.race import measure_latency
-from train import run
 
 EPOCHS = 2
 SETTINGS = (

@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import lightning as L
 
+from experiments.bench.comparisons import COMPARISONS
 from experiments.bench.phases import accuracy_of_phases
 from experiments.bench.runs import Result, save, stored, write_table
-from experiments.cifar10.run import COMPARISON as CIFAR10
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from experiments.training.assembly import build_data, build_model, composed
 from experiments.training.classifier import Classifier
@@ -48,10 +48,11 @@ class Setting:
     finetune: int
 
 
+_CIFAR10 = COMPARISONS["cifar10"]
 NETWORKS = {
     "lenet5": Setting(("experiment=demo", "model=lenet5"), 20, 5),
     "resnet56": Setting(("experiment=demo", "model=resnet56"), 20, 5),
-    "resnet20_cifar10": Setting(CIFAR10.overrides, CIFAR10.sparsify, CIFAR10.finetune),
+    "resnet20_cifar10": Setting(_CIFAR10.overrides, _CIFAR10.sparsify, _CIFAR10.finetune),
 }
 
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.bench.compare import Comparison
-from experiments.bench.runs import Arm
+from experiments.bench.runs import AT, Arm
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
 
-# Between the name of a law and the share of the MACs that its network keeps.
-AT = " at "
 Runs = Sequence[Mapping[str, Any]]
 
 

@@ -8,12 +8,12 @@ from itertools import product
 from pathlib import Path
 
 from experiments.bench.compare import Comparison
-from experiments.bench.runs import merged, run_arms, save, stored, write_table
-from experiments.digits.run import LAWS
-from experiments.targets.curves import AT, Curves, tables
+from experiments.bench.comparisons import LAWS
+from experiments.bench.runs import AT, merged, run_arms, save, stored, write_table
+from experiments.targets.curves import Curves, tables
 from experiments.targets.picture import draw
+from experiments.training.run import run
 from physprune_pl.reports.report import command_line
-from train import run
 
 FOLDER = Path(__file__).parent
 ALL = ("none", *LAWS)

@@ -26,7 +26,7 @@ from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
 from physprune_pl.latency import Stopwatch
 
-CONF = str(Path(__file__).parent.parent / "conf")
+CONF = str(Path(__file__).parents[2] / "conf")
 
 # Settings that the files of conf/force/ may hold and a law of one's own need not know.
 LAW_SETTINGS = {

@@ -19,11 +19,11 @@ from experiments.training.assembly import build_model, load_weights
 from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
+from experiments.training.pictures import plot_run, plot_strengths, plot_widths
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.latency.race import measure_latency, without_traces
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 from physprune_pl.networks.recalibration import has_batch_norm, recalibrate
-from physprune_pl.reports.drawing import plot_run, plot_strengths, plot_widths
 from physprune_pl.reports.page import write_report
 from physprune_pl.reports.report import PHASES
 

@@ -32,9 +32,9 @@ class ChannelTracker(Callback):
 
     All loggers get, per group and overall, ``physprune/strength[/<group>]``, ``physprune/near_zero[/<group>]``,
     ``physprune/effective_channels[/<group>]`` and ``physprune/concentration[/<group>]``, which
-    :func:`~physprune_pl.callbacks.tracker.scalars.summary` explains. TensorBoard and Weights & Biases get the histograms
-    ``physprune/strengths[/<group>]`` as well, and at the end of training the picture ``physprune/heat_map/<group>`` of
-    all strengths over the epochs, in which what was cut is orange.
+    :func:`~physprune_pl.callbacks.tracker.scalars.summary` explains. TensorBoard and Weights & Biases get the
+    histograms ``physprune/strengths[/<group>]`` as well, and at the end of training the picture
+    ``physprune/heat_map/<group>`` of all strengths over the epochs, in which what was cut is orange.
 
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.

@@ -45,11 +45,11 @@ class ForceRegularization(StepWatching):
     0, and before the start of a schedule, training is bit for bit what it is without the callback.
 
     The progress bar shows how far the phase and the channels are, see
-    :func:`~physprune_pl.callbacks.session.session.progress_bar.signals`.
+    :func:`~physprune_pl.callbacks.session.progress_bar.signals`.
 
     A steered penalty presses otherwise where a gradient is no way to press, see
-    :class:`~physprune_pl.pressing.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it scales the
-    weights right before the optimizer's step, by just as much.
+    :class:`~physprune_pl.pressing.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it
+    scales the weights right before the optimizer's step, by just as much.
 
     Args:
         force: name of a force law, a :class:`~physprune_pl.forces.ForceLaw`, or a function of

@@ -19,8 +19,8 @@ POOL = 32
 class LengthOrder(BatchOrder):
     """A shuffled epoch whose batches are sorted by length within pools of 32, then shuffled again within the pool.
 
-    As in a :class:`~experiments.training.data.order.BatchOrder` everything is drawn from (seed, epoch) alone, every sample
-    comes once, and processes that train together have as many batches each.
+    As in a :class:`~experiments.training.data.order.BatchOrder` everything is drawn from (seed, epoch) alone, every
+    sample comes once, and processes that train together have as many batches each.
 
     Args:
         lengths: of every sample, integers [N].

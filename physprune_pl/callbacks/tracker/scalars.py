@@ -22,10 +22,10 @@ def summary(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
         - ``strength``: the mean; overall over all channels;
         - ``near_zero``: share of the channels with at most 1 % of the largest strength of their group; overall of all
           channels;
-        - ``effective_channels``: see :func:`~physprune_pl.reports.concentration.effective_channels`; overall the sum over the
-          groups, to be compared with the number of channels;
-        - ``concentration``: see :func:`~physprune_pl.reports.concentration.concentration`; overall the mean over the groups,
-          each weighted by its number of channels.
+        - ``effective_channels``: see :func:`~physprune_pl.reports.concentration.effective_channels`; overall the sum
+          over the groups, to be compared with the number of channels;
+        - ``concentration``: see :func:`~physprune_pl.reports.concentration.concentration`; overall the mean over the
+          groups, each weighted by its number of channels.
     """
     groups = {name: _of_group(values) for name, values in strengths.items()}
     sizes = torch.tensor([len(values) for values in strengths.values()])

@@ -1,1 +1,0 @@
-"""A trained ResNet-20 on CIFAR-10."""

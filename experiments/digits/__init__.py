@@ -1,1 +1,0 @@
-"""All force laws on handwritten digits."""

@@ -1,1 +1,0 @@
-"""Gravity as printed on ResNet-56, in miniature."""

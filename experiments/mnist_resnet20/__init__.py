@@ -1,1 +1,0 @@
-"""ResNet-20 on MNIST."""

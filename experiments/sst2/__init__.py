@@ -1,1 +1,0 @@
-"""Force laws on a transformer encoder for sentences."""

@@ -1,1 +1,0 @@
-"""Linear torque on VGG-16, in miniature."""
