@@ -28,7 +28,7 @@ from physprune_pl.callbacks.trainer.judges import (
 )
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
-from physprune_pl.callbacks.trainer.refusals import check_arguments, check_trainable, check_trainer
+from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.reports.report import PruningReport, command_line
@@ -138,6 +138,7 @@ class PruneAndFinetune(StepWatching):
         if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
+        check_hooks(pl_module)
         self.record, self.report = Record(), None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)

@@ -1,6 +1,6 @@
 """Cutting: a plan is checked against a network, then applied in place, so that optimizers and hooks stay alive.
 
-A parameter keeps its object and gets smaller data: ``parameter.data = parameter.data.index_select(dim, keep)``.
+A parameter keeps its object and gets smaller data, see :mod:`physprune_pl.surgery.replacement`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from physprune_pl.networks.identity import check_identity
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
 from physprune_pl.surgery.plan import PruningPlan, TensorCut
+from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost, replace_data
 from physprune_pl.surgery.transformers_configs import follow_configs
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -28,7 +29,8 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
     """Cut the network in place: parameters, buffers, optimizer moments and the sizes that modules remember.
 
     Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
-    before anything changes. A state of an optimizer that has another shape than its parameter is dropped. What
+    before anything changes. Losses of before may be held by anybody: they can no longer be sent backward, what comes
+    after the cut can. A state of an optimizer that has another shape than its parameter is dropped. What
     ``torch.compile`` has made is forgotten, and made again for the new shapes.
 
     The config of a transformers model follows where it can describe the cut network, so that ``save_pretrained`` and
@@ -54,6 +56,8 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
       (2): Linear(in_features=4, out_features=2, bias=True)
     )
     """
+    if hooked := hooked_nodes(dict(model.named_parameters())):
+        warnings.warn(hooks_are_lost(hooked), UserWarning, stacklevel=2)
     cut(model, plan, optimizers)
     if "torch._dynamo" in sys.modules:  # to load it for a reset alone would take seconds
         torch.compiler.reset()
@@ -78,9 +82,8 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
     smaller = {key: shrink(tensor.detach(), cut) for key, (tensor, cut) in cuts.items()}
     moments = [(optimizer, *_cut_state(optimizer, cuts)) for optimizer in optimizers]
     model.zero_grad(set_to_none=True)
-    _release_history(model)
     for key, (tensor, _) in cuts.items():
-        tensor.data = smaller[key]
+        replace_data(tensor, smaller[key])
     for optimizer, changed, stale in moments:
         for parameter, state in changed:
             optimizer.state[parameter].update(state)
@@ -88,13 +91,6 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
             del optimizer.state[parameter]
     set_attributes(changes)
     return model
-
-
-def _release_history(model: nn.Module) -> None:
-    """Detach tensors that modules keep, such as a weight that a hook computed: autograd remembers the old shapes."""
-    for module in model.modules():
-        kept = {name: value for name, value in vars(module).items() if isinstance(value, Tensor) and value.grad_fn}
-        vars(module).update({name: value.detach() for name, value in kept.items()})
 
 
 def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -120,10 +116,8 @@ def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
         if tuple(tensor.shape) != tuple(shape):
             wanted[id(tensor)] = (tensor, tuple(shape))
     changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()})
-    _release_history(model)
     for tensor, shape in wanted.values():
-        tensor.grad = None
-        tensor.data = _like(tensor.detach().new_empty(shape), tensor)
+        replace_data(tensor, _like(tensor.detach().new_empty(shape), tensor))
     set_attributes(changes)
 
 

@@ -25,6 +25,7 @@ from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Steering
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
@@ -93,22 +94,50 @@ def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: 
     return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
 
 
+def rehearse(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Sequence[Tensor]) -> None:
+    """Try a cut on a copy of the network in the middle of its training: what a fit would meet is met before it begins.
+
+    Raises:
+        RuntimeError: the network, or what is left of it, does not run; such as one that keeps what it computed in the
+            step before.
+    """
+    copy = twin(session.model)
+    with trainer.precision_plugin.forward_context(), _trial(copy):
+        # As somebody may hold a loss.
+        held = _outputs(copy, session.example_input)
+        cut_in_place(copy, plan_removal(chooser, removed))
+        _outputs(copy, session.example_input)
+    del held
+
+
 def check_runs(model: nn.Module, example_input: Any) -> None:
     """Run the network forward and backward on the example input; buffers, modes and generators are put back.
 
     Raises:
         RuntimeError: it does not run.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with _trial(model):
+        _outputs(model, example_input)
+
+
+@contextmanager
+def _trial(model: nn.Module) -> Iterator[None]:
     try:
         with untouched(model), set_training(model, True), torch.enable_grad():
             _freeze_statistics(model)
-            outputs = torch.utils._pytree.tree_leaves(Example.of(example_input).run(model))
-            totals = [one.sum() for one in outputs if isinstance(one, Tensor) and one.requires_grad]
-            if totals and parameters:
-                torch.autograd.grad(totals, parameters, allow_unused=True)
+            yield
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         raise RuntimeError(f"the cut network does not run on the example input: {error}") from error
+
+
+def _outputs(model: nn.Module, example_input: Any) -> list[Tensor]:
+    """Run forward and backward; return what came out, with its graph."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    outputs = torch.utils._pytree.tree_leaves(Example.of(example_input).run(model))
+    totals = [one.sum() for one in outputs if isinstance(one, Tensor) and one.requires_grad]
+    if totals and parameters:
+        torch.autograd.grad(totals, parameters, allow_unused=True)
+    return totals
 
 
 def _freeze_statistics(model: nn.Module) -> None:
@@ -179,7 +208,7 @@ class Aim:
         chooser = session.chooser or Chooser(session.trace, self._target, self._widths)
         if fresh or "trace" not in record.seconds:
             record.seconds["trace"] = session.trace.seconds
-            cutting.choose(session, chooser, None)
+            cutting.rehearse(trainer, session, chooser, cutting.choose(session, chooser, None))
         return chooser
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:

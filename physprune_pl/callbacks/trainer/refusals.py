@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.optim import LBFGS
 
 from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost
 
 
 def check_arguments(finetune_epochs: Any, finetune_lr: Any, monitor: Any, mode: Any) -> None:
@@ -51,6 +52,16 @@ def check_trainer(trainer: Any, finetune_epochs: int) -> None:
             "callbacks: StochasticWeightAveraging plans epochs and learning rates for a fit of one phase, and keeps a "
             "dense copy of the weights; use WeightAveraging or EMAWeightAveraging, whose copies are cut too"
         )
+
+
+def check_hooks(pl_module: LightningModule) -> None:
+    """Refuse hooks that would not fire any more after the cut.
+
+    Raises:
+        ValueError: a hook is on the node of a parameter in the autograd graph, not on the parameter.
+    """
+    if hooked := hooked_nodes(dict(pl_module.named_parameters())):
+        raise ValueError(hooks_are_lost(hooked))
 
 
 def check_trainable(trainer: Trainer, pl_module: LightningModule) -> None:
