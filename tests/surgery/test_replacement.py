@@ -8,8 +8,8 @@ from hand_networks import conv_bn_conv, plan_for
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from physprune_pl.surgery.replacement import hooked_nodes, replace_data
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
+from physprune_pl.surgery.replacement import hooked_nodes, replace_data
 
 
 def loss_of(model, example):
