@@ -12,8 +12,8 @@ from torch import nn
 from physprune_pl.callbacks.cut import cutting
 from physprune_pl.callbacks.cut.averages import averages, cut_averages, validated
 from physprune_pl.callbacks.cut.cutting import Aim
+from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
-from physprune_pl.callbacks.preview import preview
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
@@ -120,12 +120,12 @@ class PruneAndFinetune(StepWatching):
         return self.record.facts(self._name)
 
     def preview(self, model: nn.Module, example_input: ExampleInput | None = None) -> str:
-        """Say, before an expensive fit, what it would do: groups, whether the target is in reach, phases.
+        """Say, before an expensive fit, what it would do: groups, costs, whether the target is in reach, phases.
 
         Raises:
             ValueError: there is no example input, or nothing can be pruned.
         """
-        return preview(model, self.session, self.target, self.finetune_epochs, self.widths, example_input)
+        return preview_of_fit(model, self.session, self.target, self.widths, self.finetune_epochs, example_input)
 
     # Start of a fit, and resuming
 

@@ -10,13 +10,11 @@ from torch import nn
 
 from physprune_pl.commands.network_options import example_of, made_by, network_of
 from physprune_pl.latency import Stopwatch
-from physprune_pl.planning import plan_measured
-from physprune_pl.structure import Trace
+from physprune_pl.preview import Preview, preview
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import parse_target
 from physprune_pl.targets.widths import Widths
-from physprune_pl.tracing.tracer import trace
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
@@ -62,21 +60,31 @@ def add_cut_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", metavar="FILE", help="a plan that was saved, instead of --target")
 
 
-def traced_by(options: argparse.Namespace, model: nn.Module) -> Trace:
-    """Trace the network as the options say."""
-    return trace(model, example_of(options), options.ignore)
-
-
-def planned_by(options: argparse.Namespace, model: nn.Module, traced: Trace) -> PruningPlan:
-    """Return the plan that meets the target of the options.
+def previewed_by(options: argparse.Namespace, model: nn.Module) -> Preview:
+    """Trace the network, and plan for the target of the options if they have one.
 
     Raises:
         ValueError: an option is outside its range, or nothing meets the target.
     """
-    widths = Widths(round_to=options.round_to, min_share=dict(options.min_share), max_share=dict(options.max_share))
-    stopwatch = Stopwatch(options.latency_batch, options.latency_cache)
-    target = parse_target(dict([options.target]))
-    return plan_measured(model, example_of(options), traced, target, widths, None, stopwatch)
+    found = preview(
+        model,
+        example_of(options),
+        parse_target(dict([options.target])) if options.target else None,
+        Widths(round_to=options.round_to, min_share=dict(options.min_share), max_share=dict(options.max_share)),
+        name=options.model,
+        ignore=options.ignore,
+        stopwatch=Stopwatch(options.latency_batch, options.latency_cache),
+    )
+    if found.out_of_reach is not None:
+        raise found.out_of_reach
+    return found
+
+
+def planned_by(options: argparse.Namespace, model: nn.Module) -> PruningPlan:
+    """Return the plan that meets the target of the options, which have one; errors as :func:`previewed_by`."""
+    plan = previewed_by(options, model).plan
+    assert plan is not None
+    return plan
 
 
 def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | None]:
@@ -94,7 +102,7 @@ def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | N
     if options.plan:
         apply_plan(model, PruningPlan.from_json(Path(options.plan).read_text(encoding="utf-8")))
     elif options.target:
-        apply_plan(model, planned_by(options, model, traced_by(options, model)))
+        apply_plan(model, planned_by(options, model))
     return dense, model
 
 
