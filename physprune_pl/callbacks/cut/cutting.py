@@ -12,7 +12,6 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.cut import cutting
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.precision import plain_forward
@@ -208,13 +207,13 @@ class Aim:
         chooser = session.chooser or Chooser(session.trace, self._target, self._widths)
         if fresh or "trace" not in record.seconds:
             record.seconds["trace"] = session.trace.seconds
-            cutting.rehearse(trainer, session, chooser, cutting.choose(session, chooser, None))
+            rehearse(trainer, session, chooser, choose(session, chooser, None))
         return chooser
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
         """Trace with the first training batch if there was no input before."""
         chooser = self.find_chooser(trainer, pl_module, record)
-        chooser = chooser or self.find_chooser(trainer, pl_module, record, cutting.first_batch(trainer))
+        chooser = chooser or self.find_chooser(trainer, pl_module, record, first_batch(trainer))
         if chooser is None:
             raise RuntimeError("the network could not be traced with the first training batch")
         return chooser
@@ -222,5 +221,5 @@ class Aim:
     def choose(self, chooser: Chooser, record: Record) -> list[Tensor]:
         """Channels to remove, bool [K] per group on the CPU; groups that did not arrive are noted."""
         steering = self._session.steering
-        record.not_arrived = cutting.not_arrived(self._session, steering)
-        return [mask.cpu() for mask in cutting.choose(self._session, chooser, steering)]
+        record.not_arrived = not_arrived(self._session, steering)
+        return [mask.cpu() for mask in choose(self._session, chooser, steering)]
