@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import prod
 from typing import Literal
-
-from torch import nn
 
 Role = Literal["filter", "carrier", "consumer", "buffer"]
 
@@ -111,7 +109,7 @@ class Trace:
         calls: every call that costs multiply-adds and changes with a cut.
         seconds: wall time of the trace.
         shapes: shape of every parameter and buffer; a tensor under several names appears once, under its first.
-        parameters: names of the parameters that were used while tracing.
+        parameters: names of the parameters that were used while tracing: those that costs count.
         notes: what the user should know about the trace.
         fixed_macs: multiply-adds of one sample that no entry of ``calls`` covers.
         buffers: names in ``shapes`` that are buffers.
@@ -146,8 +144,7 @@ def without(trace: Trace, reasons: Reasons) -> Trace:
     return replace(trace, groups=groups, left_whole=(*trace.left_whole, *left))
 
 
-def frozen_groups(model: nn.Module, groups: Sequence[ChannelGroup]) -> Reasons:
-    """Return the groups whose producing slices are all frozen: no force can empty them."""
-    trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    frozen = [group for group in groups if not any(part.name in trainable for part in group.producing)]
-    return {group.name: "all parameters that produce its channels are frozen" for group in frozen}
+def made_by_none(groups: Sequence[ChannelGroup], parameters: Collection[str], reason: str) -> Reasons:
+    """Return the groups of which none of some parameters makes channels, with the reason why they are left whole."""
+    others = [group for group in groups if not any(part.name in parameters for part in group.producing)]
+    return {group.name: reason for group in others}

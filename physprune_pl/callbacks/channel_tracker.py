@@ -16,6 +16,7 @@ from physprune_pl.callbacks.tracker.heat_maps import log_heat_maps
 from physprune_pl.callbacks.tracker.histograms import log_histograms
 from physprune_pl.callbacks.tracker.scalars import summary
 from physprune_pl.callbacks.tracker.series import epoch_rows, group_strengths
+from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 from physprune_pl.tools.files import put_aside
 
@@ -91,9 +92,10 @@ class ChannelTracker(Callback):
         if fresh and self._given_path is None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             put_aside(self.path)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
-        self.session.prepare(trainer, pl_module, batch)
+        if not self.session.ready:
+            self.session.prepare(trainer, pl_module, step_of(trainer, batch, batch_idx))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch, log its summary, and write the history."""

@@ -21,6 +21,7 @@ from physprune_pl.callbacks.trainer.injection import (
     logs_now,
     loss_scale,
 )
+from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
@@ -133,13 +134,13 @@ class ForceRegularization(StepWatching):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
         if not self.session.ready:
-            self._prepare(trainer, pl_module, batch)
+            self._prepare(trainer, pl_module, step_of(trainer, batch, batch_idx))
         if self.session.phase == "sparsify":
             show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
-    def _prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> None:
-        if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, batch):
+    def _prepare(self, trainer: Trainer, pl_module: LightningModule, step: Any = None) -> None:
+        if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, step):
             return
         self.law.check(self.session.groups)
         self.session.note_trainable()
@@ -177,7 +178,7 @@ class ForceRegularization(StepWatching):
     def _press(
         self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
     ) -> None:
-        if self.session.phase != "sparsify":
+        if self.session.phase != "sparsify" or not self.session.ready:
             self._coefficients = None  # It holds the penalty of the network as it was before the cut.
             return
         if (factor := self._factor(trainer)) == 0:

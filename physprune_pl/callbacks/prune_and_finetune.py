@@ -27,6 +27,7 @@ from physprune_pl.callbacks.trainer.judges import (
     validate_quietly,
 )
 from physprune_pl.callbacks.trainer.limits import Limits
+from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
 from physprune_pl.latency import Stopwatch
@@ -185,7 +186,7 @@ class PruneAndFinetune(StepWatching):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
         if self.record.phase == "sparsify" and not self.session.ready:
-            self._aim.find_chooser(trainer, pl_module, self.record, batch)
+            self._aim.find_chooser(trainer, pl_module, self.record, step_of(trainer, batch, batch_idx))
         # Before the cut a force tells how far it has come.
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)

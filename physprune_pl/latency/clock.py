@@ -84,7 +84,7 @@ def _against_first(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
 
 def _forward(model: nn.Module, example: Example) -> Call:
-    batch = example.to(model)
+    batch = example.to(model).calls(model)
     return lambda: batch.run(model)
 
 

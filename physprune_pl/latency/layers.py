@@ -129,8 +129,9 @@ def layers_of(model: nn.Module, example: Example) -> list[Layer]:
     recorder = _Recorder(model)
     with untouched(model), traceable(model), set_training(model, False):
         try:
+            calls = example.copy().calls(model)
             with recorder:
-                example.copy().run(model)
+                calls.run(model)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ValueError(
                 f"batch_size: the network does not run on {example.batch} samples of the example input ({error}); "

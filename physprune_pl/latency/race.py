@@ -97,7 +97,7 @@ def _timer(model: nn.Module, batch: Example) -> Timer:
     # Imported here because it loads the toolchain for extensions, which may warn where there is half of one.
     from torch.utils.benchmark import Timer
 
-    names = {"batch": batch, "model": model}
+    names = {"batch": batch.calls(model), "model": model}
     return Timer("batch.run(model)", globals=names, num_threads=torch.get_num_threads())
 
 

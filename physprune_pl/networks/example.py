@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+from physprune_pl.networks.nested import mapped, tensors_in
 
 
 @dataclass(frozen=True)
 class Example:
     """Arguments a model is run with; the first dimension of every tensor is the batch.
+
+    Attributes:
+        args: positional arguments, of any kind: tensors are found in whatever holds them.
+        kwargs: keyword arguments.
+        whole: whether the model accepts no other number of samples.
+        followers: parameter or buffer of the model that a run computes from another one -> that one.
+        written: parameters and buffers that a run changes in place.
+        others: parameters and buffers of the model that a run may use and that are none of the example's business.
 
     >>> Example.of({"x": torch.ones(4, 3)}).sized(2).kwargs["x"].shape
     torch.Size([2, 3])
@@ -20,6 +30,13 @@ class Example:
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    followers: Mapping[str, str] = field(default_factory=dict)
+    written: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+    ends = "the model returns its channels"
+    """What may be said of channels that a run puts out."""
 
     @classmethod
     def of(cls, example_input: object) -> Example:
@@ -44,18 +61,25 @@ class Example:
     @property
     def batch(self) -> int:
         """Number of samples: the length of the first tensor that has one, else 1."""
-        leaves = torch.utils._pytree.tree_leaves((self.args, dict(self.kwargs)))
-        return next((len(value) for value in leaves if isinstance(value, Tensor) and value.dim()), 1)
+        return next((len(tensor) for tensor in self._tensors() if tensor.dim()), 1)
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Example:
+    @property
+    def alike(self) -> bool:
+        """Whether all tensors have the same number of samples."""
+        return len({len(tensor) for tensor in self._tensors() if tensor.dim()}) < 2
+
+    def _tensors(self) -> list[Tensor]:
+        return tensors_in((self.args, dict(self.kwargs)))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """Return the example with every tensor changed."""
-        args, kwargs = torch.utils._pytree.tree_map(
-            lambda value: change(value) if isinstance(value, Tensor) else value, (self.args, dict(self.kwargs))
-        )
-        return Example(args, kwargs)
+        args, kwargs = mapped((self.args, dict(self.kwargs)), change)
+        return replace(self, args=args, kwargs=kwargs)
 
-    def sized(self, batch: int) -> Example:
+    def sized(self, batch: int) -> Self:
         """Return the example with ``batch`` samples: the first ones, repeated where there are too few."""
+        if self.whole:
+            return self
 
         def resize(tensor: Tensor) -> Tensor:
             if tensor.dim() == 0 or tensor.shape[0] == 0:
@@ -66,16 +90,20 @@ class Example:
 
         return self.map(resize)
 
-    def to(self, like: nn.Module) -> Example:
+    def to(self, like: nn.Module) -> Self:
         """Return the example on the device of a model's parameters."""
         device = next((parameter.device for parameter in like.parameters()), torch.device("cpu"))
         return self.map(lambda tensor: tensor.to(device))
 
     def run(self, model: nn.Module) -> Any:
-        """Call the model."""
+        """Call the model; return what it puts out."""
         return model(*self.args, **self.kwargs)
 
-    def copy(self) -> Example:
+    def calls(self, model: nn.Module) -> Example:  # noqa: ARG002
+        """Return the calls of the model, or of its parts, that a run is made of: here the run is the call."""
+        return self
+
+    def copy(self) -> Self:
         """Return the example with copied tensors, for a model that may change its input in place."""
         return self.map(torch.Tensor.clone)
 
@@ -90,19 +118,6 @@ def memory_format_of(tensor: Tensor) -> torch.memory_format:
         if tensor.dim() == dims and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=form):
             return form
     return torch.contiguous_format
-
-
-class WholeExample(Example):
-    """An example whose batch cannot be changed, because the model accepts no other."""
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Example:
-        """Return the example with every tensor changed; its batch stays as it is."""
-        changed = super().map(change)
-        return WholeExample(changed.args, changed.kwargs)
-
-    def sized(self, batch: int) -> Example:  # noqa: ARG002 - the batch is what it is
-        """Return the example itself."""
-        return self
 
 
 ExampleInput = Tensor | tuple[Any, ...] | dict[str, Any]

@@ -6,19 +6,67 @@ import copy
 import random
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
+from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.networks.nested import tensors_in
+
 
 def copied(model: nn.Module) -> nn.Module:
-    """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it."""
-    return copy.deepcopy(model, _without_history(model))
+    """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it.
+
+    What cannot be copied is shared. Functions that remember the model, such as hooks, remember the copy.
+    """
+    memo = _without_history(model)
+    try:
+        twin = copy.deepcopy(model, memo)
+    except Exception:  # whatever an attribute raises that cannot be copied
+        memo = {**_without_history(model), **_uncopyable(model)}
+        twin = copy.deepcopy(model, memo)
+    _remind(twin, memo)
+    return twin
+
+
+def _uncopyable(model: nn.Module) -> dict[int, Any]:
+    parts = {id(part): part for module in model.modules() for part in (module, *module._parameters.values())}
+    return {id(value): value for value in _kept_values(model) if not _can_copy(value, parts)}
+
+
+def _can_copy(value: Any, parts: Mapping[int, Any]) -> bool:
+    memo = {**parts, **{id(tensor): tensor for tensor in tensors_in(value)}}
+    try:
+        copy.deepcopy(value, memo)
+    except Exception:  # whatever it raises
+        return False
+    return True
+
+
+def _remind(twin: nn.Module, memo: dict[int, Any]) -> None:
+    """Exchange functions that remember an object by those that remember its copy."""
+    for module in twin.modules():
+        places = [vars(module), *(value for value in vars(module).values() if isinstance(value, dict))]
+        for place in places:
+            for key, value in list(place.items()):
+                if isinstance(value, FunctionType) and value.__closure__:
+                    place[key] = _reminded(value, memo)
+
+
+def _reminded(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    cells = function.__closure__ or ()
+    known = [memo.get(id(cell.cell_contents)) if cell != CellType() else None for cell in cells]
+    if all(one is None for one in known):
+        return function
+    closure = tuple(cell if one is None else CellType(one) for cell, one in zip(cells, known, strict=True))
+    fresh = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, closure)
+    fresh.__kwdefaults__ = function.__kwdefaults__
+    return fresh
 
 
 def twin(model: nn.Module) -> nn.Module:
@@ -35,8 +83,14 @@ def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
 
 
 def _without_history(model: nn.Module) -> dict[int, Any]:
-    kept = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
-    return {id(tensor): tensor.detach().clone() for tensor in kept if tensor.grad_fn is not None}
+    leaves = torch.utils._pytree.tree_leaves(_kept_values(model))
+    kept = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.grad_fn is not None]
+    return {id(tensor): tensor.detach().clone() for tensor in kept}
+
+
+def _kept_values(model: nn.Module) -> list[Any]:
+    """Return what modules keep besides their machinery."""
+    return [value for module in model.modules() for name, value in vars(module).items() if name not in _OWN]
 
 
 class SavedState:
@@ -179,3 +233,16 @@ def untouched(model: nn.Module) -> Iterator[SavedState]:
             yield saved
         finally:
             saved.restore()
+
+
+@contextmanager
+def unwritten(tensors: Mapping[str, Tensor], written: Collection[str]) -> Iterator[None]:
+    """Put back what a run writes to: other networks may share its memory."""
+    own = {name: tensors[name].data for name in written}
+    try:
+        for name, values in own.items():
+            tensors[name].data = values.clone()
+        yield
+    finally:
+        for name, values in own.items():
+            tensors[name].data = values

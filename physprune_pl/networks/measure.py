@@ -41,8 +41,10 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
     counter.mod_tracker = _WholeModel()
     # Fused attention is no operation that every version of the counter knows; its products one by one are.
     plain = sdpa_kernel(SDPBackend.MATH)
-    with untouched(model), set_training(model, False), plain, counter:
-        sample.run(model)
+    with untouched(model), set_training(model, False):
+        calls = sample.calls(model)
+        with plain, counter:
+            calls.run(model)
     return counter.get_total_flops() // 2
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.computed import ComputedWatch
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
@@ -43,7 +44,6 @@ from physprune_pl.probing.tainting import (
     has_nan,
     nan_along,
     taint,
-    tensors_in,
     tensors_of_call,
 )
 

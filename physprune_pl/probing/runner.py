@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState, seed_everything_inside
 from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.codes import Codes, Slots, bits_of, decode
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign import ForeignOperations
@@ -21,7 +22,7 @@ from physprune_pl.probing.gating import Gates
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe
 from physprune_pl.probing.replay import Replay
-from physprune_pl.probing.tainting import ModulePath, has_nan, taint, tensors_in
+from physprune_pl.probing.tainting import ModulePath, has_nan, taint
 
 _SEED = 20
 
@@ -59,7 +60,7 @@ class Runner:
 
     def __init__(self, model: nn.Module, example: Example, path: ModulePath, saved: SavedState) -> None:
         self.model, self.example, self.path, self.saved = model, example, path, saved
-        self.tensors = named_tensors(model)
+        self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
         self.replay = Replay()
         self.foreign = True

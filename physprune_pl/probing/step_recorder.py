@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.operations import layout_of, operands
-from physprune_pl.probing.tainting import tensors_in
 
 _ORIGINS = "_physprune_origins"
 

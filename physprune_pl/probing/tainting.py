@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.operations import sealed
 
 _PLAIN = (str, bytes, int, float, type(None), slice, torch.dtype, torch.device, nn.Module, type)
 """What holds no tensors that a call works on."""
-
-
-def tensors_in(value: object, seen: set[int] | None = None) -> list[Tensor]:
-    """Return all tensors in nested containers, dataclasses and plain objects.
-
-    >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), "text"]})]
-    [(2,), (3,)]
-    """
-    seen = set() if seen is None else seen
-    if isinstance(value, Tensor):
-        return [value]
-    if id(value) in seen or isinstance(value, _PLAIN):
-        return []
-    seen.add(id(value))
-    if isinstance(value, Mapping):
-        inner: Iterable[object] = value.values()
-    elif isinstance(value, list | tuple | set | frozenset):
-        inner = value
-    else:
-        inner = list(getattr(value, "__dict__", {}).values())
-    return [tensor for item in inner for tensor in tensors_in(item, seen)]
 
 
 def tensors_of_call(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:

@@ -33,7 +33,7 @@ class Times(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds of one sample, number of parameters, and milliseconds where times are known, else 0."""
+    """Multiply-adds of one sample, parameters that it uses, and milliseconds where times are known, else 0."""
 
     macs: int
     params: int
@@ -56,7 +56,7 @@ class CostModel:
     """Cost of a traced model as a function of the removed channels: pure arithmetic on shapes.
 
         kept(tensor, dim) = size - number of indices that removed channels own
-        params            = sum over parameters of prod over dims of kept
+        params            = sum over parameters that are used of prod over dims of kept
         macs              = fixed_macs + sum over calls of positions * prod over dims of kept
 
     The rows and the columns of a weight may belong to different groups or to the same one, one dimension may belong
@@ -78,7 +78,7 @@ class CostModel:
         self._shapes = trace.shapes
         self._group_sizes = [group.size for group in trace.groups]
         self._lay_out_axes(trace.groups)
-        parameters = [name for name in trace.shapes if name not in trace.buffers]
+        parameters = [name for name in trace.shapes if name in trace.parameters]
         fixed = MixingCall("", trace.fixed_macs, dims=())
         self._sums: dict[Kind, Callable[[Floats], Floats]] = {
             "params": self._sum_up([MixingCall(name, 1) for name in parameters]),

@@ -107,7 +107,7 @@ class Collector:
             self.evidence.block(source, _FLOW)
             return
         if alone.returned:
-            self.evidence.block(source, "the model returns its channels")
+            self.evidence.block(source, self.runner.example.ends)
         if _unclear(alone, codes, size) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
         for place in alone.hits:

@@ -92,7 +92,7 @@ class LooseTensors:
         for other, slots, index in found:
             self.evidence.link(family, index[slots], other, slots)
         if alone.returned:
-            self.evidence.block(family, "the model returns its channels")
+            self.evidence.block(family, self.runner.example.ends)
 
     def _shared_by_heads(self, family: Family, slots: Tensor, index: Tensor) -> bool:
         """Return whether every head meets all of a tensor, such as rotary angles: it does not shrink with the heads."""

@@ -15,10 +15,11 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, set_training, twin
 from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.probing.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.probing.row_blocks import RowBlock
-from physprune_pl.probing.tainting import has_nan, tensors_in
+from physprune_pl.probing.tainting import has_nan
 from physprune_pl.structure import ChannelGroup
 
 _DROPOUTS = {

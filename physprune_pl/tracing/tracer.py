@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import torch
 from torch import nn
 
-from physprune_pl.networks.example import Example, WholeExample
+from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState, untouched
 from physprune_pl.networks.measure import count_macs
 from physprune_pl.networks.names import named_tensors, uncompiled
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.observations import Family, Mixing
+from physprune_pl.probing.tainting import has_nan
 from physprune_pl.probing.traceable import traceable
-from physprune_pl.structure import ChannelGroup, MixingCall, Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
 from physprune_pl.tracing.collector import collect
 from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.following import follow
 from physprune_pl.tracing.verification import Verifier
 
 
@@ -53,6 +57,7 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     with untouched(model) as saved, traceable(model):
         example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
+        follow(model, example.followers, evidence)
         for family in _producing(evidence):
             if family[0].rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
@@ -66,13 +71,15 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
     buffers = frozenset(dict(model.named_buffers()))
     groups, whole, products = find_groups(evidence, frozenset(tensors) - buffers, buffers)
     calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *products)
+    used = _used(model, evidence, buffers)
+    unused = [LeftWhole(name, _UNUSED) for name in _without_any(model, used)]
     return Trace(
         groups=tuple(groups),
-        left_whole=tuple(whole),
+        left_whole=(*whole, *unused),
         calls=calls,
         seconds=0.0,
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
-        parameters=frozenset(evidence.used - buffers),
+        parameters=used,
         notes=notes,
         fixed_macs=macs - sum(call.macs(tensors[call.weight].shape) for call in calls),
         buffers=buffers,
@@ -100,6 +107,29 @@ def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
     return list(trace(model, example_input).groups)
 
 
+_UNUSED = "nothing that was traced runs it, and no cost counts it"
+
+
+def _used(model: nn.Module, evidence: Evidence, buffers: frozenset[str]) -> frozenset[str]:
+    """Return the parameters that a run uses; what is compiled by TorchScript does not show which."""
+    scripted = [module for module in model.modules() if isinstance(module, torch.jit.ScriptModule)]
+    hidden = {id(parameter) for module in scripted for parameter in module.parameters()}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in hidden}
+    return frozenset(evidence.used | names) - buffers
+
+
+def _without_any(model: nn.Module, used: frozenset[str]) -> Iterator[str]:
+    """Yield the largest modules with parameters of which none is used, and single unused parameters of others."""
+    unused = {id(parameter) for name, parameter in model.named_parameters() if name not in used}
+    told: set[int] = set()
+    for name, module in model.named_modules():
+        own = {id(parameter) for parameter in module.parameters()}
+        if name and own and own <= unused and not own <= told:
+            told |= own
+            yield name
+    yield from (name for name, parameter in model.named_parameters() if id(parameter) in unused - told)
+
+
 def _call(mixing: Mixing) -> MixingCall:
     return MixingCall(mixing.weight, mixing.positions, share=mixing.share)
 
@@ -113,25 +143,35 @@ def _runnable(model: nn.Module, example: Example, saved: SavedState) -> Example:
     model.eval()
     choices = [
         (example, [example.sized(1), example.sized(2)]),
-        (WholeExample(example.args, example.kwargs), [example]),
-        (WholeExample(example.sized(1).args, example.sized(1).kwargs), [example.sized(1)]),
+        (replace(example, whole=True), [example]),
+        (replace(example.sized(1), whole=True), [example.sized(1)]),
     ]
     errors: list[Exception] = []
+    spoilt: list[Example] = []
     for choice, needed in choices:
         try:
-            for part in needed:
-                part.copy().run(model)
-                saved.restore()
+            clean = all(_puts_out_numbers(model, part, saved) for part in needed)
         except Exception as error:  # whatever the model raises, the next choice may do
             errors.append(error)
             saved.restore()
         else:
-            return choice
+            if clean:
+                return choice
+            spoilt.append(choice)
+    if spoilt:
+        return spoilt[0]
     _, as_given, _ = errors
     raise ValueError(
         f"example_input: the model does not run on it ({type(as_given).__name__}: {as_given}); expected inputs as the "
         "model's forward takes them, the batch first"
     ) from as_given
+
+
+def _puts_out_numbers(model: nn.Module, example: Example, saved: SavedState) -> bool:
+    """Run a model, and return whether it puts out no NaN: what is computed over samples may want more of them."""
+    output = example.copy().run(model)
+    saved.restore()
+    return not any(has_nan(tensor) for tensor in tensors_in(output))
 
 
 def _producing(evidence: Evidence) -> list[Family]:

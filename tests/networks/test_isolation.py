@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.networks.example import Example, WholeExample
+from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import (
     SavedState,
     run_eagerly,
@@ -75,10 +75,10 @@ def test_the_batch_is_that_of_the_first_tensor_with_samples():
 
 
 def test_a_whole_example_keeps_its_batch_through_every_change():
-    whole = WholeExample((torch.ones(3, 2),))
+    whole = Example((torch.ones(3, 2),), whole=True)
     assert whole.sized(1) is whole
     for changed in (whole.map(torch.neg), whole.copy(), whole.to(nn.Linear(2, 2))):
-        assert isinstance(changed, WholeExample)
+        assert changed.whole
         assert changed.sized(7).batch == 3
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.probing.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint, tensors_in
+from physprune_pl.networks.nested import tensors_in
+from physprune_pl.probing.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint
 
 
 @dataclass

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters
 from physprune_pl.networks.names import uncompiled
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Steering
@@ -115,8 +117,9 @@ def check_runs(model: nn.Module, example_input: Any) -> None:
     Raises:
         RuntimeError: it does not run.
     """
-    with _trial(model):
-        _outputs(model, example_input)
+    copy = twin(model)
+    with _trial(copy):
+        _outputs(copy, example_input)
 
 
 @contextmanager
@@ -132,8 +135,8 @@ def _trial(model: nn.Module) -> Iterator[None]:
 def _outputs(model: nn.Module, example_input: Any) -> list[Tensor]:
     """Run forward and backward; return what came out, with its graph."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    outputs = torch.utils._pytree.tree_leaves(Example.of(example_input).run(model))
-    totals = [one.sum() for one in outputs if isinstance(one, Tensor) and one.requires_grad]
+    outputs = tensors_in(Example.of(example_input).copy().run(model))
+    totals = [one.sum() for one in outputs if one.requires_grad]
     if totals and parameters:
         torch.autograd.grad(totals, parameters, allow_unused=True)
     return totals
@@ -196,12 +199,12 @@ class Aim:
         self._session, self._target, self._widths = session, target, widths
 
     def find_chooser(
-        self, trainer: Trainer, pl_module: LightningModule, record: Record, batch: Any = None
+        self, trainer: Trainer, pl_module: LightningModule, record: Record, step: Any = None
     ) -> Chooser | None:
         """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
         session = self._session
         fresh = not session.ready
-        if not session.prepare(trainer, pl_module, batch):
+        if not session.prepare(trainer, pl_module, step):
             return None
         # Always the session's: a step may show that groups must stay whole.
         chooser = session.chooser or Chooser(session.trace, self._target, self._widths)
@@ -213,7 +216,8 @@ class Aim:
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
         """Trace with the first training batch if there was no input before."""
         chooser = self.find_chooser(trainer, pl_module, record)
-        chooser = chooser or self.find_chooser(trainer, pl_module, record, first_batch(trainer))
+        if chooser is None:
+            chooser = self.find_chooser(trainer, pl_module, record, step_of(trainer, first_batch(trainer), 0))
         if chooser is None:
             raise RuntimeError("the network could not be traced with the first training batch")
         return chooser

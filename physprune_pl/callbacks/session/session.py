@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.session.example_source import ExampleSource
+from physprune_pl.callbacks.session.real_call import held_names, trainable_names
 from physprune_pl.callbacks.session.record import Phase
 from physprune_pl.callbacks.session.step_watch import Watch
 from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
-from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
+from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.latency import Stopwatch
-from physprune_pl.networks.example import ExampleInput
+from physprune_pl.networks.example import Example, ExampleInput
 from physprune_pl.planning import measured_chooser
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
-from physprune_pl.structure import ChannelGroup, Trace, frozen_groups, without
+from physprune_pl.structure import ChannelGroup, Reasons, Trace, made_by_none, without
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import kept_channels, shrink_groups
 from physprune_pl.targets.chooser import Chooser
@@ -99,12 +101,13 @@ class PruningSession:
         self._model: nn.Module | None = None
         self._trace: Trace | None = None
         self._penalty: Penalty | None = None
-        self.example_input: ExampleInput | None = None
+        self.example_input: Example | ExampleInput | None = None
         self.chooser: Chooser | None = None
         self.steering: Steering | None = None
         self.groups: tuple[ChannelGroup, ...] = ()
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
+        self._source = ExampleSource(self.module, self.given_input)
         self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self._watch.leave()
@@ -151,7 +154,7 @@ class PruningSession:
         self.phase_epochs = trainer.max_epochs
         self.phase_steps = trainer.max_steps if trainer.max_steps > 0 else None
 
-    def prepare(self, trainer: Trainer, pl_module: LightningModule, batch: Any = None) -> bool:
+    def prepare(self, trainer: Trainer, pl_module: LightningModule, step: Step | None = None) -> bool:
         """Trace the network unless that is done; return whether it is.
 
         Without an example input this waits for a training batch.
@@ -161,28 +164,30 @@ class PruningSession:
         """
         if self.ready:
             return True
-        model = resolve_module(pl_module, self.module)
-        example = self.given_input if self.given_input is not None else pl_module.example_input_array
-        if example is None and batch is None:
+        found = self._source.find(trainer, pl_module, step)
+        if found is None:
             return False
-        if example is None:
-            # Of several processes each has a batch of its own, and all must find the same groups.
-            own = move_data_to_device(example_from_batch(batch, model), "cpu")
-            example = trainer.strategy.broadcast(own)
-        self.example_input = move_data_to_device(trainer.precision_plugin.convert_input(example), pl_module.device)
-        self._model = model
-        rank_zero_info(f"Tracing which channels of {type(model).__name__} belong together.")
+        self.example_input = found.example
+        self._model = resolve_module(pl_module, self.module)
+        rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
-            self._trace = trace(model, self.example_input, self.ignore)
-        frozen = frozen_groups(model, self._trace.groups) if self.steered else {}
-        self._trace = without(self._trace, {**frozen, **self.excluded})
+            self._trace = trace(found.network, self.example_input, self.ignore)
+        self._trace = without(self._trace, {**self._untrained(trainer, self._trace.groups), **self.excluded})
         rank_zero_info(self._trace.summary())
         if self._trace.groups:
-            self._measure(trainer)
+            self._measure(trainer, found.network)
         self._start()
         return True
 
-    def _measure(self, trainer: Trainer) -> None:
+    def _untrained(self, trainer: Trainer, groups: Sequence[ChannelGroup]) -> Reasons:
+        """Return the groups that nothing trains, such as a teacher's, with the reason; no force could empty them."""
+        held = held_names(trainer, self.model)
+        left = made_by_none(groups, held, "no optimizer holds what produces its channels")
+        reason = "all parameters that produce its channels are frozen"
+        frozen = made_by_none(groups, held & trainable_names(self.model), reason) if self.steered else {}
+        return {**frozen, **left}
+
+    def _measure(self, trainer: Trainer, network: nn.Module) -> None:
         """Ask the device once for what the target and the widths leave to it; one process asks for all."""
         if self.target is None or self.phase != "sparsify":
             return
@@ -190,7 +195,7 @@ class PruningSession:
         if trainer.is_global_zero:
             with plain_forward(trainer):
                 chooser = measured_chooser(
-                    self.model, self.example_input, self.trace, self.target, self.widths, self.strength, self.stopwatch
+                    network, self.example_input, self.trace, self.target, self.widths, self.strength, self.stopwatch
                 )
             known = (chooser.widths, chooser.times)
         self._known = trainer.strategy.broadcast(known)

@@ -13,7 +13,7 @@ from torch import nn
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import session as session_module
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.trainer.resolve import example_from_batch, resolve_module
+from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
 from physprune_pl.surgery.apply import apply_plan
@@ -92,16 +92,6 @@ class Open(nn.Module):
         ({"image": X, "label": Y}, Open(), {"image": X, "label": Y}),
     ],
 )
-def test_the_input_is_found_in_the_batch(batch, model, expected):
-    assert str(example_from_batch(batch, model)) == str(expected)
-
-
-@pytest.mark.parametrize("batch", [{"label": Y}, [], "text", None, (3, X)])
-def test_a_batch_without_input_asks_for_one(batch):
-    with pytest.raises(ValueError, match="give example_input"):
-        example_from_batch(batch, Named())
-
-
 class Watch(Callback):
     """Keeps a copy of what the session knew when training began and after the first batch."""
 
