@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @contextmanager
@@ -13,7 +20,8 @@ def replaced(path: Path) -> Iterator[Path]:
     """Give the path of a file to write; once that is done it takes the place of ``path`` in one step.
 
     The new file is written beside the old one, since a file is moved in one step only within its file system, and is
-    on the disk before it takes the place. A folder that is missing is made. An exception leaves the old file.
+    on the disk before it takes the place. A folder that is missing is made. An exception leaves the old file. Several
+    may write at once, each its own file: the last one to end wins. What a killed writer left is removed.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -23,13 +31,11 @@ def replaced(path: Path) -> Iterator[Path]:
     [('note.txt', 'whole')]
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
+    _sweep(path)
+    with _own(path) as part:
         yield part
         _to_disk(part)
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def put_aside(path: Path) -> None:
@@ -44,10 +50,63 @@ def put_aside(path: Path) -> None:
     """
     if not path.exists():
         return
+    aside = _free_name(path)
+    try:
+        path.replace(aside)
+    except FileNotFoundError:  # another process was faster
+        aside.unlink()
+
+
+def _free_name(path: Path) -> Path:
+    """Take the first free name, with an empty file: no other process gets the same."""
     number = 1
-    while (aside := path.with_stem(f"{path.stem}-{number}")).exists():
-        number += 1
-    path.rename(aside)
+    while True:
+        aside = path.with_stem(f"{path.stem}-{number}")
+        try:
+            aside.touch(exist_ok=False)
+        except FileExistsError:
+            number += 1
+        else:
+            return aside
+
+
+@contextmanager
+def _own(path: Path) -> Iterator[Path]:
+    """Make an empty file of a name that no other writer has, locked as long as it is written."""
+    part, file = _locked_part(path)
+    with file:
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _locked_part(path: Path) -> tuple[Path, IO[bytes]]:
+    while True:
+        part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+        file = part.open("xb")
+        _lock(file, wait=True)
+        if part.exists():
+            return part, file
+        file.close()  # a sweep came between making and locking
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of a file left when they were killed: the system has let go of their locks."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        with suppress(FileNotFoundError), part.open("rb+") as file:
+            if _lock(file, wait=False):
+                part.unlink()
+
+
+def _lock(file: IO[bytes], wait: bool) -> bool:
+    """Lock a file until it is closed; say whether that went well, which it does not on every file system."""
+    if sys.platform == "win32":  # where an open file cannot be moved
+        return False
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
 
 
 def _to_disk(path: Path) -> None:
