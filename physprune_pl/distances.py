@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Reader, at_pivot, upright
+from physprune_pl.tools.choices import unknown
 from physprune_pl.tools.registry import named_or_given
 
 Pivot = int | Literal["first", "middle", "strongest"]
@@ -133,4 +134,4 @@ def _named_pivot(name: str, strength: Tensor) -> int:
             return len(strength) // 2
         case "strongest":
             return int(strength.argmax())
-    raise ValueError(f"pivot: expected an index or one of ['first', 'middle', 'strongest'], got {name!r}")
+    raise ValueError(unknown("pivot", name, ("first", "middle", "strongest"), "an index or one of"))

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.channels import Channels, Reader, at_pivot, upright
+from physprune_pl.tools.choices import unknown
 from physprune_pl.tools.registry import named
 
 Orientation = Literal["far", "near"]
@@ -153,7 +154,7 @@ class Gravity(ForceLaw):
 
     def __post_init__(self) -> None:
         if self.orientation not in get_args(Orientation):
-            raise ValueError(f"orientation: expected one of {list(get_args(Orientation))}, got {self.orientation!r}")
+            raise ValueError(unknown("orientation", self.orientation, get_args(Orientation)))
 
     def __call__(self, channels: Channels) -> Tensor:
         """Return the pull on each channel, shape [K]."""

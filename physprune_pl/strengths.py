@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from physprune_pl.structure import Slice
+from physprune_pl.tools.choices import unknown
 from physprune_pl.tools.registry import named_or_given
 
 Scope = Literal["group", "filter"]
@@ -47,7 +48,7 @@ class Strength(ABC):
 
     def __post_init__(self) -> None:
         if self.scope not in get_args(Scope):
-            raise ValueError(f"scope: expected one of {list(get_args(Scope))}, got {self.scope!r}")
+            raise ValueError(unknown("scope", self.scope, get_args(Scope)))
 
     @abstractmethod
     def power(self, weight: Tensor) -> Tensor:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from experiments.training.assembly import CONF, CompositionError, composed, with_recipe
+from physprune_pl.tools.choices import near
 
 # A plain override, KEY=VALUE: one with a plus or a tilde adds or removes, and is Hydra's own affair.
 OVERRIDE = re.compile(r"([\w./-]+)=(.*)", re.DOTALL)
@@ -79,9 +79,9 @@ def _keys(level: Any) -> list[str]:
 
 def _guess(tree: Mapping[Any, Any], part: str, above: str, here: list[str], groups: set[str]) -> str | None:
     """Return the closest key of the level, else one of the same name at another level."""
-    near = get_close_matches(part, [*here, *(groups if not above else ())], n=1)
-    if near:
-        return f"{above}.{near[0]}" if above else near[0]
+    close = near(part, [*here, *(groups if not above else ())])
+    if close:
+        return f"{above}.{close[0]}" if above else close[0]
     return next((path for path in _paths(tree) if path.rpartition(".")[2] == part), None)
 
 

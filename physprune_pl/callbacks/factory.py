@@ -24,6 +24,7 @@ from physprune_pl.schedules import Schedule
 from physprune_pl.strengths import Strength
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
+from physprune_pl.tools.choices import unknown
 
 
 class PruningCallbacks(list[Callback]):
@@ -119,7 +120,7 @@ def physics_pruning(
     ['ForceRegularization', 'ChannelTracker', 'RandomStates', 'ReportWriter', 'PruneAndFinetune']
     """
     if select not in get_args(Select):
-        raise ValueError(f"select: expected one of {list(get_args(Select))}, got {select!r}")
+        raise ValueError(unknown("select", select, get_args(Select)))
     if select == "law" and (force is None or coefficient != "auto"):
         # Only steering chooses by the law; a cut after a fixed pressure ranks strengths.
         raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
+from physprune_pl.tools.choices import unknown
+
 TargetKind = Literal["macs", "params", "latency", "threshold"]
 
 
@@ -39,11 +41,12 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(TargetKind):
-            raise ValueError(f"target must be one of {list(get_args(TargetKind))}, got {self.kind!r}")
+            raise ValueError(unknown("target", self.kind, get_args(TargetKind)))
         if isinstance(self.share, bool) or not isinstance(self.share, (int, float)):
-            raise TypeError(f"target {self.kind} must be a number, got {self.share!r}")
+            raise TypeError(f"target {self.kind}: expected a number, got {self.share!r}")
         if not 0 < self.share <= 1:
-            raise ValueError(f"target {self.kind} must be a share in (0, 1], got {self.share!r}")
+            guess = f"; did you mean {self.share / 100:g}?" if 10 <= self.share <= 100 else ""
+            raise ValueError(f"target {self.kind}: expected a share in (0, 1], got {self.share!r}{guess}")
 
 
 def parse_target(target: Mapping[str, float | None] | Target) -> Target:
@@ -63,9 +66,9 @@ def parse_target(target: Mapping[str, float | None] | Target) -> Target:
     if isinstance(target, Target):
         return target
     if not isinstance(target, Mapping):
-        raise TypeError(f"target must be a mapping such as {{'macs': 0.4}}, got {target!r}")
+        raise TypeError(f"target: expected a mapping such as {{'macs': 0.4}}, got {target!r}")
     asked = [(kind, share) for kind, share in target.items() if share is not None]
     if len(asked) != 1:
-        raise ValueError(f"target must have exactly one of {list(get_args(TargetKind))}, got {dict(target)!r}")
+        raise ValueError(f"target: expected exactly one of {list(get_args(TargetKind))}, got {dict(target)!r}")
     ((kind, share),) = asked
     return Target(cast(TargetKind, kind), share)

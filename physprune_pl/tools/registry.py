@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from physprune_pl.tools.choices import unknown
+
 T = TypeVar("T")
 
 
@@ -12,13 +14,13 @@ def named(argument: str, name: str, makers: Mapping[str, Callable[[], T]]) -> T:
     """Return a new object of that name.
 
     Raises:
-        ValueError: for an unknown name; the message names the argument and lists the choices.
+        ValueError: for an unknown name; the message names the argument, lists the choices and says which may be meant.
 
     >>> named("number", "one", {"one": lambda: 1})
     1
     """
     if name not in makers:
-        raise ValueError(f"{argument}: expected one of {sorted(makers)}, got {name!r}")
+        raise ValueError(unknown(argument, name, sorted(makers)))
     return makers[name]()
 
 

@@ -94,6 +94,12 @@ def test_the_documented_defaults():
         ({"schedule": "square"}, "schedule: expected one of"),
         ({"strength": "l3"}, "strength: expected one of"),
         ({"distance": "far"}, "distance: expected one of"),
+        ({"force": "Gravety"}, "did you mean 'gravity'"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"strength": "L2"}, "did you mean 'l2'"),
+        ({"distance": "strength"}, "did you mean 'strength_gap'"),
+        ({"pivot": "strong"}, "pivot: expected an index or one of .* did you mean 'strongest'"),
+        ({"select": "laws"}, "did you mean 'law'"),
     ],
 )
 def test_bad_input_is_named_at_once(options, message):

@@ -145,7 +145,7 @@ def test_latency_times_the_dense_and_the_cut_network(capsys):
         (("latency", *REFUSES), "KeyError: 'inside' (--debug shows where)"),
         (("inspect", *CHAIN, "--model-args", "depth=3"), "--model-args: tiny_factories:chain does not take"),
         (("inspect", "--model", "tiny_factories:chain", "--input", "2,5"), "does not run on it"),
-        (("inspect", *CHAIN, "--target", "flops=0.5"), "target must be one of"),
+        (("inspect", *CHAIN, "--target", "flops=0.5"), "target: expected one of"),
         (("inspect", *CHAIN, "--target", "macs=0.0001"), "closest reachable share"),
         (("inspect", *CHAIN, "--save-plan", "plan.json"), "--save-plan needs a --target"),
         (("inspect", *CHAIN, "--checkpoint", "no_such_file.ckpt"), "No such file"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import torchvision
 from torch import nn
 
 from experiments.training.models.layers import Shape, colours
+from physprune_pl.tools.choices import unknown
 
 
 def torchvision_model(
@@ -86,8 +86,7 @@ def with_head(network: nn.Module, classes: int) -> nn.Module:
 def _known(argument: str, name: str, names: Sequence[str]) -> None:
     if name in names:
         return
-    close = get_close_matches(name, names, n=5) or sorted(names)[:40]
-    raise ValueError(f"{argument}: expected a name such as {', '.join(close)}, got {name!r}")
+    raise ValueError(unknown(argument, name, sorted(names), "a name such as"))
 
 
 def _timm() -> Any:
