@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from experiments.speed.pressed import NETWORKS
-from experiments.speed.timing import interleaved, medians
 from physprune_pl.export import export_onnx
+from physprune_pl.latency.race import Call, race
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import cut
@@ -27,9 +26,8 @@ FEWER = 2.5
 MULTIPLE = 16
 ROUNDED = f", multiples of {MULTIPLE}"
 BATCHES = (1, 32)
-SECONDS = 6.0
+ROUNDS, ROUND_SECONDS = 9, 0.2
 Row = dict[str, Any]
-Call = Callable[[], object]
 Pair = Mapping[str, nn.Module]
 
 
@@ -46,10 +44,10 @@ def measured(name: str, ways: Mapping[str, Callable[[Pair, Tensor], dict[str, Ca
     traced = trace(model, picture)
     plans: list[PruningPlan] = []
     target = Target("macs", 1 / FEWER)
-    times = interleaved({"plan": lambda: plans.append(plan_traced(model, traced, target, Widths()))}, 1.0)
+    times = race({"plan": lambda: plans.append(plan_traced(model, traced, target, Widths()))}, round_seconds=0.0)
     plan = plans[-1]
     shares = {"macs_ratio": plan.macs[0] / plan.macs[1], "params_ratio": plan.params[0] / plan.params[1]}
-    yield {"network": name, "pixels": pixels, "plan_seconds": median(times["plan"]) / 1000, **shares}
+    yield {"network": name, "pixels": pixels, "plan_seconds": times["plan"] / 1000, **shares}
     plans_by_widths = {"": plan}
     try:
         plans_by_widths[ROUNDED] = plan_traced(model, traced, target, Widths(round_to=MULTIPLE))
@@ -64,13 +62,12 @@ def measured(name: str, ways: Mapping[str, Callable[[Pair, Tensor], dict[str, Ca
 
 
 def raced(calls: Mapping[str, Call]) -> Row:
-    """Return median milliseconds of processor time of both networks, and the median ratio within a round."""
+    """Return milliseconds of both networks, see :func:`~physprune_pl.latency.race.race`, and how much faster one is."""
     with torch.no_grad():
         for call in calls.values():
             call()  # what is compiled takes its time once
-        times = interleaved(calls, SECONDS)
-    ratios = [dense / pruned for dense, pruned in zip(times["dense"], times["pruned"], strict=True)]
-    return {**medians(times), "faster": median(ratios), "rounds": len(ratios)}
+        found = race(calls, ROUNDS, ROUND_SECONDS)
+    return {**found, "faster": found["dense"] / found["pruned"], "rounds": ROUNDS}
 
 
 def eager(pair: Pair, pictures: Tensor) -> dict[str, Call]:

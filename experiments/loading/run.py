@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from time import process_time
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from torchvision.transforms import v2
 
 from experiments.bench.runs import save, write_table
 from experiments.training.data import CIFAR10, PictureData, Split
+from physprune_pl.latency.race import turns
 
 FOLDER = Path(__file__).parent
 COUNT, BATCH, ROUNDS = 5_000, 128, 5
@@ -87,19 +87,9 @@ def ways(split: Split) -> dict[str, Epoch]:
 
 
 def seconds(epochs: Mapping[str, Epoch]) -> dict[str, list[float]]:
-    """Return the processor seconds of every round; the ways take turns, so that the machine's moods reach all of them.
-
-    One thread does all of it and never waits: on a machine with nothing else to do this is wall time.
-    """
-    taken: dict[str, list[float]] = {name: [] for name in epochs}
-    for number in range(ROUNDS + 1):
-        for name, epoch in epochs.items():
-            start = process_time()
-            epoch()
-            # The first round warms up.
-            if number:
-                taken[name].append(process_time() - start)
-    return taken
+    """Return the processor seconds of every round, in which the ways take turns."""
+    times = turns(epochs, ROUNDS, round_seconds=0.0)
+    return {name: [one / 1000.0 for one in own] for name, own in times.items()}
 
 
 def summarised(taken: Mapping[str, Sequence[float]], source: str) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ import torchvision
 
 from experiments.bench.runs import save, write_table
 from experiments.zoo.apart import GIB, Limits, Row, run_apart
+from physprune_pl.latency.race import race_networks
+from physprune_pl.networks.example import Example
 from physprune_pl.tools.memory import process_peak
 from physprune_pl.tracing.tracer import trace
 
@@ -32,7 +34,7 @@ def traced(name: str) -> Iterator[Row]:
     torch.manual_seed(0)
     model = torchvision.models.get_model(name, weights=None).eval()
     example = torch.randn(2, 3, PIXELS, PIXELS)
-    forward = _seconds_of_forward(model, example[:1])
+    forward = race_networks({"one": model}, Example.of(example[:1]), 5, 0.0)["one"] / 1000.0
     wall, processor = perf_counter(), process_time()
     found = trace(model, example)
     yield {
@@ -43,16 +45,6 @@ def traced(name: str) -> Iterator[Row]:
         "groups": len(found.groups),
         "peak_bytes": process_peak(),
     }
-
-
-def _seconds_of_forward(model: torch.nn.Module, example: torch.Tensor) -> float:
-    times = []
-    with torch.no_grad():
-        for _ in range(5):
-            start = perf_counter()
-            model(example)
-            times.append(perf_counter() - start)
-    return sorted(times)[len(times) // 2]
 
 
 def table(rows: Sequence[Row]) -> str:

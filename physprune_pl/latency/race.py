@@ -1,22 +1,129 @@
-"""The one clock: networks timed in turns, with medians."""
+"""The one clock: calls timed in turns, and medians of what they took."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.benchmark import Timer
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import saved_random_state, set_training, twin
 from physprune_pl.tools.progress import steps
 
+Call = Callable[[], object]
+
+CPU = torch.device("cpu")
 # A weight under this is what pressing has left of one.
 TRACE = 1e-12
+# Seconds; a coarse clock may see nothing pass.
+_SHORTEST = 1e-7
+
+
+def race(
+    calls: Mapping[str, Call], rounds: int = 11, round_seconds: float = 0.05, device: torch.device = CPU
+) -> dict[str, float]:
+    """Time calls side by side: milliseconds of each, as :func:`compared` makes them of :func:`turns`.
+
+    >>> list(race({"dense": lambda: sum(range(99)), "pruned": lambda: None}, rounds=3, round_seconds=0.0))
+    ['dense', 'pruned']
+    """
+    return compared(turns(calls, rounds, round_seconds, device))
+
+
+def turns(
+    calls: Mapping[str, Call], rounds: int = 11, round_seconds: float = 0.05, device: torch.device = CPU
+) -> dict[str, list[float]]:
+    """Make each call in turn in every round, so that a machine that speeds up or slows down meets all of them alike.
+
+    One thread of a processor is timed in processor time: that is the time on the clock of a machine with nothing else
+    to do, and leaves out the turns of other programs on a busy one.
+
+    Args:
+        calls: by name; each is warmed up first.
+        rounds: number of rounds.
+        round_seconds: how long a call is repeated in one round; at least once.
+        device: where the calls compute, to be waited for.
+
+    Returns:
+        Name -> milliseconds of one call, round by round.
+
+    Raises:
+        ValueError: ``rounds`` is below 1.
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1, got {rounds}")
+    counts = {name: _repeats(call, round_seconds, device) for name, call in calls.items()}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            times[name].append(1000.0 * _seconds(call, counts[name], device))
+    return times
+
+
+def compared(times: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of the first, and for every other that times the median of its ratio to the first in a round.
+
+    What slows down a round slows down all of its calls, so that their ratios keep.
+
+    >>> compared({"dense": [2.0, 20.0, 4.0], "pruned": [1.0, 10.0, 1.0]})
+    {'dense': 4.0, 'pruned': 2.0}
+    """
+    first = next(iter(times.values()))
+    ratios = {name: [one / other for one, other in zip(own, first, strict=True)] for name, own in times.items()}
+    return {name: median(first) * median(found) for name, found in ratios.items()}
+
+
+def race_networks(
+    models: Mapping[str, nn.Module], example: Example, rounds: int = 11, round_seconds: float = 0.05
+) -> dict[str, float]:
+    """Time the forward pass of networks with a whole example, in eval mode without gradients, as :func:`race` does.
+
+    Random generators and modes are as before afterwards. The networks run on the threads that torch now uses.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(saved_random_state())
+        for model in models.values():
+            stack.enter_context(set_training(model, False))
+        calls = {name: _forward(model, example) for name, model in models.items()}
+        return race(calls, rounds, round_seconds, _device(models))
+
+
+def measure_latency(
+    models: Mapping[str, nn.Module],
+    example_input: Any,
+    batch_sizes: Sequence[int] = (1, 32),
+    rounds: int = 11,
+    round_seconds: float = 0.05,
+) -> dict[str, dict[str, float]]:
+    """Measure the forward time of several models side by side, see :func:`race_networks`.
+
+    Args:
+        models: the models by name, such as ``{"dense": ..., "pruned": ...}``.
+        example_input: one input of the models; its first sample is repeated to every batch size.
+        batch_sizes: batch sizes to time.
+        rounds: number of rounds.
+        round_seconds: how long a model is timed in one round, in seconds; at least one call.
+
+    Returns:
+        Milliseconds of one call: ``{"batch_1": {"dense": x, "pruned": y}, ...}``.
+
+    Raises:
+        ValueError: if ``rounds`` or a batch size is below 1.
+    """
+    for name, value in [("rounds", rounds), *(("batch_sizes", size) for size in batch_sizes)]:
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
+    example = Example.of(example_input)
+    return {
+        f"batch_{size}": race_networks(models, example.sized(size), rounds, round_seconds)
+        for size in steps("timing", batch_sizes)
+    }
 
 
 def without_traces(model: nn.Module) -> nn.Module:
@@ -42,67 +149,37 @@ def without_traces(model: nn.Module) -> nn.Module:
     return copied
 
 
-def measure_latency(
-    models: Mapping[str, nn.Module],
-    example_input: Any,
-    batch_sizes: Sequence[int] = (1, 32),
-    rounds: int = 11,
-    round_seconds: float = 0.05,
-) -> dict[str, dict[str, float]]:
-    """Measure the forward time of several models side by side.
-
-    Every round times each model in turn, so that a machine that speeds up or slows down meets all of them alike; the
-    figure is the median over the rounds. Models run in eval mode without gradients on the threads torch now uses.
-
-    Args:
-        models: the models by name, such as ``{"dense": ..., "pruned": ...}``.
-        example_input: one input of the models; its first sample is repeated to every batch size.
-        batch_sizes: batch sizes to time.
-        rounds: number of rounds.
-        round_seconds: how long a model is timed in one round, in seconds; at least one call.
-
-    Returns:
-        Milliseconds of one call: ``{"batch_1": {"dense": x, "pruned": y}, ...}``.
-
-    Raises:
-        ValueError: if ``rounds`` or a batch size is below 1.
-    """
-    for name, value in [("rounds", rounds), *(("batch_sizes", size) for size in batch_sizes)]:
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    example = Example.of(example_input)
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        stack.enter_context(saved_random_state())
-        for model in models.values():
-            stack.enter_context(set_training(model, False))
-        return {
-            f"batch_{size}": _race(models, example.sized(size), rounds, round_seconds)
-            for size in steps("timing", batch_sizes)
-        }
+def _forward(model: nn.Module, example: Example) -> Call:
+    batch = example.to(model).calls(model)
+    return lambda: batch.run(model)
 
 
-def _race(models: Mapping[str, nn.Module], batch: Example, rounds: int, round_seconds: float) -> dict[str, float]:
-    """Median milliseconds of one call of each model."""
-    timers = {name: _timer(model, batch.to(model)) for name, model in models.items()}
-    calls = {name: _calls_per_round(timer, round_seconds) for name, timer in timers.items()}
-    times: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            times[name].append(timer.timeit(calls[name]).mean * 1e3)
-    return {name: median(values) for name, values in times.items()}
+def _device(models: Mapping[str, nn.Module]) -> torch.device:
+    parameters = (parameter for model in models.values() for parameter in model.parameters())
+    return next((parameter.device for parameter in parameters), CPU)
 
 
-def _timer(model: nn.Module, batch: Example) -> Timer:
-    # Imported here because it loads the toolchain for extensions, which may warn where there is half of one.
-    from torch.utils.benchmark import Timer
-
-    names = {"batch": batch.calls(model), "model": model}
-    return Timer("batch.run(model)", globals=names, num_threads=torch.get_num_threads())
+def _repeats(call: Call, seconds: float, device: torch.device) -> int:
+    """Warm up, and return how many calls fill a round."""
+    _seconds(call, 1, device)
+    return max(1, round(seconds / _seconds(call, 1, device))) if seconds else 1
 
 
-def _calls_per_round(timer: Timer, round_seconds: float) -> int:
-    """Warm the model up and return the number of calls that fill a round."""
-    timer.timeit(2)
-    seconds = timer.timeit(2).mean
-    return max(1, round(round_seconds / max(seconds, 1e-7)))
+def _seconds(call: Call, repeats: int, device: torch.device) -> float:
+    """Time of one call, the mean of several in a row."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    now = time.process_time if alone else time.perf_counter
+    _wait(device)
+    start = now()
+    for _ in range(repeats):
+        call()
+    _wait(device)
+    return max(now() - start, _SHORTEST) / repeats
+
+
+def _wait(device: torch.device) -> None:
+    """Accelerators work on while Python goes ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()

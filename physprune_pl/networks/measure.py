@@ -1,9 +1,9 @@
-"""What a model costs: multiply-adds, parameters, bytes and milliseconds, taken from the model itself."""
+"""What a model costs: multiply-adds, parameters and bytes, taken from the model itself."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,9 +13,6 @@ from torch.utils.module_tracker import ModuleTracker
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import set_training, untouched
-
-if TYPE_CHECKING:
-    pass
 
 
 def count_macs(model: nn.Module, example_input: Any) -> int:

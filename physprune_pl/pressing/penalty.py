@@ -39,7 +39,7 @@ class Penalty:
     Raises:
         ValueError: when a slice does not fit its tensor or its group, or an index has two owners.
 
-    >>> from physprune_pl.channels import Slice
+    >>> from physprune_pl.structure import Slice
     >>> from physprune_pl.strengths import L2
     >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0], [0.0, 2.0]]))
     >>> rows = Slice("weight", dim=0, index=(0, 1), channel=(0, 1), role="filter")

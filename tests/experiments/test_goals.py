@@ -185,7 +185,8 @@ def test_a_new_row_takes_the_place_of_the_old_one() -> None:
 
 
 def test_networks_take_turns_and_are_compared_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "SECONDS", 0.0)
+    monkeypatch.setattr(measuring, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(measuring, "ROUNDS", 3)
     ran: list[str] = []
     found = measuring.raced({name: lambda name=name: ran.append(name) for name in ("dense", "pruned")})
     assert found["rounds"] == 3
@@ -203,7 +204,7 @@ def test_a_network_is_planned_and_raced(
     def build() -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(256, 2))
 
-    monkeypatch.setattr(measuring, "SECONDS", 0.0)
+    monkeypatch.setattr(measuring, "ROUND_SECONDS", 0.0)
     monkeypatch.setattr(measuring, "MULTIPLE", multiple)
     monkeypatch.setitem(measuring.NETWORKS, "small", Network(build, 8, 2, None))
     plan, *rows = measuring.measured("small", {"eager": measuring.eager})

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.latency.race import measure_latency, without_traces
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 
 
@@ -109,41 +107,6 @@ def test_file_bytes_is_the_size_of_the_saved_weights():
     assert 4 * 110 < file_bytes(small) < file_bytes(large)
 
 
-def test_latency_is_reported_for_every_batch_size_and_model():
-    models = {"dense": nn.Sequential(nn.Linear(64, 512), nn.Linear(512, 64)), "pruned": nn.Linear(64, 64)}
-    models["dense"].train()
-    times = measure_latency(models, torch.rand(4, 64), batch_sizes=(1, 64), rounds=3, round_seconds=1e-3)
-    assert list(times) == ["batch_1", "batch_64"]
-    assert all(list(entry) == ["dense", "pruned"] for entry in times.values())
-    assert all(milliseconds > 0 for entry in times.values() for milliseconds in entry.values())
-    assert models["dense"].training
-
-
-class Recorder(nn.Module):
-    def __init__(self, name: str, log: list[tuple[str, int, bool, bool]]) -> None:
-        super().__init__()
-        self.name, self.log = name, log
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.log.append((self.name, len(x), self.training, torch.is_grad_enabled()))
-        return x
-
-
-def test_latency_takes_turns_in_eval_mode_without_gradients():
-    log: list[tuple[str, int, bool, bool]] = []
-    models = {"a": Recorder("a", log), "b": Recorder("b", log)}
-    measure_latency(models, torch.rand(1, 2), batch_sizes=(3,), rounds=2, round_seconds=0.0)
-    assert {entry[1:] for entry in log} == {(3, False, False)}
-    runs = [name for name, _ in itertools.groupby(log, key=lambda entry: entry[0])]
-    assert runs[-4:] == ["a", "b", "a", "b"]
-
-
-@pytest.mark.parametrize("options", [{"rounds": 0}, {"batch_sizes": (1, 0)}])
-def test_latency_needs_rounds_and_samples(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))} must be at least 1, got 0"):
-        measure_latency({"dense": nn.Linear(2, 2)}, torch.rand(1, 2), **options)
-
-
 class LearnedQuery(nn.Module):
     """Hands a parameter to a submodule: counting by module would ask for its gradient."""
 
@@ -157,20 +120,3 @@ class LearnedQuery(nn.Module):
 
 def test_a_parameter_may_be_handed_to_a_submodule() -> None:
     assert count_macs(LearnedQuery(), torch.zeros(2, 5, 2)) == 3 * 4 * 5 + 3 * 5 * 2
-
-
-def test_traces_of_pressing_are_zero_in_the_copy_that_is_timed() -> None:
-    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
-    with torch.no_grad():
-        model[0].weight[0] = -1e-20
-        model[1].running_var[1] = 1e-40
-        model[1].bias.fill_(0.5)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = without_traces(model).state_dict()
-    assert not found["0.weight"][0].any()
-    assert found["1.running_var"].tolist() == [1.0, 0.0, 1.0]
-    for name in ("0.bias", "1.weight", "1.bias", "1.running_mean", "1.num_batches_tracked"):
-        assert torch.equal(found[name], before[name])
-    assert torch.equal(found["0.weight"][1:], before["0.weight"][1:])
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name])
