@@ -104,7 +104,7 @@ class ChannelTracker(Callback):
         strengths = group_strengths(self.session)
         self._history.append(trainer.current_epoch, self.session.phase, epoch_rows(self.session, strengths))
         # Equal on all processes; averaged, since Lightning warns of every value that is not.
-        pl_module.log_dict(summary(strengths), sync_dist=True)
+        pl_module.log_dict(summary(strengths), sync_dist=True, batch_size=1)
         log_histograms(trainer, strengths)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.save()

@@ -195,7 +195,7 @@ class ForceRegularization(StepWatching):
             else:
                 self._keep = 1.0 - factor * (1.0 - steering.kept(strengths, law))
         if logs_now(trainer, pl_module):
-            pl_module.log_dict(self._signals(pressure, strengths))
+            pl_module.log_dict(self._signals(pressure, strengths), batch_size=1)
         self.steps += 1
 
     def _signals(self, pressure: Tensor, strengths: Tensor) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class PruneAndFinetune(StepWatching):
         self.record = self._cut_by = Record()
         self._aim = Aim(self.session, self.target, self.widths)
         self._any_width = AnyWidth()
-        self._fitting = self._validated = False
+        self._fitting = self._validated = self._due = False
         self._name = monitor
         self._limits: Limits
 
@@ -135,7 +135,7 @@ class PruneAndFinetune(StepWatching):
         if not self._shared:
             self.session = session_of_force(trainer, self.session)
         self._any_width.attach(pl_module, self.state_key, self._cut_by)
-        self._fitting = self._validated = False
+        self._fitting = self._validated = self._due = False
         if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
@@ -184,9 +184,11 @@ class PruneAndFinetune(StepWatching):
         self._aim.find_chooser(trainer, pl_module, self.record)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Trace with the first batch when there was no other example input."""
+        """Trace with the step that begins where there was no other example input, and cut if that was waited for."""
         if self.record.phase == "sparsify" and not self.session.ready:
             self._aim.find_chooser(trainer, pl_module, self.record, step_of(trainer, batch, batch_idx))
+        if self._due and self.session.ready:
+            self._enter_finetuning(trainer, pl_module)
         # Before the cut a force tells how far it has come.
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)
@@ -213,15 +215,21 @@ class PruneAndFinetune(StepWatching):
         self._limits.extend(trainer, processed)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut when the sparsify phase is over."""
+        """Cut when the sparsify phase is over; without a step so far, once the first one tells what to trace with."""
         self._check_monitor(trainer)
         if self.record.phase == "sparsify" and self._limits.over(trainer):
-            self._cut(trainer, pl_module)
-            forget_scores(trainer)
-            forget_progress(trainer)
-            self._limits.let_go(trainer)
-            self._limits.extend(trainer, trainer.current_epoch)
-            rebuild_optimizers(trainer, self._limits.added, self.finetune_lr)
+            self._due = True
+            if self._aim.find_chooser(trainer, pl_module, self.record) is not None:
+                self._enter_finetuning(trainer, pl_module)
+
+    def _enter_finetuning(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._due = False
+        self._cut(trainer, pl_module)
+        forget_scores(trainer)
+        forget_progress(trainer)
+        self._limits.let_go(trainer)
+        self._limits.extend(trainer, trainer.current_epoch)
+        rebuild_optimizers(trainer, self._limits.added, self.finetune_lr)
 
     def _cut(self, trainer: Trainer, pl_module: LightningModule, validates: bool = True) -> None:
         record = self.record

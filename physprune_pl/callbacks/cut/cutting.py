@@ -162,17 +162,13 @@ def _unwrapped(trainer: Trainer) -> Iterator[None]:
         strategy.configure_ddp()
 
 
-def first_batch(trainer: Trainer) -> Any:
-    """A training batch on the device, drawn without moving any random generator of the fit.
-
-    Raises:
-        ValueError: the batches come from several loaders.
-    """
-    loaders: Any = trainer.fit_loop._combined_loader
-    if len(loaders.flattened) != 1:
-        raise ValueError("example_input: expected one with several training dataloaders, got None")
+def first_batch(trainer: Any) -> Any:
+    """A training batch on the device, drawn without moving any random generator of the fit."""
     with saved_random_state():
-        return trainer.strategy.batch_to_device(next(iter(loaders.flattened[0])))
+        batch, *_ = next(iter(trainer.fit_loop._combined_loader))
+        batch = trainer.precision_plugin.convert_input(batch)
+        batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
+        return trainer.strategy.batch_to_device(batch)
 
 
 def prefix_of(pl_module: LightningModule, model: nn.Module) -> str:
@@ -214,12 +210,14 @@ class Aim:
         return chooser
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
-        """Trace with the first training batch if there was no input before."""
+        """Trace with a batch drawn for that where no step was run and none will be."""
         chooser = self.find_chooser(trainer, pl_module, record)
         if chooser is None:
             chooser = self.find_chooser(trainer, pl_module, record, step_of(trainer, first_batch(trainer), 0))
         if chooser is None:
-            raise RuntimeError("the network could not be traced with the first training batch")
+            raise RuntimeError(
+                f"training_step of {type(pl_module).__name__} computed no loss: there is nothing to trace"
+            )
         return chooser
 
     def choose(self, chooser: Chooser, record: Record) -> list[Tensor]:

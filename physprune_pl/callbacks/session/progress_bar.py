@@ -27,8 +27,9 @@ def show_progress(trainer: Trainer, pl_module: LightningModule, session: Pruning
     if not _due(trainer, pl_module):
         return
     found = signals(trainer, session)
-    pl_module.log_dict(found, prog_bar=True, logger=False)
-    pl_module.log_dict({LOGGED[name]: value for name, value in found.items() if name in LOGGED})
+    # Lightning need not look for the size of a batch of whatever kind.
+    pl_module.log_dict(found, prog_bar=True, logger=False, batch_size=1)
+    pl_module.log_dict({LOGGED[name]: value for name, value in found.items() if name in LOGGED}, batch_size=1)
 
 
 def forget_progress(trainer: Any) -> None:

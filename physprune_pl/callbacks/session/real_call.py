@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from physprune_pl.callbacks.session.step_replay import StepReplay, run_step
-from physprune_pl.callbacks.trainer.injection import held_ids
+from physprune_pl.callbacks.session.trained import trained_names
 from physprune_pl.callbacks.trainer.peeking import Step, agreed
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.callbacks.trainer.stage import Stage
@@ -29,17 +29,6 @@ _SEED = 30
 
 class NotRecordedError(ValueError):
     """A training step does not tell what it calls the network with."""
-
-
-def held_names(trainer: Trainer, network: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters that some optimizer holds; without optimizers, of all."""
-    held = held_ids(trainer.optimizers)
-    return frozenset(name for name, one in network.named_parameters() if not held or id(one) in held)
-
-
-def trainable_names(network: nn.Module) -> frozenset[str]:
-    """Return the names of the parameters that are not frozen."""
-    return frozenset(name for name, one in network.named_parameters() if one.requires_grad)
 
 
 class RealCall:
@@ -59,7 +48,7 @@ class RealCall:
         network = resolve_module(pl_module, module)
         # A single number has no channels.
         numbers = {name for name, one in network.named_parameters() if not is_lazy(one) and one.numel() == 1}
-        self._trained = (held_names(trainer, network) & trainable_names(network)) - numbers
+        self._trained = trained_names(trainer, network) - numbers
         if not self._trained:
             raise NotRecordedError(f"module: no optimizer trains a parameter of {type(network).__name__}")
 

@@ -11,9 +11,9 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.example_source import ExampleSource
-from physprune_pl.callbacks.session.real_call import held_names, trainable_names
 from physprune_pl.callbacks.session.record import Phase
 from physprune_pl.callbacks.session.step_watch import Watch
+from physprune_pl.callbacks.session.trained import unreached, untrained_groups
 from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
@@ -25,7 +25,7 @@ from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
-from physprune_pl.structure import ChannelGroup, Reasons, Trace, made_by_none, without
+from physprune_pl.structure import ChannelGroup, Trace, without
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import kept_channels, shrink_groups
 from physprune_pl.targets.chooser import Chooser
@@ -172,20 +172,15 @@ class PruningSession:
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
             self._trace = trace(found.network, self.example_input, self.ignore)
-        self._trace = without(self._trace, {**self._untrained(trainer, self._trace.groups), **self.excluded})
+        untrained = untrained_groups(trainer, self.model, self._trace.groups, self.steered)
+        self._trace = without(self._trace, {**untrained, **self.excluded})
         rank_zero_info(self._trace.summary())
+        unseen = unreached(trainer, pl_module, self.model, self._trace)
+        self._watch = Watch(unseen, "training" if found.recorded else None)
         if self._trace.groups:
             self._measure(trainer, found.network)
         self._start()
         return True
-
-    def _untrained(self, trainer: Trainer, groups: Sequence[ChannelGroup]) -> Reasons:
-        """Return the groups that nothing trains, such as a teacher's, with the reason; no force could empty them."""
-        held = held_names(trainer, self.model)
-        left = made_by_none(groups, held, "no optimizer holds what produces its channels")
-        reason = "all parameters that produce its channels are frozen"
-        frozen = made_by_none(groups, held & trainable_names(self.model), reason) if self.steered else {}
-        return {**frozen, **left}
 
     def _measure(self, trainer: Trainer, network: nn.Module) -> None:
         """Ask the device once for what the target and the widths leave to it; one process asks for all."""
@@ -211,6 +206,16 @@ class PruningSession:
         """Watch the step that begins now, if it is the first of its kind, for what the trace has not seen."""
         if self.ready and self.phase == "sparsify":
             self._watch.start(kind, pl_module, self.model, self.trace.parameters)
+
+    def look_at_gradients(self) -> None:
+        """Note what the training step that runs has reached for the first time."""
+        if self.ready and self.phase == "sparsify":
+            self._watch.look_at_gradients()
+
+    def end_step(self, trainer: Trainer) -> None:
+        """End the watch over a training step, the steps after it being watched for what it has not reached."""
+        self.end_watch(trainer)
+        self._watch.end_step()
 
     def end_watch(self, trainer: Trainer) -> None:
         """Leave whole from now on what an unknown parameter was seen to read, on this process or another."""

@@ -1,4 +1,4 @@
-"""Watching the first step of a kind for parameters that the trace has not seen."""
+"""Watching steps for parameters that the trace has not seen."""
 
 from __future__ import annotations
 
@@ -14,15 +14,37 @@ from physprune_pl.structure import ChannelGroup
 
 
 class Watch:
-    """Watches one training step and one validation step for parameters that the trace has not seen."""
+    """Watches one training step and one validation step for parameters that the trace has not seen.
 
-    def __init__(self) -> None:
-        self._done: set[str] = set()
+    The training step that the trace was made from need not be watched. Where a later one reaches parameters that none
+    before has reached, as their gradients tell, training steps are watched until those are met.
+
+    Args:
+        unreached: parameters, by name, that are trained and that the trace has not seen.
+        traced: the kind of step that the trace was made from, if it was made from one.
+    """
+
+    def __init__(self, unreached: Mapping[str, nn.Parameter] | None = None, traced: str | None = None) -> None:
+        self._unreached, self._late = dict(unreached or {}), set[str]()
+        self._done, self._first = {traced}, True
         self._recorder: StepRecorder | None = None
 
+    def look_at_gradients(self) -> None:
+        """Note which parameters the step that runs has reached for the first time."""
+        reached = {name for name, parameter in self._unreached.items() if parameter.grad is not None}
+        for name in reached:
+            del self._unreached[name]
+        if not self._first:
+            self._late |= reached
+
+    def end_step(self) -> None:
+        """Note that a training step is over."""
+        self._first = False
+
     def start(self, kind: str, whole: nn.Module, traced: nn.Module, known: frozenset[str]) -> None:
-        """Begin to watch a step of a kind, once for each; a compiled network is not watched."""
-        if kind in self._done or any(hasattr(module, "_orig_mod") for module in whole.modules()):
+        """Begin to watch a step of a kind if that is called for; a compiled network is not watched."""
+        due = kind not in self._done or (kind == "training" and self._late)
+        if self._recorder is not None or not due or any(hasattr(module, "_orig_mod") for module in whole.modules()):
             return
         self._done.add(kind)
         inside = {id(parameter): name for name, parameter in traced.named_parameters()}
@@ -42,8 +64,9 @@ class Watch:
         """End the watch and return the groups whose channels an unknown parameter reads, with the reason."""
         if (recorder := self.leave()) is None:
             return {}
+        self._late -= recorder.unseen.keys()
         found = {
-            group.name: f"{parameter} reads its channels in a step, and the example input does not reach it"
+            group.name: f"{parameter} reads its channels in a step, and nothing that was traced reaches it"
             for parameter, weights in reversed(recorder.unseen.items())
             for group in groups
             if any(part.role == "filter" and part.name in weights for part in group.slices)

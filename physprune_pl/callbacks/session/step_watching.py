@@ -1,4 +1,4 @@
-"""One training step and one validation step are watched for what the trace could not see."""
+"""Steps of training and validation are watched for what the trace could not see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StepWatching(Callback):
-    """Watches the first training step and the first validation step with its session, and the loss of every step.
+    """Watches steps of training and validation with its session, and the loss of every step.
 
     Of several callbacks with one session the first looks at the losses, see
     :class:`~physprune_pl.callbacks.session.losses.LossWatch`.
@@ -41,9 +41,13 @@ class StepWatching(Callback):
         if self._looks_at_losses(trainer):
             self._losses.note(trainer, self.session, loss)
 
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Look for parameters that no step before has reached."""
+        self.session.look_at_gradients()
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
-        self.session.end_watch(trainer)
+        self.session.end_step(trainer)
         if trainer.is_last_batch and self._looks_at_losses(trainer):
             self._losses.end(trainer, self.session)
 

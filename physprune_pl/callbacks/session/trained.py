@@ -1,0 +1,45 @@
+"""What a fit trains of a module: what its optimizers hold, and what nothing would ever change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning.pytorch import Trainer
+from torch import nn
+
+from physprune_pl.callbacks.trainer.injection import held_ids
+from physprune_pl.structure import ChannelGroup, Reasons, Trace, made_by_none
+
+
+def held_names(trainer: Trainer, module: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that some optimizer holds; without optimizers, of all."""
+    held = held_ids(trainer.optimizers)
+    return frozenset(name for name, one in module.named_parameters() if not held or id(one) in held)
+
+
+def trained_names(trainer: Trainer, module: nn.Module) -> frozenset[str]:
+    """Return the names of those that are not frozen."""
+    trainable = {name for name, one in module.named_parameters() if one.requires_grad}
+    return held_names(trainer, module) & trainable
+
+
+def untrained_groups(trainer: Trainer, network: nn.Module, groups: Sequence[ChannelGroup], pressed: bool) -> Reasons:
+    """Return the groups that nothing trains, such as a teacher's, with the reason why they are left whole.
+
+    Args:
+        trainer: the trainer of the fit.
+        network: the network that was traced.
+        groups: its groups.
+        pressed: whether a force is to empty what is cut, which it cannot do to what is frozen.
+    """
+    held = made_by_none(groups, held_names(trainer, network), "no optimizer holds what produces its channels")
+    reason = "all parameters that produce its channels are frozen"
+    frozen = made_by_none(groups, trained_names(trainer, network), reason) if pressed else {}
+    return {**frozen, **held}
+
+
+def unreached(trainer: Trainer, module: nn.Module, network: nn.Module, trace: Trace) -> dict[str, nn.Parameter]:
+    """Return the trained parameters of a module, by name, that a trace of the network in it has not seen."""
+    seen = {id(one) for name, one in network.named_parameters() if name in trace.parameters}
+    trained = trained_names(trainer, module)
+    return {name: one for name, one in module.named_parameters() if name in trained and id(one) not in seen}
