@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.names import plain
 from physprune_pl.surgery.apply import apply_plan, reshape
+from physprune_pl.surgery.checkpoint_file import read_checkpoint
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.transformers_configs import load_folder
+from physprune_pl.tools.inert_pickle import stand_ins
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -26,7 +26,8 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     folder)`` with the config of the folder or that of the dense network.
 
     The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
-    as it is. The model may be the LightningModule or the bare network inside it.
+    as it is. The model may be the LightningModule or the bare network inside it, compiled or not. Nothing of the file
+    is run, and nothing but weights and plan is read: what else is in it may be of any kind.
 
     Args:
         model: the network as its code builds it.
@@ -37,9 +38,10 @@ def load_pruned(model: Model, path: str | Path) -> Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no such checkpoint, or its plan or weights do not fit the model; nothing has changed
-            then.
+        ValueError: the file is no such checkpoint, a weight is no plain data, or plan or weights do not fit the model;
+            nothing has changed then.
 
+    >>> import torch
     >>> from tempfile import TemporaryDirectory
     >>> trained = nn.Linear(3, 2)
     >>> with TemporaryDirectory() as folder:
@@ -70,39 +72,38 @@ def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[
     own = {plain(name): value for name, value in model.state_dict().items()}
     if unknown := sorted(set(weights) - set(own)):
         raise ValueError(f"path: the weights do not fit the model, which has no {unknown[:3]}")
+    for name, value in weights.items():
+        if (strange := next(stand_ins(value), None)) is not None:
+            raise ValueError(_STRANGE.format(name=name, origin=strange.origin))
     cuts = {} if plan is None else plan.tensors
+    hint = _PLANLESS if plan is None else ""
     for name, mine in own.items():
         if not isinstance(mine, Tensor):
             continue
         wanted = cuts[name].shape_after if name in cuts else tuple(mine.shape)
         came = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
         if came != wanted:
-            raise ValueError(f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}")
+            raise ValueError(
+                f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}{hint}"
+            )
+
+
+_STRANGE = (
+    "path: {name!r} in the state_dict is no plain data: it needs {origin}. If you trust the file, call "
+    "torch.serialization.add_safe_globals([{origin}]) and load it again"
+)
+_PLANLESS = (
+    "; there is no pruning plan in the file: load one that the fit wrote after its cut, and then these weights into the "
+    "pruned network that you have"
+)
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    try:
-        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, IsADirectoryError, PermissionError):
-        raise
-    except Exception as error:  # whatever bytes that somebody wrote lead to
-        raise ValueError(_unreadable(path, str(error))) from error
+    checkpoint = read_checkpoint(path)
     weights = checkpoint.get("state_dict") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise ValueError(f"path: expected a Lightning checkpoint with a state_dict, got {str(path)!r}")
     return dict(checkpoint)
-
-
-def _unreadable(path: str | Path, error: str) -> str:
-    """What to say of a file that holds more than plain data, with the class and the way out, or that is broken."""
-    message = f"path: {str(path)!r} does not load with weights_only=True"
-    found = re.search(r"GLOBAL (\S+)", error)
-    if found is None:
-        return f"{message}: {error}"
-    return (
-        f"{message}: it needs {found[1]}, which is no plain data. If you trust the file, call "
-        f"torch.serialization.add_safe_globals([{found[1]}]) and load it again"
-    )
 
 
 def _saved_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
