@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-COMPILED = "_orig_mod."
+COMPILED = "_orig_mod"
 
 
 def plain(name: str) -> str:
-    """The name of a tensor without the marks that ``torch.compile`` puts in.
+    """The name of a module or tensor, or a pattern for names, without the marks that ``torch.compile`` puts in.
 
-    >>> plain("net._orig_mod.conv.weight")
-    'net.conv.weight'
+    >>> plain("net._orig_mod.conv.weight"), plain("net._orig_mod")
+    ('net.conv.weight', 'net')
     """
-    return name.replace(COMPILED, "")
+    return ".".join(part for part in name.split(".") if part.rstrip("\\") != COMPILED)
 
 
 def uncompiled(model: nn.Module) -> nn.Module:
@@ -23,7 +23,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
     >>> uncompiled(layer) is layer
     True
     """
-    original: nn.Module = getattr(model, "_orig_mod", model)
+    original: nn.Module = getattr(model, COMPILED, model)
     return original
 
 

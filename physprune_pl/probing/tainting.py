@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.networks.names import plain
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.operations import sealed
 
@@ -64,7 +65,7 @@ class ModulePath:
     """Knows which module is running, so that an operation without parameters can be named."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._names = {module: name for name, module in model.named_modules()}
+        self._names = {module: plain(name) for name, module in model.named_modules()}
         self._stack: list[str] = []
         self._handles: list[Any] = []
 

@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from physprune_pl.networks.identity import checked_fingerprint, fingerprint
+from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 
 FORMAT = 1
@@ -202,7 +203,7 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
     tensors: dict[str, TensorCut] = {}
     for name in dict.fromkeys(name for name, _ in sorted(gone)):
         shape = tuple(trace.shapes[name])
-        tensors[name] = TensorCut(
+        tensors[plain(name)] = TensorCut(
             shape, {dim: _kept(shape[dim], gone[part, dim]) for part, dim in gone if part == name}
         )
     parameters = {name: shape for name, shape in trace.shapes.items() if name not in trace.buffers}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, Slice
 from physprune_pl.surgery.plan import PruningPlan
 
@@ -26,7 +27,7 @@ def kept_channels(plan: PruningPlan) -> dict[str, tuple[int, ...]]:
 
 def kept_indices(plan: PruningPlan, name: str, dim: int) -> tuple[int, ...] | None:
     """Return the original indices that a dimension of a tensor kept, or None where it was not cut."""
-    cut = plan.tensors.get(name)
+    cut = plan.tensors.get(plain(name))
     return None if cut is None else cut.keep.get(dim)
 
 

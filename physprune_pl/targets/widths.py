@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole
 
 Ints = NDArray[np.intp]
@@ -173,7 +174,8 @@ def _stands_for(pattern: str, group: ChannelGroup) -> bool:
 
 def _matches(pattern: str, name: str) -> bool:
     """Whether a pattern is the name of a module, or of one that it is in."""
-    return any(pattern == path or re.fullmatch(pattern, path) is not None for path in _paths(name))
+    pattern = plain(pattern)
+    return any(pattern == path or re.fullmatch(pattern, path) is not None for path in _paths(plain(name)))
 
 
 def _paths(name: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from torch import nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import SavedState, untouched
 from physprune_pl.networks.measure import count_macs
-from physprune_pl.networks.names import named_tensors, uncompiled
+from physprune_pl.networks.names import named_tensors, plain, uncompiled
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.tainting import has_nan
@@ -182,8 +182,8 @@ def _producing(evidence: Evidence) -> list[Family]:
 def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:
     names = [name for name, _ in model.named_modules()]
     result: set[str] = set()
-    for pattern in ignore:
-        found = {name for name in names if name == pattern or re.fullmatch(pattern, name)}
+    for pattern in map(plain, ignore):
+        found = {name for name in names if plain(name) == pattern or re.fullmatch(pattern, plain(name))}
         if not found:
             raise ValueError(f"ignore: expected names or regular expressions of modules, got {pattern!r}: no match")
         result |= {name for name in names if any(name == top or name.startswith(f"{top}.") for top in found)}

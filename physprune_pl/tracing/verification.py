@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin
-from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
@@ -158,7 +158,7 @@ def _outputs(
 
 def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:
     """Return what stays of every dimension that a plan cuts."""
-    tensors = named_tensors(model)
+    tensors = tensors_by_every_name(model)
     return {
         (id(tensors[name]), dim): torch.tensor(kept, device=tensors[name].device)
         for name, cut in plan.tensors.items()
@@ -169,7 +169,7 @@ def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:
 def _producers(group: ChannelGroup) -> list[str]:
     """Return the modules that make a group's channels."""
     filters = [part.name.rpartition(".")[0] or part.name for part in group.slices if part.role == "filter"]
-    return list(dict.fromkeys([group.name.partition("#")[0], *filters]))
+    return list(dict.fromkeys(map(plain, [group.name.partition("#")[0], *filters])))
 
 
 def _choose(group: ChannelGroup, kind: str) -> Tensor:

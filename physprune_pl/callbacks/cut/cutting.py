@@ -20,7 +20,7 @@ from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters
-from physprune_pl.networks.names import uncompiled
+from physprune_pl.networks.names import plain, uncompiled
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.planning import plan_removal, with_measured_latency
 from physprune_pl.pressing.penalty import Penalty
@@ -173,7 +173,7 @@ def first_batch(trainer: Any) -> Any:
 
 def prefix_of(pl_module: LightningModule, model: nn.Module) -> str:
     """What comes before the names of the network in the LightningModule, such as ``"net."``."""
-    found = next(name for name, module in pl_module.named_modules() if uncompiled(module) is model)
+    found = plain(next(name for name, module in pl_module.named_modules() if uncompiled(module) is model))
     return f"{found}." if found else ""
 
 

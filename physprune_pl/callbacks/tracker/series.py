@@ -9,6 +9,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.history import Row, spread
+from physprune_pl.networks.names import plain
 from physprune_pl.surgery.regroup import kept_indices
 
 NamedRows = Iterator[tuple[str, Row]]
@@ -71,8 +72,8 @@ def _filter_rows(session: PruningSession) -> NamedRows:
         if isinstance(layer, _ConvNd | nn.Linear):
             filters = layer_filters(layer)
             places = _original_filters(session, name, layer, len(filters))
-            yield f"l1/{name}", _row(filters.norm(p=1, dim=1), places)
-            yield f"l2/{name}", _row(filters.norm(p=2, dim=1), places)
+            yield f"l1/{plain(name)}", _row(filters.norm(p=1, dim=1), places)
+            yield f"l2/{plain(name)}", _row(filters.norm(p=2, dim=1), places)
 
 
 def _row(values: Tensor, places: tuple[int, ...]) -> Row:
