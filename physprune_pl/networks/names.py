@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
 from torch import Tensor, nn
 
 COMPILED = "_orig_mod"
@@ -37,3 +40,31 @@ def tensors_by_every_name(model: nn.Module) -> dict[str, Tensor]:
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)
     return {plain(name): tensor for part in (parameters, buffers) for name, tensor in part}
+
+
+def follow_names(weights: MutableMapping[str, Any], model: nn.Module) -> None:
+    """Call the entries of a state_dict, in place, what a model calls them: one of the two may have compiled parts.
+
+    >>> weights = {"0._orig_mod.bias": 1, "1.bias": 2}
+    >>> follow_names(weights, nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)))
+    >>> weights
+    {'0.bias': 1, '1.bias': 2}
+    """
+    # Of a compiled module and its original, which have one plain name, the original comes last.
+    paths = {plain(name): name for name, _ in model.named_modules(remove_duplicate=False)}
+    _rename(weights, {name: _tensor_path(name, paths) for name in weights})
+    versions = getattr(weights, "_metadata", {})
+    _rename(versions, {name: paths.get(plain(name), name) for name in versions})
+
+
+def _tensor_path(name: str, paths: Mapping[str, str]) -> str:
+    """Return the name of a tensor in a model whose modules have these paths, given plain name -> path."""
+    owner, _, leaf = plain(name).rpartition(".")
+    path = paths.get(owner, owner)
+    return f"{path}.{leaf}" if path else leaf
+
+
+def _rename(values: MutableMapping[str, Any], names: Mapping[str, str]) -> None:
+    entries = {names[name]: value for name, value in values.items()}
+    values.clear()
+    values.update(entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from functools import partial
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 from physprune_pl.callbacks.cut.averages import follow_shapes
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.networks.identity import fingerprint
-from physprune_pl.networks.names import plain, tensors_by_every_name
+from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes
 from physprune_pl.surgery.plan import PruningPlan
 
@@ -51,7 +51,8 @@ class AnyWidth:
         self._handles = []
 
 
-def _adopt(key: str, before: Shapes, module: LightningModule, weights: Mapping[str, Any], *_: Any) -> None:
+def _adopt(key: str, before: Shapes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
+    follow_names(weights, module)
     incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
     own = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(module).items()}
     # Another number of dimensions is no other width: loading the weights refuses it.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.trainer.judges import Metrics, Mode
+from physprune_pl.networks.names import plain
 from physprune_pl.reports.report import PHASES
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tools.memory import PeakMemory
@@ -29,9 +30,10 @@ class Best:
     def put_back(self, *models: nn.Module) -> None:
         """Write the weights into the network and copies of it, once."""
         with torch.no_grad():
-            for tensors in (model.state_dict() for model in models):
+            for model in models:
+                tensors = {plain(name): tensor for name, tensor in model.state_dict().items()}
                 for name, value in (self.weights or {}).items():
-                    tensors[name].copy_(value)
+                    tensors[plain(name)].copy_(value)
         self.weights = None
 
 
