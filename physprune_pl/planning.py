@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.latency import Correction, Stopwatch
+from physprune_pl.networks.ignored import Ignore
 from physprune_pl.networks.isolation import twin
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.pressing.penalty import Penalty
@@ -32,7 +33,7 @@ def plan_pruning(
     model: nn.Module,
     example_input: Any,
     target: Mapping[str, float] | Target,
-    ignore: Sequence[str] = (),
+    ignore: Ignore = (),
     round_to: RoundTo = None,
     strength: str | Strength | None = None,
     min_share: Shares | None = None,
@@ -46,7 +47,7 @@ def plan_pruning(
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
         target: ``{"macs": x}``, ``{"params": x}`` or ``{"latency": x}``, the share that is kept, or
             ``{"threshold": x}``: in every group what is weaker than x times its strongest channel goes.
-        ignore: names or regular expressions of modules that are left whole.
+        ignore: name, regular expression or object of modules that are left whole, or several.
         round_to: channels kept in a group that is cut are a multiple of this. ``"auto"`` is the multiple that the
             model's device likes, halved for groups that are too small for it or may keep no multiple of it.
         strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.

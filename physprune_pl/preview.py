@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.latency import Stopwatch
+from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.planning import plan_measured
 from physprune_pl.reports.tables import latency_words, short, table
@@ -93,7 +93,7 @@ def preview(
     widths: Widths | None = None,
     *,
     name: str = "",
-    ignore: Sequence[str] = (),
+    ignore: Ignore | Ignored = (),
     strength: Strength | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> Preview:
@@ -105,7 +105,7 @@ def preview(
         target: what must be kept; None plans nothing. One out of reach is told in the preview.
         widths: how many channels a group may keep.
         name: of the network, for the text; empty: its class.
-        ignore: names or regular expressions of modules left whole.
+        ignore: name, regular expression or object of modules left whole, or several.
         strength: what channels are ranked by; None is ``L2()``.
         stopwatch: what times the network where target or widths need it; None is ``Stopwatch()``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 from lightning.pytorch import Callback
@@ -19,6 +19,7 @@ from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
+from physprune_pl.networks.ignored import Ignore
 from physprune_pl.pressing.steering import Select
 from physprune_pl.schedules import Schedule
 from physprune_pl.strengths import Strength
@@ -56,7 +57,7 @@ def physics_pruning(
     monitor: str | None = None,
     mode: Literal["min", "max"] | None = None,
     example_input: ExampleInput | None = None,
-    ignore: Sequence[str] = (),
+    ignore: Ignore = (),
     round_to: RoundTo = None,
     schedule: str | Schedule | Callable[[float], float] | None = None,
     strength: str | Strength | None = None,
@@ -90,7 +91,7 @@ def physics_pruning(
             else the last weights are kept.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
-        ignore: names or regular expressions of modules left whole.
+        ignore: name, regular expression or object of modules left whole, or several.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes, halved for groups that
             cannot follow.
         schedule: factor of the coefficient over the sparsify phase, see :class:`ForceRegularization`.

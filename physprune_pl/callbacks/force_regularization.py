@@ -25,6 +25,7 @@ from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
+from physprune_pl.networks.ignored import Ignore
 from physprune_pl.pressing.group_coefficients import GroupCoefficients
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.schedules import Constant, Schedule, resolve_schedule
@@ -64,7 +65,7 @@ class ForceRegularization(StepWatching):
         pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
         module: name of the submodule to press; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
-        ignore: names or regular expressions of modules left alone.
+        ignore: name, regular expression or object of modules left alone, or several.
         session: state shared with other callbacks; module, example_input, ignore and strength are then its own.
 
     Raises:
@@ -90,7 +91,7 @@ class ForceRegularization(StepWatching):
         pivot: Pivot = 0,
         module: str | None = None,
         example_input: ExampleInput | None = None,
-        ignore: Sequence[str] = (),
+        ignore: Ignore = (),
         session: PruningSession | None = None,
     ) -> None:
         super().__init__()

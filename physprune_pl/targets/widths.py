@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole
+from physprune_pl.tools.choices import unknown
+from physprune_pl.tools.patterns import compiled
 
 Ints = NDArray[np.intp]
 Shares = Mapping[str, float]
@@ -132,10 +134,8 @@ class Widths:
                     continue
                 left = next((part for part in whole if _matches(pattern, part.name)), None)
                 if left is None:
-                    raise ValueError(
-                        f"{name}: expected names or regular expressions of groups or of modules that produce their "
-                        f"channels, got {pattern!r}: no match"
-                    )
+                    what = "names or regular expressions of groups or of modules that produce their channels, such as"
+                    raise ValueError(unknown(name, pattern, [group.name for group in groups], what))
                 if name == "max_share":
                     raise ValueError(f"max_share: {pattern!r} cannot be cut, {left.name} is left whole: {left.reason}")
 
@@ -144,18 +144,11 @@ def _check_shares(name: str, shares: Shares) -> None:
     if not isinstance(shares, Mapping):
         raise TypeError(f"{name} must be a mapping such as {{'layer4.*': 0.5}}, got {shares!r}")
     for pattern, share in shares.items():
-        _check_pattern(name, pattern)
+        compiled(name, pattern)
         if isinstance(share, bool) or not isinstance(share, (int, float)):
             raise TypeError(f"{name} of {pattern!r} must be a number, got {share!r}")
         if not 0 < share <= 1:
             raise ValueError(f"{name} of {pattern!r} must be a share in (0, 1], got {share!r}")
-
-
-def _check_pattern(name: str, pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ValueError(f"{name}: expected a name or a regular expression, got {pattern!r}: {error}") from error
 
 
 def _multiples(size: int, step: int) -> list[int]:
@@ -184,7 +177,7 @@ def _paths(name: str) -> Iterator[str]:
     >>> list(_paths("layer1.0.conv#2"))
     ['layer1.0.conv', 'layer1.0', 'layer1']
     """
-    path = name.partition("#")[0]
+    path = plain(name.partition("#")[0])
     while path:
         yield path
         path = path.rpartition(".")[0]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 from torch import nn
 
 from physprune_pl.networks.example import Example
+from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.isolation import SavedState, untouched
 from physprune_pl.networks.measure import count_macs
 from physprune_pl.networks.names import named_tensors, plain, uncompiled
@@ -26,7 +26,7 @@ from physprune_pl.tracing.following import follow
 from physprune_pl.tracing.verification import Verifier
 
 
-def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -> Trace:
+def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()) -> Trace:
     """Find the channels that a model's structure couples, by running it with tainted channels.
 
     The model is run many times on one or two samples, in eval and in train mode; its parameters, buffers, modes and
@@ -35,14 +35,14 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     Args:
         model: any module; a compiled one is traced as the module it was made from.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
-        ignore: names or regular expressions of modules whose output channels stay whole.
+        ignore: name, regular expression or object of modules whose output channels stay whole, or several.
 
     Returns:
         The groups, what stays whole and why, and what every call costs.
 
     Raises:
         TypeError: ``example_input`` is of another type.
-        ValueError: the model does not run on ``example_input``, or an entry of ``ignore`` matches no module.
+        ValueError: the model does not run on ``example_input``, or an entry of ``ignore`` stands for no module.
 
     Example:
         >>> import torch
@@ -53,13 +53,13 @@ def trace(model: nn.Module, example_input: object, ignore: Sequence[str] = ()) -
     start = time.perf_counter()
     model = uncompiled(model)
     example = Example.of(example_input).to(model)
-    ignored = _ignored(model, ignore)
+    ignored = Ignored.of(ignore).names(model)
     with untouched(model) as saved, traceable(model):
         example = _runnable(model, example, saved)
         evidence, notes = collect(model, example, saved)
         follow(model, example.followers, evidence)
         for family in _producing(evidence):
-            if family[0].rpartition(".")[0] in ignored:
+            if plain(family[0]).rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
         found = _assemble(model, evidence, notes, count_macs(model, example))
         verified = Verifier(model, example, found).verify() if found.groups else found
@@ -177,14 +177,3 @@ def _puts_out_numbers(model: nn.Module, example: Example, saved: SavedState) -> 
 def _producing(evidence: Evidence) -> list[Family]:
     """Return where channels are made or changed on their way: norms and scales too, but nothing that only reads."""
     return [family for family in evidence.sizes if family in evidence.sources or family not in evidence.readers]
-
-
-def _ignored(model: nn.Module, ignore: Iterable[str]) -> set[str]:
-    names = [name for name, _ in model.named_modules()]
-    result: set[str] = set()
-    for pattern in map(plain, ignore):
-        found = {name for name in names if plain(name) == pattern or re.fullmatch(pattern, plain(name))}
-        if not found:
-            raise ValueError(f"ignore: expected names or regular expressions of modules, got {pattern!r}: no match")
-        result |= {name for name in names if any(name == top or name.startswith(f"{top}.") for top in found)}
-    return result

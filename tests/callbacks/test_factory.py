@@ -19,6 +19,7 @@ from physprune_pl.callbacks.random_states import RandomStates
 from physprune_pl.callbacks.report_writer import ReportWriter
 from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
+from physprune_pl.networks.ignored import Ignored
 from physprune_pl.schedules import Linear
 from physprune_pl.strengths import L1
 from physprune_pl.targets.widths import Widths
@@ -66,7 +67,7 @@ def test_every_argument_arrives():
     assert (force.law.force, force.law.distance, force.law.pivot) == (Gravity(), RankDistance(), "middle")
     assert (force.coefficient, force.schedule) == ("auto", Linear())
     session = force.session
-    assert (session.module, session.ignore, session.strength) == ("net", ("head",), L1())
+    assert (session.module, session.ignore, session.strength) == ("net", Ignored(("head",)), L1())
     assert session.widths == cut.widths == Widths(8, {"net.*": 0.5}, {"net.0": 0.75})
     assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
     assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")

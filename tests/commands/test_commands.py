@@ -62,7 +62,9 @@ def test_inspect_shows_and_saves_the_plan_for_a_target(capsys, tmp_path):
 
 def test_inspect_obeys_the_limits(capsys):
     words = ("--target", "macs=0.48", "--min-share", "0=1", "--max-share", "2=0.5", "--ignore", "none")
-    assert "no match" in refused(capsys, "inspect", *CHAIN, *words)
+    assert "ignore: expected names or regular expressions of modules such as ['0', '1'" in refused(
+        capsys, "inspect", *CHAIN, *words
+    )
     found = rows(printed(capsys, "inspect", *CHAIN, *words[:-2]))
     assert found["0"][-1] == "16"
     assert int(found["2"][-1]) <= 8

@@ -88,8 +88,8 @@ def test_bad_limits_are_named(options, error, message):
 @pytest.mark.parametrize(
     ("widths", "message"),
     [
-        (Widths(min_share={"layer9": 0.5}), "min_share: expected names .* got 'layer9': no match"),
-        (Widths(max_share={"layer9": 0.5}), "max_share: expected names .* got 'layer9': no match"),
+        (Widths(min_share={"layer9": 0.5}), "min_share: expected names .* got 'layer9'"),
+        (Widths(max_share={"layer9": 0.5}), "max_share: expected names .* got 'layer9'"),
         (Widths(max_share={"head": 0.5}), "max_share: 'head' cannot be cut, head.last is left whole: its channels"),
         (Widths(min_share={"stem": 0.6}, max_share={".*": 0.5}), "'stem' of 10 channels: no number .* 6, at most 5"),
         (Widths(max_share={"stem": 0.05}), "'stem' of 10 channels: no number of channels to keep .* at most 0"),
@@ -159,7 +159,7 @@ def test_plans_obey_the_limits():
     after = {cut.name: cut.after for cut in plan.groups}
     assert after["0"] >= 18
     assert after["2"] <= 12
-    with pytest.raises(ValueError, match=r"min_share: .* got 'layer4': no match"):
+    with pytest.raises(ValueError, match=r"min_share: .* got 'layer4'"):
         plan_pruning(model, torch.zeros(1, 4), {"macs": 0.5}, min_share={"layer4": 0.9})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -20,6 +20,7 @@ from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import Example, ExampleInput
+from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.planning import measured_chooser
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty
@@ -45,7 +46,7 @@ class PruningSession:
             parameters when it defines no ``forward``.
         example_input: what the network is called with: a tensor, a tuple of positional or a dict of keyword
             arguments. None: ``example_input_array`` of the LightningModule, else the first training batch.
-        ignore: names or regular expressions of modules left whole.
+        ignore: name, regular expression or object of modules left whole, or several.
         strength: the norm of a channel, a name or an object; None means L2 over the whole group.
         target: what the cut must keep, when it is known beforehand; needed for steering.
         widths: how many channels a group may keep.
@@ -68,7 +69,7 @@ class PruningSession:
         self,
         module: str | None = None,
         example_input: ExampleInput | None = None,
-        ignore: Sequence[str] = (),
+        ignore: Ignore | Ignored = (),
         strength: str | Strength | None = None,
         *,
         target: Target | None = None,
@@ -78,7 +79,7 @@ class PruningSession:
     ) -> None:
         self.module = module
         self.given_input = example_input
-        self.ignore = tuple(ignore)
+        self.ignore = Ignored.of(ignore)
         self.strength = resolve_strength("l2" if strength is None else strength)
         self.target = target
         self.widths = widths or Widths()
@@ -171,7 +172,7 @@ class PruningSession:
         self._model = resolve_module(pl_module, self.module)
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
-            self._trace = trace(found.network, self.example_input, self.ignore)
+            self._trace = trace(found.network, self.example_input, self.ignore.by_name(self.model))
         untrained = untrained_groups(trainer, self.model, self._trace.groups, self.steered)
         self._trace = without(self._trace, {**untrained, **self.excluded})
         rank_zero_info(self._trace.summary())

@@ -27,9 +27,7 @@ def test_options_reach_torchvision():
 
 
 def test_an_unknown_name_lists_close_ones():
-    with pytest.raises(
-        ValueError, match=r"such as \['resnet18', .*resnet1.*, got 'resnet19'; did"
-    ):
+    with pytest.raises(ValueError, match=r"model\.name: expected a name such as \['resnet18', .*, got 'resnet19'; did"):
         torchvision_model(PICTURE, 7, "resnet19")
     with pytest.raises(ValueError, match=r"such as \['alexnet', 'convnext_base', .* more, got '#'"):
         torchvision_model(PICTURE, 7, "#")
@@ -65,9 +63,7 @@ def test_a_head_of_the_right_size_stays(published):
 
 
 def test_published_weights_that_do_not_exist_are_refused():
-    with pytest.raises(
-        ValueError, match=r"model\.pretrained: .* \['DEFAULT'.*, got 'DEFAUL'; did you mean"
-    ):
+    with pytest.raises(ValueError, match=r"model\.pretrained: expected a name such as \['DEFAULT'.*'DEFAUL'; did"):
         torchvision_model(PICTURE, 7, "resnet18", pretrained="DEFAUL")
 
 
