@@ -25,7 +25,7 @@ from physprune_pl.surgery.transformers_configs import follow_configs
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -> Model:
+def apply_plan(model: Model, plan: PruningPlan, optimizers: Optimizer | Iterable[Optimizer] = ()) -> Model:
     """Cut the network in place: parameters, buffers, optimizer moments and the sizes that modules remember.
 
     Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
@@ -39,13 +39,14 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
     Args:
         model: the traced network, compiled or not.
         plan: the plan made for it.
-        optimizers: optimizers whose moments are cut too.
+        optimizers: the optimizer whose moments are cut too, or several.
 
     Returns:
         The model that came in.
 
     Raises:
         ValueError: the plan does not fit the network; nothing has changed then.
+        TypeError: ``optimizers`` holds something else.
 
     >>> from physprune_pl import plan_pruning
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -56,14 +57,24 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] 
       (2): Linear(in_features=4, out_features=2, bias=True)
     )
     """
+    held = _several(optimizers)
     if hooked := hooked_nodes(dict(model.named_parameters())):
         warnings.warn(hooks_are_lost(hooked), UserWarning, stacklevel=2)
-    cut(model, plan, optimizers)
+    cut(model, plan, held)
     if "torch._dynamo" in sys.modules:  # to load it for a reset alone would take seconds
         torch.compiler.reset()
     for name in follow_configs(model):
         warnings.warn(_UNDESCRIBED.format(name=name), UserWarning, stacklevel=2)
     return model
+
+
+def _several(optimizers: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:
+    found = list(optimizers) if isinstance(optimizers, Iterable) else [optimizers]
+    for one in found:
+        # By what is needed: wrappers of optimizers need not be optimizers themselves.
+        if not (hasattr(one, "param_groups") and hasattr(one, "state")):
+            raise TypeError(f"optimizers: expected an optimizer or several, got {type(one).__name__}")
+    return found
 
 
 _UNDESCRIBED = (

@@ -51,6 +51,24 @@ def test_moments_are_cut_and_training_goes_on(name):
     assert losses[-1] < losses[0]
 
 
+def test_a_single_optimizer_needs_no_list():
+    model, group, example = conv_bn_conv()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    step(model, optimizer, example)
+    apply_plan(model, plan_for(model, group), optimizers=optimizer)
+    assert all(parameter.shape == state["exp_avg"].shape for parameter, state in optimizer.state.items())
+    step(model, optimizer, example)
+
+
+@pytest.mark.parametrize("wrong", [None, "adam", [None], {"adam": 1}])
+def test_what_is_no_optimizer_is_refused_before_anything_changes(wrong):
+    model, group, _ = conv_bn_conv()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(TypeError, match=r"optimizers: expected an optimizer or several, got (NoneType|str)"):
+        apply_plan(model, plan_for(model, group), optimizers=wrong)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
 def test_sliced_moments_train_like_a_masked_network():
     model, group, example = conv_bn_conv()
     optimizer = OPTIMIZERS["sgd"](model.parameters())
