@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.judges import find_monitor, fresh_metrics
 from physprune_pl.callbacks.trainer.resolve import resolve_module
+from physprune_pl.networks.isolation import saved_random_state
 
 Call = tuple[tuple[Any, ...], dict[str, Any], Any]
 DistillationLoss = Callable[[Any, Any], Tensor]
@@ -59,7 +60,7 @@ class Distillation(Callback):
     .. math:: loss = (1 - weight) \cdot task + weight \cdot distance(student, teacher)
 
     The teacher runs in eval mode, without gradients, on every call that ``training_step`` makes to the network that is
-    pruned. Before the cut nothing changes.
+    pruned. Before the cut nothing changes; in the first step it is tried whether teacher and loss take these calls.
 
     Args:
         session: that of the fit's :class:`~physprune_pl.callbacks.PruneAndFinetune`.
@@ -69,8 +70,10 @@ class Distillation(Callback):
         loss: distance of the student's output from the teacher's; None means :func:`soft_cross_entropy`.
 
     Raises:
-        ValueError: for a weight outside [0, 1]; at the start of a fit with manual optimization.
-        RuntimeError: during fine-tuning when ``training_step`` does not call the network.
+        ValueError: for a weight outside [0, 1]; at the start of a fit with manual optimization, or with a teacher that
+            shares trainable parameters with the module; in the first step where the teacher cannot be asked.
+        TypeError: for a teacher that is no network.
+        RuntimeError: in the first step, or a later one, that does not call the network.
     """
 
     def __init__(
@@ -82,10 +85,13 @@ class Distillation(Callback):
     ) -> None:
         if not 0 <= weight <= 1:
             raise ValueError(f"weight: expected a share in [0, 1], got {weight}")
+        if teacher is not None and not isinstance(teacher, nn.Module):
+            raise TypeError(f"teacher: expected a network, got {teacher!r}")
         self.session, self.weight, self.given = session, weight, teacher
         self.loss = loss or soft_cross_entropy
         self.teacher: nn.Module | None = teacher
         self._best: float | None = None
+        self._tried = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Copy the network while it is dense; a checkpoint fills the copy later."""
@@ -93,9 +99,11 @@ class Distillation(Callback):
             return
         if not pl_module.automatic_optimization:
             raise ValueError("teacher: with manual optimization the loss is out of reach; distil in training_step")
-        self._best = None
+        self._best, self._tried = None, False
         if self.given is None:
             self.teacher = copy.deepcopy(resolve_module(pl_module, self.session.module))
+        elif shared := _shared(self.given, pl_module):
+            raise ValueError(f"teacher: expected a network of its own, got one that is trained too ({shared}); copy it")
         assert self.teacher is not None
         self.teacher.requires_grad_(False).eval()
 
@@ -129,9 +137,39 @@ class Distillation(Callback):
         return True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
-        """From the first batch after the cut on, teach."""
-        if self.session.phase == "finetune" and "training_step" not in vars(pl_module):
+        """From the first batch after the cut on, teach; as soon as the network is known, try it."""
+        if "training_step" in vars(pl_module):
+            return
+        if self.session.phase == "finetune":
             vars(pl_module)["training_step"] = self._with_teacher(pl_module.training_step)
+        elif self.session.ready and not self._tried:
+            vars(pl_module)["training_step"] = self._on_trial(pl_module, pl_module.training_step)
+
+    def _on_trial(self, pl_module: LightningModule, training_step: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any, **kwargs: Any) -> Any:
+            vars(pl_module).pop("training_step")
+            with _recorded_calls(self.session.model) as calls:
+                outcome = training_step(*args, **kwargs)
+            if outcome is not None:
+                self._tried = True
+                self._try(calls)
+            return outcome
+
+        return step
+
+    @torch.no_grad()
+    def _try(self, calls: list[Call]) -> None:
+        self._check_called(calls)
+        with saved_random_state():
+            for args, kwargs, output in calls:
+                try:
+                    said = self._teacher_output(args, kwargs)
+                except Exception as error:  # whatever a network raises
+                    raise ValueError(
+                        f"teacher: {type(self.teacher).__name__} does not run on what training_step calls "
+                        f"{type(self.session.model).__name__} with ({type(error).__name__}: {error})"
+                    ) from error
+                self.loss(output, said)
 
     def _with_teacher(self, training_step: Callable[..., Any]) -> Callable[..., Any]:
         def step(*args: Any, **kwargs: Any) -> Any:
@@ -146,11 +184,14 @@ class Distillation(Callback):
         return step
 
     def _mixed_loss(self, task: Tensor, calls: list[Call]) -> Tensor:
+        self._check_called(calls)
+        distances = [self.loss(output, self._teacher_output(args, kwargs)) for args, kwargs, output in calls]
+        return (1 - self.weight) * task + self.weight * torch.stack(distances).mean()
+
+    def _check_called(self, calls: list[Call]) -> None:
         if not calls:
             name = type(self.session.model).__name__
             raise RuntimeError(f"teacher: training_step did not call {name}, which the teacher is to teach")
-        distances = [self.loss(output, self._teacher_output(args, kwargs)) for args, kwargs, output in calls]
-        return (1 - self.weight) * task + self.weight * torch.stack(distances).mean()
 
     @torch.no_grad()
     def _teacher_output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -176,6 +217,13 @@ class Distillation(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Leave the module as the fit found it."""
         vars(pl_module).pop("training_step", None)
+
+
+def _shared(teacher: nn.Module, pl_module: nn.Module) -> str | None:
+    """The name of a trainable parameter of the module that is the teacher's too."""
+    taught = {id(parameter) for parameter in teacher.parameters()}
+    names = (name for name, one in pl_module.named_parameters() if one.requires_grad and id(one) in taught)
+    return next(names, None)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def physics_pruning(
     module: str | None = None,
     min_share: Shares | None = None,
     max_share: Shares | None = None,
-    teacher: bool | nn.Module = False,
+    teacher: bool | nn.Module | None = False,
     stopwatch: Stopwatch | None = None,
 ) -> list[Callback]:
     """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
@@ -137,6 +137,6 @@ def physics_pruning(
         )
     cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session, min_share, max_share)
     callbacks += [ChannelTracker(session=session), RandomStates()]
-    if teacher is not False:
+    if teacher is not None and teacher is not False:
         callbacks.append(Distillation(session, None if teacher is True else teacher))
     return PruningCallbacks([*callbacks, ReportWriter(cut), cut])

@@ -124,7 +124,8 @@ def test_a_teacher_of_ones_own_stays_as_it_is():
 
     cut = PruneAndFinetune(HALF, 1)
     fit(Distillation(cut.session, teacher, 1.0, loss), cut)
-    assert asked == [True] * 3
+    # Once in the first step, to see whether it works, and in the three after the cut.
+    assert asked == [True] * 4
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.state_dict().items())
     assert "teacher" not in Distillation(cut.session, teacher).state_dict()
 
@@ -147,6 +148,63 @@ class Deaf(Classifier):
         if self.trainer.current_epoch < 2:
             return super().training_step(batch, batch_idx)
         return sum(parameter.sum() for parameter in self.parameters())
+
+
+class Counted(Classifier):
+    def training_step(self, batch, batch_idx):
+        self.steps = getattr(self, "steps", 0) + 1
+        return super().training_step(batch, batch_idx)
+
+
+class Aside(Counted):
+    """Computes its loss without a call of the network that a hook would see."""
+
+    def training_step(self, batch, batch_idx):
+        super().training_step(batch, batch_idx)
+        return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+    def __call__(self, *args):
+        return self.net(*args)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "model", "error", "message"),
+    [
+        (nn.Linear(5, 2), Counted, ValueError, "Linear does not run on what training_step calls Counted with"),
+        (nn.Flatten(), Counted, ValueError, r"teacher: expected scores .* got \(16, 2\) and \(16, 36\)"),
+        (True, Aside, RuntimeError, "teacher: training_step did not call Aside"),
+    ],
+)
+def test_what_cannot_teach_is_found_in_the_first_step(teacher, model, error, message):
+    module = model()
+    with pytest.raises(error, match=message):
+        fit(*pruning(teacher=teacher), model=module, epochs=5)
+    # Once more on a copy, which tells what the network is called with.
+    assert module.steps == 1
+    assert "training_step" not in vars(module)
+
+
+@pytest.mark.parametrize("teacher", ["resnet18", 1, nn.Linear])
+def test_a_teacher_must_be_a_network(teacher):
+    with pytest.raises(TypeError, match="teacher: expected "):
+        pruning(teacher=teacher)
+
+
+@pytest.mark.parametrize("teacher", [None, False])
+def test_without_a_teacher_nobody_teaches(teacher):
+    assert not any(isinstance(one, Distillation) for one in pruning(teacher=teacher))
+
+
+@pytest.mark.filterwarnings("ignore:Found .* in eval mode")
+def test_a_network_cannot_teach_itself():
+    module = Classifier()
+    with pytest.raises(ValueError, match=r"teacher: expected a network of its own, got one that is trained too \(net"):
+        fit(*pruning(teacher=module.net), model=module)
+    assert all(parameter.requires_grad for parameter in module.parameters())
+    # One that the module carries along, frozen, is as good as any.
+    module = Classifier()
+    module.old = copy.deepcopy(module.net).requires_grad_(False)
+    fit(*pruning(teacher=module.old), model=module)
 
 
 class Manual(Classifier):

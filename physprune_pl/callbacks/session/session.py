@@ -165,14 +165,16 @@ class PruningSession:
         """
         if self.ready:
             return True
+        # Names that stand for nothing are refused before the first step.
+        network = resolve_module(pl_module, self.module)
+        ignored = self.ignore.by_name(network)
         found = self._source.find(trainer, pl_module, step)
         if found is None:
             return False
-        self.example_input = found.example
-        self._model = resolve_module(pl_module, self.module)
+        self.example_input, self._model = found.example, network
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
-            self._trace = trace(found.network, self.example_input, self.ignore.by_name(self.model))
+            self._trace = trace(found.network, self.example_input, ignored)
         untrained = untrained_groups(trainer, self.model, self._trace.groups, self.steered)
         self._trace = without(self._trace, {**untrained, **self.excluded})
         rank_zero_info(self._trace.summary())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from physprune_pl.networks.names import uncompiled
+from physprune_pl.networks.names import plain, uncompiled
+from physprune_pl.tools.choices import unknown
 
 
 def resolve_module(pl_module: nn.Module, name: str | None = None) -> nn.Module:
@@ -23,9 +24,9 @@ def _named(pl_module: nn.Module, name: str) -> nn.Module:
     try:
         return pl_module.get_submodule(name)
     except AttributeError:
-        children = [child for child, _ in pl_module.named_children()]
-        kind = type(pl_module).__name__
-        raise ValueError(f"module: expected a submodule of {kind}, such as one of {children}, got {name!r}") from None
+        names = sorted((plain(one) for one, _ in pl_module.named_modules() if one), key=lambda one: one.count("."))
+        what = f"a submodule of {type(pl_module).__name__}, such as one of"
+        raise ValueError(unknown("module", name, names, what)) from None
 
 
 def _only(pl_module: nn.Module) -> nn.Module:
