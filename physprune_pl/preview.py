@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.ignored import Ignore, Ignored
@@ -14,7 +14,7 @@ from physprune_pl.networks.names import uncompiled
 from physprune_pl.planning import plan_measured
 from physprune_pl.reports.tables import latency_words, short, table
 from physprune_pl.strengths import Strength
-from physprune_pl.structure import ChannelGroup, Trace
+from physprune_pl.structure import Trace
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.costs import CostModel
 from physprune_pl.targets.target import Target, TargetError
@@ -130,16 +130,10 @@ def preview(
 
 
 def _saved(traced: Trace) -> list[str]:
-    """Return the share of the multiply-adds that the network would lose if a group had one channel left, by group."""
-    costs = CostModel(traced)
-    left = [
-        costs([_all_but_one(group, number == place) for number, group in enumerate(traced.groups)]).macs
-        for place in range(len(traced.groups))
-    ]
-    return [f"{1 - macs / max(costs.dense.macs, 1):.1%}" for macs in left]
-
-
-def _all_but_one(group: ChannelGroup, chosen: bool) -> Tensor:
-    removed = torch.full((group.size,), chosen)
-    removed[0] = False
-    return removed
+    """Return for each group the share of the multiply-adds that go when it keeps as few channels as it can."""
+    costs, found = CostModel(traced), []
+    for chosen in traced.groups:
+        removed = [torch.full((group.size,), group is chosen) for group in traced.groups]
+        left = costs([group.leaving_one(gone) for group, gone in zip(traced.groups, removed, strict=True)])
+        found.append(f"{1 - left.macs / max(costs.dense.macs, 1):.1%}")
+    return found

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from math import prod
 from typing import Literal
+
+from torch import Tensor
 
 Role = Literal["filter", "carrier", "consumer", "buffer"]
 
@@ -56,6 +59,31 @@ class ChannelGroup:
     def producing(self) -> tuple[Slice, ...]:
         """Slices that make the channel's value: filters and carriers."""
         return tuple(part for part in self.slices if part.role in ("filter", "carrier"))
+
+    @cached_property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Sets of channels of which one each must stay, or a slice would be empty: the least that slices consist of.
+
+        >>> rows = Slice("conv.weight", 0, (0, 1, 2, 3), (0, 1, 2, 3), "filter")
+        >>> half = Slice("half.weight", 1, (0, 1), (2, 3), "consumer")
+        >>> ChannelGroup("conv", 4, (rows, half)).parts
+        ((2, 3),)
+        """
+        held = {frozenset(part.channel) for part in self.slices} or {frozenset(range(self.size))}
+        return tuple(sorted(tuple(sorted(one)) for one in held if not any(other < one for other in held)))
+
+    def leaving_one(self, removed: Tensor) -> Tensor:
+        """Return the channels to remove without one, the middle one, of every part that would lose all of its own.
+
+        >>> import torch
+        >>> ChannelGroup("conv", 3, ()).leaving_one(torch.tensor([True, True, True])).tolist()
+        [True, False, True]
+        """
+        left = removed.clone()
+        for part in self.parts:
+            if bool(left[list(part)].all()):
+                left[part[len(part) // 2]] = False
+        return left
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,4 @@ def _first_gone(group: ChannelGroup, kept: float) -> Tensor:
     removed = torch.zeros(group.size, dtype=torch.bool)
     for owners in {tuple(sorted(set(part.channel))) for part in group.slices}:
         removed[list(owners[: len(owners) - max(1, round(kept * len(owners)))])] = True
-    for owners in {tuple(sorted(set(part.channel))) for part in group.slices}:
-        if bool(removed[list(owners)].all()):
-            removed[owners[-1]] = False
-    return removed
+    return group.leaving_one(removed)

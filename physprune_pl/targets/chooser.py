@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,8 +43,7 @@ class Chooser:
         if self.target.kind == "latency" and self.times is None:
             raise ValueError("target latency: expected times of the traced model, got None")
         self.cost_model = CostModel(self.trace, self.times)
-        self._covering = [_covering(group, self.trace.shapes) for group in self.trace.groups]
-        needed = [max(1, len(parts)) for parts in self._covering]
+        needed = [len(group.parts) for group in self.trace.groups]
         self._steps = self.widths.steps(self.trace.groups, needed, self.trace.left_whole)
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")
@@ -76,10 +75,10 @@ class Chooser:
         return _to_torch(ladders.masks(levels), strengths)
 
     def _lift(self, scores: Sequence[Floats]) -> list[Floats]:
-        """Put the best channel of every part that fills a dimension last in its group, so that no tensor empties."""
+        """Put the best channel of every part last in its group, so that no slice empties."""
         lifted = [score.copy() for score in scores]
-        for score, parts in zip(lifted, self._covering, strict=True):
-            best = [part[np.argmax(score[part])] for part in parts]
+        for score, group in zip(lifted, self.trace.groups, strict=True):
+            best = [part[np.argmax(score[list(part)])] for part in group.parts if len(part) < group.size]
             if best:
                 score[best] = score.max() + 1.0
         return lifted
@@ -137,14 +136,6 @@ class Chooser:
             f"reachable share is {closest:.4g} ({', '.join([f'groups: {len(self.trace.groups)}', *limits])})",
             closest,
         )
-
-
-def _covering(group: ChannelGroup, shapes: Mapping[str, tuple[int, ...]]) -> list[Ints]:
-    """Channels of the slices that fill a whole dimension with some of the group's channels only."""
-    parts = {
-        tuple(sorted(set(part.channel))) for part in group.slices if len(part.index) == shapes[part.name][part.dim]
-    }
-    return [np.array(part, dtype=np.intp) for part in sorted(parts) if len(part) < group.size]
 
 
 def _relative(strengths: Sequence[Floats]) -> list[Floats]:

@@ -193,13 +193,4 @@ def _choose(group: ChannelGroup, kind: str) -> Tensor:
         removed[: (group.size + 1) // 2], removed[-1] = False, True
     else:
         removed[0], removed[-1] = False, True
-    return _leaving_something(group, removed)
-
-
-def _leaving_something(group: ChannelGroup, removed: Tensor) -> Tensor:
-    """Give back one channel of every slice that would lose all of its channels: not at an end, if it can be helped."""
-    for part in group.slices:
-        owners = torch.tensor(part.channel)
-        if bool(removed[owners].all()):
-            removed[owners[len(owners) // 2]] = False
-    return removed
+    return group.leaving_one(removed)
