@@ -80,7 +80,10 @@ def test_load_pruned_refuses_what_does_not_fit(tmp_path):
         ({"state_dict": {"other": torch.ones(1)}}, "under any prefix"),
         ({"state_dict": {**model.state_dict(), "extra": torch.ones(1)}}, "do not fit"),
         ({"state_dict": model.state_dict(), "callbacks": {"x": {"plan": {}, "prefix": ""}}}, "expected the keys"),
-        ({"state_dict": {**model.state_dict(), "0.bias": model}}, "0.bias.*no plain data: it needs torch.nn.modules.container.Sequential"),
+        (
+            {"state_dict": {**model.state_dict(), "0.bias": model}},
+            "0.bias.*no plain data: it needs torch.nn.modules.container.Sequential",
+        ),
     ):
         torch.save(content, path)
         with pytest.raises(ValueError, match=message):
