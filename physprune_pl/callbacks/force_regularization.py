@@ -226,7 +226,8 @@ class ForceRegularization(StepWatching):
             raise ValueError(f"{error} ({where})") from error
 
     def _check_length(self) -> None:
-        endless = self.session.phase_steps is None and self.session.phase_epochs in (None, -1)
+        length = self.session.length
+        endless = length.steps is None and length.epochs in (None, -1)
         if endless and (self.coefficient == "auto" or self.schedule != Constant()):
             raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
 

@@ -14,6 +14,7 @@ from physprune_pl.callbacks.cut.averages import averages, cut_averages, validate
 from physprune_pl.callbacks.cut.cutting import Aim
 from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
+from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
@@ -98,7 +99,7 @@ class PruneAndFinetune(StepWatching):
         if self.session.target not in (None, self.target):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.report: PruningReport | None = None
-        self.record = self._cut_by = Record()
+        self._cut_by = Record()
         self._aim = Aim(self.session, self.target, self.widths)
         self._any_width = AnyWidth()
         self._fitting = self._validated = self._due = False
@@ -109,6 +110,11 @@ class PruneAndFinetune(StepWatching):
     def state_key(self) -> str:
         """Key of the state in checkpoints."""
         return self._generate_state_key(module=self.session.module)
+
+    @property
+    def record(self) -> Record:
+        """What the fit has done so far."""
+        return self.session.record
 
     @property
     def plan(self) -> PruningPlan | None:
@@ -140,7 +146,7 @@ class PruneAndFinetune(StepWatching):
             return
         check_trainer(trainer, self.finetune_epochs)
         check_hooks(pl_module)
-        self.record, self.report = Record(), None
+        self.report = None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
         self._fitting = True
@@ -154,7 +160,7 @@ class PruneAndFinetune(StepWatching):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore them, when training goes on; testing an older checkpoint does not undo the record."""
         if self._fitting:
-            self.record = Record.from_dict(state_dict)
+            self.session.record = Record.from_dict(state_dict)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
@@ -162,13 +168,12 @@ class PruneAndFinetune(StepWatching):
         self._name = self._watched(trainer)[0]
         if trainer.ckpt_path is None:
             record.start = trainer.current_epoch  # of a trainer that fits again
-        self.session.phase_start, self.session.phase_epochs = record.start, limits.epochs - record.start
-        self.session.phase_steps = limits.steps
+        self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
         limits.take_over(trainer)
         if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
             limits.extend(trainer, record.end)
         if record.plan is not None:
-            self.session.finish_sparsify(record.plan, record.end or 0, limits.added)
+            self.session.enter_finetuning(PhaseLength(record.end or 0, limits.added))
             if limits.added:
                 rebuild_optimizers(trainer, limits.added, self.finetune_lr)
 
@@ -244,9 +249,9 @@ class PruneAndFinetune(StepWatching):
         record.prefix = cutting.prefix_of(pl_module, self.session.model)
         record.plan = cutting.cut(trainer, self.session, chooser, removed)
         cut_averages(trainer, record.prefix, record.plan)
-        record.phase, record.end, record.removed = "finetune", trainer.current_epoch, None
+        record.end, record.removed = trainer.current_epoch, None
         self._cut_by = record
-        self.session.finish_sparsify(record.plan, trainer.current_epoch, self._limits.added)
+        self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
         if validates:
             record.metrics["after_cut"] = validate_quietly(trainer, but=self)
             # Fine-tuning may make it worse: the network as it was cut is the first candidate.

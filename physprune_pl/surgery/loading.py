@@ -93,8 +93,8 @@ _STRANGE = (
     "torch.serialization.add_safe_globals([{origin}]) and load it again"
 )
 _PLANLESS = (
-    "; there is no pruning plan in the file: load one that the fit wrote after its cut, and then these weights into the "
-    "pruned network that you have"
+    "; there is no pruning plan in the file: load one that the fit wrote after its cut, and then these weights into "
+    "the pruned network that you have"
 )
 
 

@@ -11,6 +11,7 @@ from tiny import Module, hand_made_trace, loader, trainer
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import session as session_module
+from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.tracker.scalars import summary
 from physprune_pl.history import load_filters, load_history
@@ -46,7 +47,8 @@ class CutAfterFirstEpoch(Callback):
         if trainer.current_epoch == 1:
             plan = make_plan(self.session.trace, self.removed, (2, 1), (2, 1))
             apply_plan(pl_module.net, plan, trainer.optimizers)
-            self.session.finish_sparsify(plan)
+            self.session.record.plan = plan
+            self.session.enter_finetuning(PhaseLength())
 
 
 def fit(*callbacks, folder, epochs=3, ckpt_path=None, **kwargs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -51,7 +50,7 @@ def signals(trainer: Trainer, session: PruningSession) -> Signals:
         - ``macs``: share of the dense network's MACs, now that it is cut; before, what would be left without the
           channels under 1 % of the strongest of their group. It needs a target.
     """
-    found: Signals = {session.phase: session.progress(trainer)} if _has_an_end(session) else {}
+    found: Signals = {session.phase: session.progress(trainer)} if session.length.has_an_end else {}
     if session.phase == "finetune":
         return found | _after_the_cut(session)
     if session.mean_coefficient is not None:
@@ -74,10 +73,6 @@ def _of_strengths(session: PruningSession) -> Signals:
         parts = [strengths[segment] for segment in session.penalty.segments]
         found["macs"] = session.chooser.cost_model([near_zero(part) for part in parts]).macs / dense
     return found
-
-
-def _has_an_end(session: PruningSession) -> bool:
-    return session.phase_steps is not None or 0 < (session.phase_epochs or 0) < math.inf
 
 
 def _due(trainer: Any, pl_module: LightningModule) -> bool:

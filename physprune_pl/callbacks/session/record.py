@@ -42,7 +42,6 @@ class Record:
     """State of one fit.
 
     Attributes:
-        phase: ``"sparsify"`` until the cut, then ``"finetune"``.
         start: number of epochs that were over when the sparsify phase began.
         end: number of epochs after which the sparsify phase ended; None as long as it runs.
         removed: channels to remove, bool [K] per group, between the end of the phase and the cut.
@@ -57,7 +56,6 @@ class Record:
         dead_groups: groups without a living channel at the cut.
     """
 
-    phase: Phase = "sparsify"
     start: int = 0
     end: int | None = None
     removed: list[Tensor] | None = None
@@ -74,6 +72,11 @@ class Record:
     def __post_init__(self) -> None:
         self.since = time.monotonic()
         self._memory: PeakMemory | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """``"sparsify"`` until the cut, then ``"finetune"``."""
+        return "sparsify" if self.plan is None else "finetune"
 
     def begin(self, device: torch.device) -> None:
         """Count time and memory from now on, that of a fit which is resumed on top of what it had."""
@@ -115,7 +118,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and tensors, fit for ``torch.load(weights_only=True)``."""
-        state = {part.name: getattr(self, part.name) for part in fields(self)}
+        state: dict[str, Any] = {"phase": self.phase, **{part.name: getattr(self, part.name) for part in fields(self)}}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
         copies = ("metrics", "seconds", "peak_memory_bytes")
@@ -128,7 +131,7 @@ class Record:
         Raises:
             ValueError: a part is missing, unknown or of another kind.
         """
-        known = {part.name for part in fields(cls)}
+        known = {"phase", *(part.name for part in fields(cls))}
         if not isinstance(state, dict) or set(state) != known:
             raise ValueError(f"checkpoint: expected the parts {sorted(known)} of a fit with a cut, got {list(state)}")
         phase = "sparsify" if state["plan"] is None else "finetune"
@@ -138,7 +141,8 @@ class Record:
             )
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
-        return cls(**{**state, "plan": plan, "best": best})
+        known.remove("phase")
+        return cls(**{**{name: state[name] for name in known}, "plan": plan, "best": best})
 
     def facts(self, monitor: str | None) -> dict[str, Any]:
         """The figures of the report; empty before the cut.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -11,12 +11,13 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.example_source import ExampleSource
-from physprune_pl.callbacks.session.record import Phase
+from physprune_pl.callbacks.session.phase import PhaseLength
+from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import Watch
 from physprune_pl.callbacks.session.trained import unreached, untrained_groups
-from physprune_pl.callbacks.trainer.kinds import is_a
 from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
+from physprune_pl.callbacks.trainer.refusals import check_strategy
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import Example, ExampleInput
@@ -54,10 +55,8 @@ class PruningSession:
         stopwatch: what times the network where the target or the widths need it.
 
     Attributes:
-        phase: ``"sparsify"`` until the network is cut, then ``"finetune"``.
-        phase_start: number of epochs that were over when the phase began.
-        phase_epochs: most epochs of the phase; of the sparsify phase, ``trainer.max_epochs`` at the start of the fit.
-        phase_steps: most optimizer steps of the sparsify phase, ``trainer.max_steps`` likewise; None without a limit.
+        record: what the fit has done so far, its phase and its plan among it.
+        length: of the phase that runs.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
@@ -88,13 +87,10 @@ class PruningSession:
         self.law = GroupLaw()
         self.steered = False
         self.mean_coefficient: Callable[[Trainer], float] | None = None
-        self.phase: Phase = "sparsify"
+        self.record = Record()
+        self.length = PhaseLength()
         self.excluded: dict[str, str] = {}
         self._watch = Watch()
-        self.phase_start = 0
-        self.phase_epochs: float | None = None
-        self.phase_steps: int | None = None
-        self.plan: PruningPlan | None = None
         self.release()
 
     def release(self) -> None:
@@ -113,6 +109,16 @@ class PruningSession:
         self._trainable: tuple[nn.Parameter, ...] = ()
         self._watch.leave()
         self._watch = Watch()
+
+    @property
+    def phase(self) -> Phase:
+        """``"sparsify"`` until the network is cut, then ``"finetune"``."""
+        return self.record.phase
+
+    @property
+    def plan(self) -> PruningPlan | None:
+        """What was cut; it speaks of :attr:`model`, not of the LightningModule around it. None before the cut."""
+        return self.record.plan
 
     @property
     def ready(self) -> bool:
@@ -142,18 +148,11 @@ class PruningSession:
         Raises:
             NotImplementedError: for strategies that shard parameters.
         """
-        if is_a(trainer.strategy, "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy"):
-            raise NotImplementedError(
-                f"strategy: {type(trainer.strategy).__name__} leaves each process a part of every weight, but channels "
-                f"are cut from whole ones; prune on one process or with 'ddp', build the network anew, "
-                f"load_pruned(network, checkpoint), and go on from there with this strategy"
-            )
+        check_strategy(trainer.strategy)
         # A fit that ended in an exception was never torn down.
         self.release()
-        self.phase, self.plan, self.excluded = "sparsify", None, {}
-        self.phase_start = 0
-        self.phase_epochs = trainer.max_epochs
-        self.phase_steps = trainer.max_steps if trainer.max_steps > 0 else None
+        self.record, self.excluded = Record(), {}
+        self.length = PhaseLength.of_trainer(trainer)
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, step: Step | None = None) -> bool:
         """Trace the network unless that is done; return whether it is.
@@ -247,18 +246,11 @@ class PruningSession:
             if self.steered:
                 self.steering = Steering(self.chooser, self.penalty.segments, self.select)
 
-    def finish_sparsify(self, plan: PruningPlan, start: int = 0, epochs: float | None = None) -> None:
-        """Enter the fine-tuning phase with a network that was cut by ``plan``, now or before a resume.
-
-        Args:
-            plan: what was cut; it speaks of :attr:`model`, not of the LightningModule around it.
-            start: number of epochs that were over at the cut.
-            epochs: number of epochs that follow; None where it is not known.
-        """
-        self.phase, self.plan = "finetune", plan
-        self.phase_start, self.phase_epochs, self.phase_steps = start, epochs, None
-        if self.ready:
-            self._adopt(shrink_groups(self.groups, plan))
+    def enter_finetuning(self, length: PhaseLength) -> None:
+        """Enter the fine-tuning phase with a network that was cut by the plan of the record, now or before a resume."""
+        self.length = length
+        if self.ready and self.plan is not None:
+            self._adopt(shrink_groups(self.groups, self.plan))
 
     def original_channels(self, group: ChannelGroup) -> tuple[int, ...]:
         """Return, for each channel of a group as it is now, its index before the cut."""
@@ -266,18 +258,8 @@ class PruningSession:
         return kept if len(kept) == group.size else tuple(range(group.size))
 
     def progress(self, trainer: Trainer) -> float:
-        """Return the share in [0, 1] of the phase that is over, in training batches.
-
-        It is read from the trainer's own counters, which a checkpoint restores. With ``max_steps`` it is the share of
-        those steps where that is larger; without a known number of batches it moves from epoch to epoch.
-        """
-        shares = [0.0]
-        if self.phase_epochs is not None and self.phase_epochs > 0:
-            inside = max(trainer.fit_loop.batch_idx, 0) / trainer.num_training_batches
-            shares.append((trainer.current_epoch - self.phase_start + inside) / self.phase_epochs)
-        if self.phase_steps is not None:
-            shares.append(trainer.global_step / self.phase_steps)
-        return min(max(shares), 1.0)
+        """Return the share in [0, 1] of the phase that is over."""
+        return self.length.progress(trainer)
 
     def note_trainable(self) -> None:
         """Remember which parameters are trainable, at the start of an epoch."""

@@ -54,6 +54,20 @@ def check_trainer(trainer: Any, finetune_epochs: int) -> None:
         )
 
 
+def check_strategy(strategy: Any) -> None:
+    """Refuse strategies that shard parameters.
+
+    Raises:
+        NotImplementedError: the strategy leaves each process a part of every weight.
+    """
+    if is_a(strategy, "DeepSpeedStrategy", "FSDPStrategy", "ModelParallelStrategy"):
+        raise NotImplementedError(
+            f"strategy: {type(strategy).__name__} leaves each process a part of every weight, but channels are cut "
+            f"from whole ones; prune on one process or with 'ddp', build the network anew, "
+            f"load_pruned(network, checkpoint), and go on from there with this strategy"
+        )
+
+
 def check_hooks(pl_module: LightningModule) -> None:
     """Refuse hooks that would not fire any more after the cut.
 

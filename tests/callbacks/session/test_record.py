@@ -40,7 +40,7 @@ def test_the_peak_of_a_phase_is_the_largest_reading(scripted):
     record.tick()
     record.finish("sparsify")
     record.finish("cut")
-    record.phase = "finetune"
+    record.plan = object()
     record.tick()
     assert record.peak_memory_bytes == {"sparsify": 9, "cut": 4, "finetune": 6}
     assert record._memory.starts == 3

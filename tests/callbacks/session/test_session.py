@@ -12,6 +12,7 @@ from torch import nn
 
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import session as session_module
+from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.pressing.penalty import Penalty
@@ -228,7 +229,8 @@ def test_channels_keep_their_original_index():
     dense, plan, _ = cut_net()
     session = PruningSession()
     assert session.original_channels(dense.groups[0]) == tuple(range(6))
-    session.finish_sparsify(plan)
+    session.record.plan = plan
+    session.enter_finetuning(PhaseLength())
     assert session.phase == "finetune"
     one, two = shrink_groups(dense.groups, plan)
     assert session.original_channels(one) == (0, 2, 3, 5)
