@@ -11,7 +11,6 @@ from torch import nn
 
 from physprune_pl.callbacks.cut import cutting
 from physprune_pl.callbacks.cut.averages import averages, cut_averages, validated
-from physprune_pl.callbacks.cut.cutting import Aim
 from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
 from physprune_pl.callbacks.session.phase import PhaseLength
@@ -19,14 +18,7 @@ from physprune_pl.callbacks.session.progress_bar import forget_progress, show_pr
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.trainer.judges import (
-    Mode,
-    Watched,
-    find_monitor,
-    forget_scores,
-    fresh_metrics,
-    validate_quietly,
-)
+from physprune_pl.callbacks.trainer import judges
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
@@ -81,7 +73,7 @@ class PruneAndFinetune(StepWatching):
         finetune_epochs: int = 20,
         finetune_lr: float | None = None,
         monitor: str | None = None,
-        mode: Mode | None = None,
+        mode: judges.Mode | None = None,
         round_to: RoundTo = None,
         session: PruningSession | None = None,
         min_share: Shares | None = None,
@@ -100,7 +92,7 @@ class PruneAndFinetune(StepWatching):
             raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.report: PruningReport | None = None
         self._cut_by = Record()
-        self._aim = Aim(self.session, self.target, self.widths)
+        self._aim = cutting.Aim(self.session, self.target, self.widths)
         self._any_width = AnyWidth()
         self._fitting = self._validated = self._due = False
         self._name = monitor
@@ -230,7 +222,7 @@ class PruneAndFinetune(StepWatching):
     def _enter_finetuning(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._due = False
         self._cut(trainer, pl_module)
-        forget_scores(trainer)
+        judges.forget_scores(trainer)
         forget_progress(trainer)
         self._limits.let_go(trainer)
         self._limits.extend(trainer, trainer.current_epoch)
@@ -240,7 +232,7 @@ class PruneAndFinetune(StepWatching):
         record = self.record
         record.finish("sparsify")
         if validates and "after_sparsify" not in record.metrics:
-            record.metrics["after_sparsify"] = validate_quietly(trainer, but=self)
+            record.metrics["after_sparsify"] = judges.validate_quietly(trainer, but=self)
         if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._aim.need_chooser(trainer, pl_module, record)
@@ -253,13 +245,11 @@ class PruneAndFinetune(StepWatching):
         self._cut_by = record
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
         if validates:
-            record.metrics["after_cut"] = validate_quietly(trainer, but=self)
+            record.metrics["after_cut"] = judges.validate_quietly(trainer, but=self)
             # Fine-tuning may make it worse: the network as it was cut is the first candidate.
             record.judge(validated(trainer, pl_module), record.metrics["after_cut"], *self._watched(trainer))
         record.finish("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
-
-    # Metrics, best weights, the end of the fit
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
@@ -267,17 +257,17 @@ class PruneAndFinetune(StepWatching):
             self._note(trainer, pl_module)
 
     def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        record, metrics = self.record, fresh_metrics(trainer)
+        record, metrics = self.record, judges.fresh_metrics(trainer)
         if trainer.validating:
             self._validated = True
             record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
         if record.phase == "finetune":
             record.judge(validated(trainer, pl_module), metrics, *self._watched(trainer))
 
-    def _watched(self, trainer: Trainer) -> Watched:
+    def _watched(self, trainer: Trainer) -> judges.Watched:
         if self.monitor is not None and self.mode is not None:
             return self.monitor, self.mode
-        return find_monitor(trainer)
+        return judges.find_monitor(trainer)
 
     def _check_monitor(self, trainer: Trainer) -> None:
         known = trainer.callback_metrics

@@ -37,15 +37,7 @@ from physprune_pl.probing.operations import (
 )
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.row_blocks import RowBlock
-from physprune_pl.probing.tainting import (
-    ModulePath,
-    along,
-    cleaned,
-    has_nan,
-    nan_along,
-    taint,
-    tensors_of_call,
-)
+from physprune_pl.probing.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint, tensors_of_call
 
 
 @dataclass(eq=False)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.example_source import ExampleSource
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import Watch
-from physprune_pl.callbacks.session.trained import unreached, untrained_groups
+from physprune_pl.callbacks.session.trained import thawed, unreached, untrained_groups
 from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.refusals import check_strategy
@@ -62,6 +62,7 @@ class PruningSession:
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
         excluded: groups that a step showed must stay whole, with the reason.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
+        step_watch: what watches steps for what the trace has not seen.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class PruningSession:
         self.record = Record()
         self.length = PhaseLength()
         self.excluded: dict[str, str] = {}
-        self._watch = Watch()
+        self.step_watch = Watch()
         self.release()
 
     def release(self) -> None:
@@ -107,8 +108,8 @@ class PruningSession:
         self._source = ExampleSource(self.module, self.given_input)
         self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
-        self._watch.leave()
-        self._watch = Watch()
+        self.step_watch.leave()
+        self.step_watch = Watch()
 
     @property
     def phase(self) -> Phase:
@@ -124,6 +125,11 @@ class PruningSession:
     def ready(self) -> bool:
         """Whether the network is traced."""
         return self._penalty is not None
+
+    @property
+    def presses(self) -> bool:
+        """Whether the network is traced and not yet cut."""
+        return self.ready and self.phase == "sparsify"
 
     @property
     def model(self) -> nn.Module:
@@ -178,7 +184,7 @@ class PruningSession:
         self._trace = without(self._trace, {**untrained, **self.excluded})
         rank_zero_info(self._trace.summary())
         unseen = unreached(trainer, pl_module, self.model, self._trace)
-        self._watch = Watch(unseen, "training" if found.recorded else None)
+        self.step_watch = Watch(unseen, "training" if found.recorded else None)
         if self._trace.groups:
             self._measure(trainer, found.network)
         self._start()
@@ -203,28 +209,6 @@ class PruningSession:
             raise ValueError(_nothing_to_prune(self.model, self.trace))
         self._adopt(self.trace.groups)
         self._aim()
-
-    def watch(self, kind: Literal["training", "validation"], pl_module: LightningModule) -> None:
-        """Watch the step that begins now, if it is the first of its kind, for what the trace has not seen."""
-        if self.ready and self.phase == "sparsify":
-            self._watch.start(kind, pl_module, self.model, self.trace.parameters)
-
-    def look_at_gradients(self) -> None:
-        """Note what the training step that runs has reached for the first time."""
-        if self.ready and self.phase == "sparsify":
-            self._watch.look_at_gradients()
-
-    def end_step(self, trainer: Trainer) -> None:
-        """End the watch over a training step, the steps after it being watched for what it has not reached."""
-        self.end_watch(trainer)
-        self._watch.end_step()
-
-    def end_watch(self, trainer: Trainer) -> None:
-        """Leave whole from now on what an unknown parameter was seen to read, on this process or another."""
-        found = self._watch.stop(trainer, self.groups)
-        if found:
-            rank_zero_warn("; ".join(f"{name} is left whole: {reason}" for name, reason in found.items()))
-            self.exclude(found)
 
     def exclude(self, reasons: Mapping[str, str]) -> None:
         """Leave groups whole, given group -> reason; steering starts anew without them."""
@@ -265,17 +249,9 @@ class PruningSession:
         """Remember which parameters are trainable, at the start of an epoch."""
         self._trainable = tuple(parameter for parameter in self.tensors.values() if parameter.requires_grad)
 
-    @contextmanager
-    def trainable(self) -> Iterator[None]:
+    def trainable(self) -> AbstractContextManager[None]:
         """Undo, for the moment, what ``toggle_optimizer`` does: a parameter that waits its turn is not frozen."""
-        waiting = [parameter for parameter in self._trainable if not parameter.requires_grad]
-        for parameter in waiting:
-            parameter.requires_grad_(True)
-        try:
-            yield
-        finally:
-            for parameter in waiting:
-                parameter.requires_grad_(False)
+        return thawed(self._trainable)
 
 
 def _ready(part: T | None) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from physprune_pl.callbacks.session.losses import LossWatch
@@ -31,30 +32,44 @@ class StepWatching(Callback):
         same = (one for one in callbacks if isinstance(one, StepWatching) and one.session is self.session)
         return next(same, None) is self
 
+    def _begin(self, kind: str, pl_module: LightningModule) -> None:
+        session = self.session
+        if session.presses:
+            session.step_watch.start(kind, pl_module, session.model, session.trace.parameters)
+
+    def _end(self, trainer: Trainer) -> None:
+        """Leave whole from now on what an unknown parameter was seen to read, on this process or another."""
+        found = self.session.step_watch.stop(trainer, self.session.groups)
+        if found:
+            rank_zero_warn("; ".join(f"{name} is left whole: {reason}" for name, reason in found.items()))
+            self.session.exclude(found)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Begin to watch a training step."""
-        self.session.watch("training", pl_module)
+        self._begin("training", pl_module)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:  # noqa: ARG002
         """End the watch: everything but gradients was computed. Look at the loss."""
-        self.session.end_watch(trainer)
+        self._end(trainer)
         if self._looks_at_losses(trainer):
             self._losses.note(trainer, self.session, loss)
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Look for parameters that no step before has reached."""
-        self.session.look_at_gradients()
+        if self.session.presses:
+            self.session.step_watch.look_at_gradients()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
-        self.session.end_step(trainer)
+        self._end(trainer)
+        self.session.step_watch.end_step()
         if trainer.is_last_batch and self._looks_at_losses(trainer):
             self._losses.end(trainer, self.session)
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """Begin to watch a validation step."""
-        self.session.watch("validation", pl_module)
+        self._begin("validation", pl_module)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a validation step."""
-        self.session.end_watch(trainer)
+        self._end(trainer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lightning.pytorch import Trainer
 from torch import nn
@@ -43,3 +44,16 @@ def unreached(trainer: Trainer, module: nn.Module, network: nn.Module, trace: Tr
     seen = {id(one) for name, one in network.named_parameters() if name in trace.parameters}
     trained = trained_names(trainer, module)
     return {name: one for name, one in module.named_parameters() if name in trained and id(one) not in seen}
+
+
+@contextmanager
+def thawed(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let parameters be trainable for the moment."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)

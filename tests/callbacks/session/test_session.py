@@ -53,46 +53,22 @@ def test_a_compiled_child_is_seen_uncompiled():
     assert resolve_module(module, "net") is net
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "message"),
-    [
-        (TwoNets(), None, r"TwoNets defines no forward and has 2 children with parameters \(left, right\)"),
-        (LightningModule(), None, r"0 children with parameters \(none\)"),
-        (TwoNets(), "middle", r"expected a submodule of TwoNets, such as one of \['left', 'right', 'empty'\]"),
-    ],
-)
-def test_an_unclear_module_is_an_error(module, name, message):
-    with pytest.raises(ValueError, match=message):
-        resolve_module(module, name)
+def test_without_one_child_that_has_all_parameters_it_is_the_whole_module():
+    both = TwoNets()
+    assert resolve_module(both) is both
+    module = Module()
+    module.scale = nn.Parameter(torch.ones(4))
+    assert resolve_module(module) is module
+
+
+def test_an_unknown_module_is_an_error_that_names_others():
+    with pytest.raises(ValueError, match=r"expected a submodule of TwoNets.*left"):
+        resolve_module(TwoNets(), "middle")
 
 
 # --- which input -----------------------------------------------------------------------------------------------------
 
-X, Y = torch.zeros(2, 4), torch.ones(2)
 
-
-class Named(nn.Module):
-    def forward(self, image, mask=None):
-        return image
-
-
-class Open(nn.Module):
-    def forward(self, **inputs):
-        return inputs
-
-
-@pytest.mark.parametrize(
-    ("batch", "model", "expected"),
-    [
-        (X, Net(), X),
-        ((X, Y), Net(), X),
-        ([X, Y], Net(), X),
-        (((X, Y), Y), Net(), (X, Y)),
-        (({"image": X, "weight": Y}, Y), Named(), {"image": X}),
-        ({"image": X, "label": Y}, Named(), {"image": X}),
-        ({"image": X, "label": Y}, Open(), {"image": X, "label": Y}),
-    ],
-)
 class Watch(Callback):
     """Keeps a copy of what the session knew when training began and after the first batch."""
 
@@ -113,19 +89,18 @@ def fit(module, session, **kwargs):
     return watch
 
 
-def test_the_input_is_the_given_one_else_the_modules_else_a_batch():
+def test_the_input_is_the_given_one_else_what_the_first_step_calls_the_network_with():
     given = torch.full((3, 4), 2.0)
-    module = Module()
-    watch = fit(module, PruningSession(example_input=given))
+    watch = fit(Module(), PruningSession(example_input=given))
     assert watch.early
     assert torch.equal(watch.example, given)
+    module = Module()
     module.example_input_array = torch.ones(1, 4)
     watch = fit(module, PruningSession())
-    assert watch.early
-    assert torch.equal(watch.example, torch.ones(1, 4))
-    watch = fit(Module(), PruningSession())
     assert not watch.early
-    assert torch.equal(watch.example, next(iter(loader(2)))[0])
+    (call,) = watch.example.args
+    assert (call.part, call.method) == ("", "__call__")
+    assert torch.equal(call.args[0], next(iter(loader(2)))[0])
 
 
 def test_the_input_takes_the_type_of_the_network():

@@ -1,6 +1,7 @@
 """Parameters that only a step uses keep what they read whole; frozen groups are outside a steered force."""
 
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -21,7 +22,6 @@ class TwoHeads(L.LightningModule):
         super().__init__()
         self.first, self.second = nn.Linear(6, 16), nn.Linear(16, 16)
         self.head, self.extra = nn.Linear(16, 3), nn.Linear(16, 3)
-        self.example_input_array = torch.zeros(2, 6)
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         early = self.first(x).relu()
@@ -49,8 +49,13 @@ class ValidationHead(TwoHeads):
         self.log("val/size", self.extra(self.features(batch[0])[0]).abs().mean())
 
 
-def fit(module: L.LightningModule, folder: Path, force: str | None = "uniform", share: float = 0.7) -> L.Callback:
-    callbacks = physics_pruning(force, target={"params": share}, finetune_epochs=1)
+EXAMPLE = torch.zeros(2, 6)
+
+
+def fit(
+    module: L.LightningModule, folder: Path, force: str | None = "uniform", share: float = 0.72, example: Any = EXAMPLE
+) -> L.Callback:
+    callbacks = physics_pruning(force, target={"params": share}, finetune_epochs=1, example_input=example)
     loader = DataLoader(TensorDataset(INPUTS, LABELS), batch_size=8)
     trainer = L.Trainer(
         max_epochs=6, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -96,3 +101,29 @@ def test_origins_start_anew_at_a_weight_and_pass_through_everything_else() -> No
         early = one(torch.zeros(2, 4)).relu()
         other(torch.cat([early * 2, two(early)], 1))
     assert recorder.unseen == {"other": {"one", "two"}}
+
+
+class LateHead(TwoHeads):
+    """The second head is used from the third step on."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        if self.global_step < 2:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n_steps")
+def test_what_a_later_step_reaches_first_is_found(tmp_path: Path) -> None:
+    module = LateHead()
+    with pytest.warns(UserWarning, match=r"first is left whole: extra\.weight reads its channels in a step"):
+        fit(module, tmp_path, example=None)
+    assert module.first.out_features == module.extra.in_features == 16
+    assert module.second.out_features < 16
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n_steps")
+def test_what_the_recorded_step_reads_is_cut_with_the_rest(tmp_path: Path) -> None:
+    module = TwoHeads()
+    cut = fit(module, tmp_path, share=0.5, example=None)
+    assert module.first.out_features == module.extra.in_features < 16
+    assert {left.name for left in cut.plan.left_whole} == {"head", "extra"}
