@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from physprune_pl.networks.example import memory_format_of
 from physprune_pl.networks.identity import check_identity
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
+from physprune_pl.surgery.optimizer_states import cut_states
 from physprune_pl.surgery.plan import PruningPlan, TensorCut
-from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost, replace_data
+from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost, replace_data, shrink, stored_like
 from physprune_pl.surgery.transformers_configs import follow_configs
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -30,8 +30,11 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Optimizer | Iterable
 
     Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
     before anything changes. Losses of before may be held by anybody: they can no longer be sent backward, what comes
-    after the cut can. A state of an optimizer that has another shape than its parameter is dropped. What
-    ``torch.compile`` has made is forgotten, and made again for the new shapes.
+    after the cut can. What ``torch.compile`` has made is forgotten, and made again for the new shapes.
+
+    What optimizers remember of a parameter is cut with it: tensors of its shape, factored and flattened ones, those in
+    lists and dicts. What cannot be cut, such as matrices over all channels, is dropped with a warning that names the
+    optimizer, which begins it anew.
 
     The config of a transformers model follows where it can describe the cut network, so that ``save_pretrained`` and
     ``from_pretrained`` work; where layers have widths of their own a warning says how to load them.
@@ -39,7 +42,7 @@ def apply_plan(model: Model, plan: PruningPlan, optimizers: Optimizer | Iterable
     Args:
         model: the traced network, compiled or not.
         plan: the plan made for it.
-        optimizers: the optimizer whose moments are cut too, or several.
+        optimizers: the optimizer whose moments are cut too, with those that it wraps, or several.
 
     Returns:
         The model that came in.
@@ -90,16 +93,12 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
     check_identity(plan.fingerprint, model)
     shapes = {key: cut.shape_after for key, (_, cut) in cuts.items()}
     changes = sizes_of(model, shapes)
-    smaller = {key: shrink(tensor.detach(), cut) for key, (tensor, cut) in cuts.items()}
-    moments = [(optimizer, *_cut_state(optimizer, cuts)) for optimizer in optimizers]
+    smaller = {key: shrink(tensor.detach(), cut.keep) for key, (tensor, cut) in cuts.items()}
+    follow = cut_states(list(optimizers), {key: cut for key, (_, cut) in cuts.items()})
     model.zero_grad(set_to_none=True)
     for key, (tensor, _) in cuts.items():
         replace_data(tensor, smaller[key])
-    for optimizer, changed, stale in moments:
-        for parameter, state in changed:
-            optimizer.state[parameter].update(state)
-        for parameter in stale:
-            del optimizer.state[parameter]
+    follow()
     set_attributes(changes)
     return model
 
@@ -128,20 +127,8 @@ def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
             wanted[id(tensor)] = (tensor, tuple(shape))
     changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()})
     for tensor, shape in wanted.values():
-        replace_data(tensor, _like(tensor.detach().new_empty(shape), tensor))
+        replace_data(tensor, stored_like(tensor.detach().new_empty(shape), tensor))
     set_attributes(changes)
-
-
-def shrink(tensor: Tensor, cut: TensorCut) -> Tensor:
-    """The part of a tensor that stays, in its memory format."""
-    smaller = tensor
-    for dim, kept in cut.keep.items():
-        smaller = smaller.index_select(dim, torch.tensor(kept, device=tensor.device))
-    return _like(smaller, tensor)
-
-
-def _like(new: Tensor, old: Tensor) -> Tensor:
-    return new.contiguous(memory_format=memory_format_of(old))
 
 
 def _find(tensors: Mapping[str, Tensor], name: str) -> Tensor:
@@ -160,29 +147,3 @@ def _match(plan: PruningPlan, tensors: Mapping[str, Tensor]) -> dict[int, tuple[
             raise ValueError(f"plan: {name!r} is tied to a tensor that the plan cuts in another way")
         cuts[id(tensor)] = (tensor, cut)
     return cuts
-
-
-def _cut_state(
-    optimizer: Optimizer, cuts: Mapping[int, tuple[Tensor, TensorCut]]
-) -> tuple[list[tuple[Tensor, dict[str, Tensor]]], list[Tensor]]:
-    """New moments of the parameters that are cut, and the parameters whose state cannot be cut."""
-    changed, stale = [], []
-    for parameter, state in optimizer.state.items():
-        if id(parameter) not in cuts:
-            continue
-        cut = cuts[id(parameter)][1]
-        moments = {key: value for key, value in state.items() if isinstance(value, Tensor) and value.numel() > 1}
-        partial = {key: _partial(value, cut) for key, value in moments.items()}
-        if any(part is None for part in partial.values()):
-            stale.append(parameter)
-            continue
-        changed.append((parameter, {key: shrink(moments[key], part) for key, part in partial.items() if part}))
-    return changed, stale
-
-
-def _partial(moment: Tensor, cut: TensorCut) -> TensorCut | None:
-    """The cut of a moment whose dimensions are those of the parameter or 1 (factored moments); None otherwise."""
-    sizes = tuple(moment.shape)
-    if len(sizes) != len(cut.shape) or any(size not in (1, full) for size, full in zip(sizes, cut.shape, strict=True)):
-        return None
-    return TensorCut(sizes, {dim: kept for dim, kept in cut.keep.items() if sizes[dim] == cut.shape[dim]})

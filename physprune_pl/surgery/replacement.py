@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import get_gradient_edge, increment_version
 
+from physprune_pl.networks.example import memory_format_of
+
 _OLD_LOSS = (
     "this loss was computed before the network was cut, and its gradients have the shapes of before: compute it anew "
     "with the network as it is now"
@@ -45,6 +47,19 @@ def replace_data(tensor: Tensor, value: Tensor) -> None:
     increment_version(tensor)
     # Autocast may have a copy in a smaller type at hand.
     torch.clear_autocast_cache()
+
+
+def shrink(tensor: Tensor, keep: Mapping[int, Sequence[int]]) -> Tensor:
+    """The part of a tensor that stays, given dimension -> indices, in its memory format."""
+    smaller = tensor
+    for dim, kept in keep.items():
+        smaller = smaller.index_select(dim, torch.tensor(kept, device=tensor.device))
+    return stored_like(smaller, tensor)
+
+
+def stored_like(new: Tensor, old: Tensor) -> Tensor:
+    """The same values, in the memory format of another tensor."""
+    return new.contiguous(memory_format=memory_format_of(old))
 
 
 def hooked_nodes(parameters: Mapping[str, Tensor]) -> list[str]:

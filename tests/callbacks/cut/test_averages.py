@@ -9,8 +9,8 @@ from small import Classifier, Saver, Zigzag, cutter, data, fit, trainer
 from test_resume import assert_same, state_of
 
 from physprune_pl.callbacks.cut.averages import averages
-from physprune_pl.surgery.apply import shrink
 from physprune_pl.surgery.loading import load_pruned
+from physprune_pl.surgery.replacement import shrink
 
 averaging = pytest.importorskip(
     "lightning.pytorch.callbacks.weight_averaging", reason="this version of Lightning averages no weights"
@@ -51,7 +51,7 @@ def test_the_copy_is_cut_by_the_same_plan_and_goes_on(first):
     tensors = cut.plan.tensors
     if first:  # else it looks when the cut is over
         assert_equal(
-            after, {name: shrink(one, tensors[name]) if name in tensors else one for name, one in before.items()}
+            after, {name: shrink(one, tensors[name].keep) if name in tensors else one for name, one in before.items()}
         )
     assert int(ema._average_model.n_averaged) == runner.global_step == 12
     assert_equal(model.state_dict(), ema.weights())
