@@ -34,7 +34,9 @@ def cut_states(optimizers: Sequence[Optimizer], cuts: Mapping[int, TensorCut]) -
     Returns:
         A function to call once the parameters are cut.
     """
-    changes = [_StateCut(one, cuts) for optimizer in optimizers for one in with_inner(optimizer)]
+    # A wrapper may share the state of what it wraps.
+    different = {id(one.state): one for optimizer in optimizers for one in with_inner(optimizer)}
+    changes = [_StateCut(one, cuts) for one in different.values()]
 
     def change() -> None:
         for one in changes:
@@ -63,7 +65,7 @@ def counters_of(optimizer: Optimizer, group: Mapping[str, Any]) -> list[str]:
     kinds = [kind for one in with_inner(optimizer) for kind in type(one).__mro__]
     constructors = [vars(kind)["__init__"] for kind in kinds if inspect.isfunction(vars(kind).get("__init__"))]
     given = {name for constructor in constructors for name in inspect.signature(constructor).parameters}
-    own = {"step", *optimizer.defaults} - given
+    own = {"step", *getattr(optimizer, "defaults", ())} - given
     return [name for name in group if name in own]
 
 
@@ -114,9 +116,8 @@ class _StateCut:
         for parameter in group["params"]:
             self.optimizer.state.pop(parameter, None)
         for name in counters_of(self.optimizer, group):
-            if name in self.optimizer.defaults:
-                group[name] = self.optimizer.defaults[name]
-            else:
+            group[name] = getattr(self.optimizer, "defaults", {}).get(name)
+            if group[name] is None:
                 del group[name]
 
 

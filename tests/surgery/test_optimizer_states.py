@@ -289,6 +289,27 @@ def test_the_states_of_a_wrapper_and_of_what_it_wraps_are_cut():
     assert losses[-1] < losses[0]
 
 
+class Sharing(torch.optim.Optimizer):
+    """Wraps another optimizer and has its groups and its state for its own, as SAM does."""
+
+    def __init__(self, inner):
+        super().__init__(inner.param_groups, {})
+        self.inner, self.param_groups, self.state = inner, inner.param_groups, inner.state
+
+    def step(self, closure=None):
+        self.inner.step()
+
+
+def test_a_state_that_wrapper_and_wrapped_share_is_dropped_once():
+    model = network()
+    optimizer = Sharing(Gathering(model.parameters(), matrices))
+    step(model, optimizer)
+    with pytest.warns(UserWarning, match="Gathering keeps with 3 of") as said:
+        apply_plan(model, plan(), [optimizer])
+    assert len(said) == 1
+    step(model, optimizer)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "counters"),
     [
