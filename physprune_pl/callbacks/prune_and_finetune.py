@@ -20,6 +20,7 @@ from physprune_pl.callbacks.session.session import PruningSession, session_of_fo
 from physprune_pl.callbacks.session.step_watching import StepWatching
 from physprune_pl.callbacks.trainer import judges
 from physprune_pl.callbacks.trainer.limits import Limits
+from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
 from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
@@ -94,7 +95,8 @@ class PruneAndFinetune(StepWatching):
         self._cut_by = Record()
         self._aim = cutting.Aim(self.session, self.target, self.widths)
         self._any_width = AnyWidth()
-        self._fitting = self._validated = self._due = False
+        self._fitting = self._due = False
+        self._monitored = MonitorCheck(monitor)
         self._name = monitor
         self._limits: Limits
 
@@ -133,7 +135,8 @@ class PruneAndFinetune(StepWatching):
         if not self._shared:
             self.session = session_of_force(trainer, self.session)
         self._any_width.attach(pl_module, self.state_key, self._cut_by)
-        self._fitting = self._validated = self._due = False
+        self._fitting = self._due = False
+        self._monitored.begin()
         if stage != "fit":
             return
         check_trainer(trainer, self.finetune_epochs)
@@ -192,7 +195,8 @@ class PruneAndFinetune(StepWatching):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *outputs: Any) -> None:
-        """End the epoch where the steps of the sparsify phase are used up."""
+        """End the epoch where the steps of the sparsify phase are used up; see what the first step has logged."""
+        self._monitored.first_step(trainer)
         if self.record.phase == "sparsify":
             self._limits.end_epoch(trainer)
         super().on_train_batch_end(trainer, pl_module, *outputs)
@@ -213,7 +217,7 @@ class PruneAndFinetune(StepWatching):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Cut when the sparsify phase is over; without a step so far, once the first one tells what to trace with."""
-        self._check_monitor(trainer)
+        self._monitored.epoch(trainer)
         if self.record.phase == "sparsify" and self._limits.over(trainer):
             self._due = True
             if self._aim.find_chooser(trainer, pl_module, self.record) is not None:
@@ -253,13 +257,15 @@ class PruneAndFinetune(StepWatching):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
-        if self._fitting and not trainer.sanity_checking:
+        if not self._fitting:
+            return
+        self._monitored.note(trainer)
+        if not trainer.sanity_checking:
             self._note(trainer, pl_module)
 
     def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
         record, metrics = self.record, judges.fresh_metrics(trainer)
         if trainer.validating:
-            self._validated = True
             record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
         if record.phase == "finetune":
             record.judge(validated(trainer, pl_module), metrics, *self._watched(trainer))
@@ -268,11 +274,6 @@ class PruneAndFinetune(StepWatching):
         if self.monitor is not None and self.mode is not None:
             return self.monitor, self.mode
         return judges.find_monitor(trainer)
-
-    def _check_monitor(self, trainer: Trainer) -> None:
-        known = trainer.callback_metrics
-        if self._validated and self.monitor is not None and self.monitor not in known:
-            raise ValueError(f"monitor: expected one of the logged metrics {sorted(known)}, got {self.monitor!r}")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Without fine-tuning cut now; with it, put the best weights back."""

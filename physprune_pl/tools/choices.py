@@ -9,8 +9,13 @@ SHOWN = 12
 """Names that a message lists at most."""
 
 
-def near(name: str, choices: Iterable[str]) -> list[str]:
+def near(name: str, choices: Iterable[str], likeness: float = 0.6) -> list[str]:
     """Return the choices that a name may stand for, the nearest first: misspelt, or without its first dotted parts.
+
+    Args:
+        name: the name; upper case is lower case.
+        choices: the names that there are.
+        likeness: share, in [0, 1], of their letters that two names must have in common.
 
     >>> near("Gravety", ["uniform", "gravity", "gravity_literal"])
     ['gravity']
@@ -24,7 +29,7 @@ def near(name: str, choices: Iterable[str]) -> list[str]:
         whole = choice.lower()
         for spelling in {whole, ".".join(whole.split(".")[-parts:])}:
             spelt.setdefault(spelling, []).append(choice)
-    close = get_close_matches(word, spelt, n=SHOWN)
+    close = get_close_matches(word, spelt, n=SHOWN, cutoff=likeness)
     return list(dict.fromkeys(choice for spelling in close for choice in spelt[spelling]))
 
 
