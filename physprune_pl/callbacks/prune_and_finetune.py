@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from physprune_pl.callbacks.cut import cutting
-from physprune_pl.callbacks.cut.averages import averages, cut_averages, validated
+from physprune_pl.callbacks.cut.averages import cut_averages, validated
 from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
 from physprune_pl.callbacks.session.phase import PhaseLength
@@ -19,6 +19,7 @@ from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
 from physprune_pl.callbacks.trainer import judges
+from physprune_pl.callbacks.trainer.internals import averaged_copies
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
 from physprune_pl.callbacks.trainer.peeking import step_of
@@ -279,14 +280,14 @@ class PruneAndFinetune(StepWatching):
         """Without fine-tuning cut now; with it, put the best weights back."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
-        self.record.restore_best(pl_module, *averages(trainer))
+        self.record.restore_best(pl_module, *averaged_copies(trainer))
         self.record.tick()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
-        self.record.restore_best(pl_module, *averages(trainer))
+        self.record.restore_best(pl_module, *averaged_copies(trainer))
         if self.plan is not None:
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
 

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from physprune_pl.callbacks.trainer.internals import batches_of
 from physprune_pl.tools.randomness import random_state, set_random_state
 
 
@@ -62,7 +63,7 @@ class RandomStates(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Make the iterator over the batches anew: it draws the order and the seed of its workers."""
         resumed, self._resumed = self._resumed, False
-        fetcher: Any = trainer.fit_loop._data_fetcher
+        fetcher = batches_of(trainer)
         if not resumed or _makes_iterator(trainer):
             return
         if not any(hasattr(one, "load_state_dict") for one in fetcher.combined_loader.flattened):

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from lightning.pytorch import LightningModule, Trainer
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.internals import averaged_copies, has_trainer
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.plan import PruningPlan
 
 
-def averages(trainer: Trainer) -> list[LightningModule]:
-    """Return the copies that WeightAveraging and its kin average into; none outside a fit."""
-    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
-    found = [getattr(one, "_average_model", None) for one in callbacks if is_a(one, "WeightAveraging")]
-    return [one.module for one in found if one is not None]
-
-
 def validated(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
     """Return what holds the weights that a validation judges: the averaged ones where there are any."""
-    return (*averages(trainer), pl_module)[0]
+    return (*averaged_copies(trainer), pl_module)[0]
 
 
 def cut_averages(trainer: Trainer, prefix: str, plan: PruningPlan) -> None:
@@ -28,15 +21,15 @@ def cut_averages(trainer: Trainer, prefix: str, plan: PruningPlan) -> None:
     Raises:
         ValueError: the plan does not fit a copy.
     """
-    for copy in averages(trainer):
+    for copy in averaged_copies(trainer):
         apply_plan(copy.get_submodule(prefix.removesuffix(".")), plan)
 
 
 def follow_shapes(pl_module: LightningModule, *_: object) -> None:
     """Give the copies the shapes of a LightningModule that has just loaded a state dict: theirs is loaded next."""
     # A copy of the module comes by here too; it has no trainer.
-    if pl_module._trainer is None:
+    if not has_trainer(pl_module):
         return
     shapes = {plain(name): tuple(tensor.shape) for name, tensor in tensors_by_every_name(pl_module).items()}
-    for copy in averages(pl_module.trainer):
+    for copy in averaged_copies(pl_module.trainer):
         adopt_shapes(copy, shapes)

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.trainer.internals import first_batch
 from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import run_eagerly, saved_random_state, set_training, twin, untouched
+from physprune_pl.networks.isolation import run_eagerly, set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters
 from physprune_pl.networks.names import plain, uncompiled
 from physprune_pl.networks.nested import tensors_in
@@ -160,15 +161,6 @@ def _unwrapped(trainer: Trainer) -> Iterator[None]:
     yield
     if wrapped:
         strategy.configure_ddp()
-
-
-def first_batch(trainer: Any) -> Any:
-    """A training batch on the device, drawn without moving any random generator of the fit."""
-    with saved_random_state():
-        batch, *_ = next(iter(trainer.fit_loop._combined_loader))
-        batch = trainer.precision_plugin.convert_input(batch)
-        batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
-        return trainer.strategy.batch_to_device(batch)
 
 
 def prefix_of(pl_module: LightningModule, model: nn.Module) -> str:

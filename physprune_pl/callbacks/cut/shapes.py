@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from physprune_pl.callbacks.cut.averages import follow_shapes
 from physprune_pl.callbacks.session.record import Record
+from physprune_pl.callbacks.trainer.internals import loaded_checkpoint
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes
@@ -76,10 +77,7 @@ def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
 
 def _saved(module: LightningModule, key: str) -> Record:
     """What the checkpoint that the trainer loads at the moment says of us, if it loads one."""
-    # A copy of the module has no trainer.
-    trainer: Any = module._trainer
-    checkpoint = {} if trainer is None else trainer._checkpoint_connector._loaded_checkpoint
-    state = checkpoint.get("callbacks", {}).get(key)
+    state = loaded_checkpoint(module).get("callbacks", {}).get(key)
     return Record.from_dict(state) if state else Record()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import LightningModule, Trainer
 
 from physprune_pl.callbacks.trainer.injection import logs_now
+from physprune_pl.callbacks.trainer.internals import forget_in_progress_bar
 from physprune_pl.reports.concentration import near_zero
 
 if TYPE_CHECKING:
@@ -31,13 +32,9 @@ def show_progress(trainer: Trainer, pl_module: LightningModule, session: Pruning
     pl_module.log_dict({LOGGED[name]: value for name, value in found.items() if name in LOGGED}, batch_size=1)
 
 
-def forget_progress(trainer: Any) -> None:
-    """Take the signals of the sparsify phase off the progress bar, which keeps what it was told until told otherwise.
-
-    To be called between two epochs.
-    """
-    for name in ("sparsify", "coefficient", "arrived"):
-        trainer._logger_connector._progress_bar_metrics.pop(name, None)
+def forget_progress(trainer: Trainer) -> None:
+    """Take the signals of the sparsify phase off the progress bar; to be called between two epochs."""
+    forget_in_progress_bar(trainer, ("sparsify", "coefficient", "arrived"))
 
 
 def signals(trainer: Trainer, session: PruningSession) -> Signals:

@@ -8,7 +8,7 @@ from safe_load import SAFE_LOAD
 from small import Classifier, Saver, Zigzag, cutter, data, fit, trainer
 from test_resume import assert_same, state_of
 
-from physprune_pl.callbacks.cut.averages import averages
+from physprune_pl.callbacks.trainer.internals import averaged_copies
 from physprune_pl.surgery.loading import load_pruned
 from physprune_pl.surgery.replacement import shrink
 
@@ -55,7 +55,7 @@ def test_the_copy_is_cut_by_the_same_plan_and_goes_on(first):
         )
     assert int(ema._average_model.n_averaged) == runner.global_step == 12
     assert_equal(model.state_dict(), ema.weights())
-    assert averages(runner)[0].net[0].out_channels == model.net[0].out_channels < 8
+    assert averaged_copies(runner)[0].net[0].out_channels == model.net[0].out_channels < 8
     assert cut.report.metric["after_cut"] is not None
 
 
