@@ -44,15 +44,18 @@ def mapped(value: T, change: Callable[[Tensor], Tensor]) -> T:
     {'a': tensor([1., 1.]), 'b': 'text'}
     """
     leaves = {id(leaf): leaf for leaf in _leaves(value)}
-    memo = {key: change(leaf) if isinstance(leaf, Tensor) else leaf for key, leaf in leaves.items()}
-    copied: T = torch.utils._pytree.tree_map(partial(_copied, memo=memo), value)
-    return copied
+    changed = {key: change(leaf) if isinstance(leaf, Tensor) else leaf for key, leaf in leaves.items()}
+    try:
+        return copy.deepcopy(value, dict(changed))
+    except Exception:  # whatever an object raises that cannot be copied
+        copied: T = torch.utils._pytree.tree_map(partial(_copied, memo=dict(changed)), value)
+        return copied
 
 
 def _copied(value: Any, memo: dict[int, Any]) -> Any:
     try:
         return copy.deepcopy(value, memo)
-    except Exception:  # whatever an object raises that cannot be copied
+    except Exception:  # likewise
         return value
 
 

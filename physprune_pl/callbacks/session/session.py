@@ -14,7 +14,7 @@ from physprune_pl.callbacks.session.example_source import ExampleSource
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import Watch
-from physprune_pl.callbacks.session.trained import thawed, unreached, untrained_groups
+from physprune_pl.callbacks.session.trained import thawed, unpressed_groups, unreached
 from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.refusals import check_strategy
@@ -180,8 +180,8 @@ class PruningSession:
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
             self._trace = trace(found.network, self.example_input, ignored)
-        untrained = untrained_groups(trainer, self.model, self._trace.groups, self.steered)
-        self._trace = without(self._trace, {**untrained, **self.excluded})
+        unpressed = unpressed_groups(trainer, self.model, self._trace.groups) if self.steered else {}
+        self._trace = without(self._trace, {**unpressed, **self.excluded})
         rank_zero_info(self._trace.summary())
         unseen = unreached(trainer, pl_module, self.model, self._trace)
         self.step_watch = Watch(unseen, "training" if found.recorded else None)

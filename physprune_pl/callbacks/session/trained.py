@@ -24,19 +24,12 @@ def trained_names(trainer: Trainer, module: nn.Module) -> frozenset[str]:
     return held_names(trainer, module) & trainable
 
 
-def untrained_groups(trainer: Trainer, network: nn.Module, groups: Sequence[ChannelGroup], pressed: bool) -> Reasons:
-    """Return the groups that nothing trains, such as a teacher's, with the reason why they are left whole.
-
-    Args:
-        trainer: the trainer of the fit.
-        network: the network that was traced.
-        groups: its groups.
-        pressed: whether a force is to empty what is cut, which it cannot do to what is frozen.
-    """
+def unpressed_groups(trainer: Trainer, network: nn.Module, groups: Sequence[ChannelGroup]) -> Reasons:
+    """Return the groups that no force can empty, with the reason why they are left whole."""
+    trainable = {name for name, one in network.named_parameters() if one.requires_grad}
+    frozen = made_by_none(groups, trainable, "all parameters that produce its channels are frozen")
     held = made_by_none(groups, held_names(trainer, network), "no optimizer holds what produces its channels")
-    reason = "all parameters that produce its channels are frozen"
-    frozen = made_by_none(groups, trained_names(trainer, network), reason) if pressed else {}
-    return {**frozen, **held}
+    return {**held, **frozen}
 
 
 def unreached(trainer: Trainer, module: nn.Module, network: nn.Module, trace: Trace) -> dict[str, nn.Parameter]:

@@ -26,7 +26,7 @@ class Steps(Callback):
     def __init__(self):
         self.cut_at, self.batches, self.validated = None, [], []
 
-    def on_train_epoch_start(self, trainer, pl_module):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         if self.cut_at is None and pl_module.net[0].out_channels < 8:
             self.cut_at = trainer.global_step
 
