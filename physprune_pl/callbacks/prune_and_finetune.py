@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from physprune_pl.callbacks.cut import cutting
-from physprune_pl.callbacks.cut.averages import cut_averages, validated
+from physprune_pl.callbacks.cut.averages import cut_averages
+from physprune_pl.callbacks.cut.moments import Moments
 from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
 from physprune_pl.callbacks.session.phase import PhaseLength
@@ -18,8 +19,7 @@ from physprune_pl.callbacks.session.progress_bar import forget_progress, show_pr
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.trainer import judges
-from physprune_pl.callbacks.trainer.internals import averaged_copies
+from physprune_pl.callbacks.trainer.judges import forget_scores
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
 from physprune_pl.callbacks.trainer.peeking import step_of
@@ -75,7 +75,7 @@ class PruneAndFinetune(StepWatching):
         finetune_epochs: int = 20,
         finetune_lr: float | None = None,
         monitor: str | None = None,
-        mode: judges.Mode | None = None,
+        mode: Mode | None = None,
         round_to: RoundTo = None,
         session: PruningSession | None = None,
         min_share: Shares | None = None,
@@ -86,7 +86,7 @@ class PruneAndFinetune(StepWatching):
         self.target = parse_target(target)
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
-        self.monitor, self.mode = monitor, mode
+        self._moments = Moments(self, monitor, mode)
         self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
         self.session = session or PruningSession(target=self.target, widths=self.widths, stopwatch=stopwatch)
         self._shared = session is not None
@@ -98,7 +98,6 @@ class PruneAndFinetune(StepWatching):
         self._any_width = AnyWidth()
         self._fitting = self._due = False
         self._monitored = MonitorCheck(monitor)
-        self._name = monitor
         self._limits: Limits
 
     @property
@@ -119,7 +118,7 @@ class PruneAndFinetune(StepWatching):
     @property
     def facts(self) -> dict[str, Any]:
         """The figures of the report so far; empty before the cut."""
-        return self.record.facts(self._name)
+        return self.record.facts(self._moments.name)
 
     def preview(self, model: nn.Module, example_input: ExampleInput | None = None) -> str:
         """Say, before an expensive fit, what it would do: groups, costs, whether the target is in reach, phases.
@@ -161,7 +160,7 @@ class PruneAndFinetune(StepWatching):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
-        self._name = self._watched(trainer)[0]
+        self._moments.begin(trainer)
         if trainer.ckpt_path is None:
             record.start = trainer.current_epoch  # of a trainer that fits again
         self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
@@ -205,7 +204,7 @@ class PruneAndFinetune(StepWatching):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
         if self.record.phase == "finetune":
-            self._note(trainer, pl_module)
+            self._moments.note(trainer, pl_module, self.record)
             return
         processed = trainer.current_epoch + 1
         self._limits.hold_on(trainer, processed)
@@ -227,7 +226,6 @@ class PruneAndFinetune(StepWatching):
     def _enter_finetuning(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._due = False
         self._cut(trainer, pl_module)
-        judges.forget_scores(trainer)
         forget_progress(trainer)
         self._limits.let_go(trainer)
         self._limits.extend(trainer, trainer.current_epoch)
@@ -236,8 +234,8 @@ class PruneAndFinetune(StepWatching):
     def _cut(self, trainer: Trainer, pl_module: LightningModule, validates: bool = True) -> None:
         record = self.record
         record.finish("sparsify")
-        if validates and "after_sparsify" not in record.metrics:
-            record.metrics["after_sparsify"] = judges.validate_quietly(trainer, but=self)
+        if validates:
+            self._moments.before_cut(trainer, record)
         if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._aim.need_chooser(trainer, pl_module, record)
@@ -249,10 +247,9 @@ class PruneAndFinetune(StepWatching):
         record.end, record.removed = trainer.current_epoch, None
         self._cut_by = record
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
+        forget_scores(trainer)
         if validates:
-            record.metrics["after_cut"] = judges.validate_quietly(trainer, but=self)
-            # Fine-tuning may make it worse: the network as it was cut is the first candidate.
-            record.judge(validated(trainer, pl_module), record.metrics["after_cut"], *self._watched(trainer))
+            self._moments.after_cut(trainer, pl_module, record)
         record.finish("cut")
         rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
 
@@ -262,33 +259,21 @@ class PruneAndFinetune(StepWatching):
             return
         self._monitored.note(trainer)
         if not trainer.sanity_checking:
-            self._note(trainer, pl_module)
-
-    def _note(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        record, metrics = self.record, judges.fresh_metrics(trainer)
-        if trainer.validating:
-            record.metrics["after_sparsify" if record.phase == "sparsify" else "after_finetune"] = metrics
-        if record.phase == "finetune":
-            record.judge(validated(trainer, pl_module), metrics, *self._watched(trainer))
-
-    def _watched(self, trainer: Trainer) -> judges.Watched:
-        if self.monitor is not None and self.mode is not None:
-            return self.monitor, self.mode
-        return judges.find_monitor(trainer)
+            self._moments.note(trainer, pl_module, self.record)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Without fine-tuning cut now; with it, put the best weights back."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
-        self.record.restore_best(pl_module, *averaged_copies(trainer))
+        self._moments.at_end(trainer, pl_module, self.record)
         self.record.tick()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
-        self.record.restore_best(pl_module, *averaged_copies(trainer))
         if self.plan is not None:
+            self._moments.put_back(trainer, pl_module, self.record)
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002

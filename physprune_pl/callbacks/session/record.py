@@ -18,6 +18,9 @@ from physprune_pl.tools.memory import PeakMemory
 
 Phase = Literal["sparsify", "finetune"]
 
+_LATER = frozenset({"validated_at"})
+"""Parts that older checkpoints do not have."""
+
 
 @dataclass
 class Best:
@@ -48,6 +51,7 @@ class Record:
         plan: what was cut.
         prefix: what comes before the plan's names in the LightningModule.
         metrics: what the last validation of each moment logged.
+        validated_at: number of optimizer steps before the last validation; -1 before the first.
         best: best weights of fine-tuning.
         seconds: wall time of the trace, of the phases and of the cut.
         peak_memory_bytes: most memory in use in each phase and at the cut.
@@ -62,6 +66,7 @@ class Record:
     plan: PruningPlan | None = None
     prefix: str = ""
     metrics: dict[str, Metrics] = field(default_factory=dict)
+    validated_at: int = -1
     best: Best | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
@@ -111,10 +116,11 @@ class Record:
             self.best = Best(score, metrics, copies)
 
     def restore_best(self, *models: nn.Module) -> None:
-        """Put the best weights of fine-tuning back, if there are any that are not back yet."""
+        """Put the best weights since the cut back, if there are any that are not back yet."""
         if self.best is not None and self.best.weights is not None:
             self.best.put_back(*models)
-            self.metrics["after_finetune"] = self.best.metrics
+            if "after_finetune" in self.metrics:
+                self.metrics["after_finetune"] = self.best.metrics
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and tensors, fit for ``torch.load(weights_only=True)``."""
@@ -132,7 +138,7 @@ class Record:
             ValueError: a part is missing, unknown or of another kind.
         """
         known = {"phase", *(part.name for part in fields(cls))}
-        if not isinstance(state, dict) or set(state) != known:
+        if not isinstance(state, dict) or {*state, *_LATER} != known:
             raise ValueError(f"checkpoint: expected the parts {sorted(known)} of a fit with a cut, got {list(state)}")
         phase = "sparsify" if state["plan"] is None else "finetune"
         if state["phase"] != phase or not isinstance(state["prefix"], str):
@@ -142,7 +148,7 @@ class Record:
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
         known.remove("phase")
-        return cls(**{**{name: state[name] for name in known}, "plan": plan, "best": best})
+        return cls(**{**{name: state[name] for name in known & state.keys()}, "plan": plan, "best": best})
 
     def facts(self, monitor: str | None) -> dict[str, Any]:
         """The figures of the report; empty before the cut.

@@ -52,6 +52,22 @@ def forget_scores(trainer: Trainer) -> None:
                 callback.stopping_reason_message = None
 
 
+def save_unsaved(trainer: Any, metrics: Metrics) -> None:
+    """Let every ModelCheckpoint that has no file of the cut network save one; it names none of another shape then.
+
+    To be called at the end of a fit, with what validation found of the network as it is now.
+    """
+    for one in trainer.callbacks if not trainer.fast_dev_run else ():
+        if not is_a(one, "ModelCheckpoint") or one.best_model_path:
+            continue
+        found = one._monitor_candidates(trainer) | {name: torch.tensor(value) for name, value in metrics.items()}
+        if one.save_top_k != 0 and one.monitor in metrics:
+            one._save_topk_checkpoint(trainer, found)
+        elif one.save_top_k != 0:
+            one._save_none_monitor_checkpoint(trainer, found)
+        one._save_last_checkpoint(trainer, found)
+
+
 def _worst(mode: str) -> Tensor:
     return torch.tensor(math.inf if mode == "min" else -math.inf)
 
