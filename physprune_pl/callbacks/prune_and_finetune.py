@@ -19,7 +19,7 @@ from physprune_pl.callbacks.session.progress_bar import forget_progress, show_pr
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.trainer.judges import forget_scores
+from physprune_pl.callbacks.trainer.judges import Mode, forget_scores
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
 from physprune_pl.callbacks.trainer.peeking import step_of
@@ -86,6 +86,7 @@ class PruneAndFinetune(StepWatching):
         self.target = parse_target(target)
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
+        self.monitor, self.mode = monitor, mode
         self._moments = Moments(self, monitor, mode)
         self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
         self.session = session or PruningSession(target=self.target, widths=self.widths, stopwatch=stopwatch)
@@ -240,10 +241,8 @@ class PruneAndFinetune(StepWatching):
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._aim.need_chooser(trainer, pl_module, record)
         removed = record.removed or self._aim.choose(chooser, record)
-        record.dead_groups = cutting.dead_groups(self.session)
-        record.prefix = cutting.prefix_of(pl_module, self.session.model)
-        record.plan = cutting.cut(trainer, self.session, chooser, removed)
-        cut_averages(trainer, record.prefix, record.plan)
+        plan = cutting.cut(trainer, pl_module, self.session, chooser, removed)
+        cut_averages(trainer, record.prefix, plan)
         record.end, record.removed = trainer.current_epoch, None
         self._cut_by = record
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
@@ -251,7 +250,7 @@ class PruneAndFinetune(StepWatching):
         if validates:
             self._moments.after_cut(trainer, pl_module, record)
         record.finish("cut")
-        rank_zero_info(cutting.summary(record.plan, record.not_arrived, record.dead_groups))
+        rank_zero_info(cutting.summary(plan, record.not_arrived, record.dead_groups))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""

@@ -50,7 +50,7 @@ def test_report():
     assert report.metric["name"] == "val_loss"
     assert all(report.metric[moment] > 0 for moment in ("after_sparsify", "after_cut", "after_finetune"))
     assert report.metric["dense"] is None
-    assert set(report.seconds) == {"trace", "sparsify", "cut", "finetune"}
+    assert set(report.seconds) == {"trace", "sparsify", "cut", "timing", "finetune"}
     assert [group["name"] for group in report.groups] == ["net.0", "net.3"]
     assert report.left_whole[0]["name"] == "net.8"
     assert report.not_arrived == []

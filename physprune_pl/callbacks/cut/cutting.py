@@ -5,25 +5,23 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.cut.figures import figures
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.internals import first_batch
 from physprune_pl.callbacks.trainer.peeking import step_of
-from physprune_pl.callbacks.trainer.precision import plain_forward
-from physprune_pl.latency.race import without_traces
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import run_eagerly, set_training, twin, untouched
+from physprune_pl.networks.isolation import set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters
 from physprune_pl.networks.names import plain, uncompiled
 from physprune_pl.networks.nested import tensors_in
-from physprune_pl.planning import plan_removal, with_measured_latency
+from physprune_pl.planning import plan_removal
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Steering
 from physprune_pl.surgery.apply import apply_plan
@@ -68,15 +66,19 @@ def dead_groups(session: PruningSession) -> list[str]:
     return [group.name for group, gone in zip(session.groups, dead, strict=True) if gone]
 
 
-def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Sequence[Tensor]) -> PruningPlan:
-    """Cut the network of the session on all ranks alike, and check it.
+def cut(
+    trainer: Trainer, pl_module: LightningModule, session: PruningSession, chooser: Chooser, removed: Sequence[Tensor]
+) -> PruningPlan:
+    """Cut the network of the session on all ranks alike, check it, and note plan and figures in the session's record.
 
     Raises:
         RuntimeError: the cut network has other parameters than planned, or does not run.
     """
+    record = session.record
+    record.dead_groups, record.prefix = dead_groups(session), prefix_of(pl_module, session.model)
     agreed = trainer.strategy.broadcast([mask.cpu() for mask in removed])
     plan = plan_removal(chooser, agreed)
-    before, dense = count_parameters(session.model), twin(session.model) if plan.latency else None
+    before, dense = count_parameters(session.model), twin(session.model)
     with _unwrapped(trainer):
         apply_plan(session.model, plan, trainer.optimizers)
     fell, planned = before - count_parameters(session.model), plan.params[0] - plan.params[1]
@@ -84,16 +86,10 @@ def cut(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Se
         raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")
     with trainer.precision_plugin.forward_context():
         check_runs(session.model, session.example_input)
-    return plan if dense is None else _timed(trainer, session, plan, dense)
-
-
-def _timed(trainer: Trainer, session: PruningSession, plan: PruningPlan, dense: nn.Module) -> PruningPlan:
-    """Add to a plan for a latency target what the first process measures of the networks before and after the cut."""
-    if trainer.is_global_zero:
-        with plain_forward(trainer), run_eagerly(session.model):
-            pair = without_traces(dense), session.model
-            plan = with_measured_latency(plan, *pair, session.example_input, session.stopwatch)
-    return replace(plan, latency=trainer.strategy.broadcast(plan.latency))
+    record.finish("cut")
+    record.plan, record.latency_ms, record.file_bytes = figures(trainer, session, plan, dense)
+    record.finish("timing")
+    return record.plan
 
 
 def rehearse(trainer: Trainer, session: PruningSession, chooser: Chooser, removed: Sequence[Tensor]) -> None:

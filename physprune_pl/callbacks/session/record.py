@@ -18,8 +18,8 @@ from physprune_pl.tools.memory import PeakMemory
 
 Phase = Literal["sparsify", "finetune"]
 
-_LATER = frozenset({"validated_at"})
-"""Parts that older checkpoints do not have."""
+_LATER = frozenset({"validated_at", "file_bytes", "latency_ms"})
+"""Parts that checkpoints of version 0.1.0 do not have."""
 
 
 @dataclass
@@ -58,6 +58,8 @@ class Record:
         memory_kind: what that is, see :class:`~physprune_pl.tools.memory.PeakMemory`.
         not_arrived: groups that steering could not bring to zero before the cut.
         dead_groups: groups without a living channel at the cut.
+        file_bytes, latency_ms: of the networks before and after the cut, see
+            :class:`~physprune_pl.reports.report.PruningReport`.
     """
 
     start: int = 0
@@ -73,6 +75,8 @@ class Record:
     memory_kind: str = ""
     not_arrived: list[str] = field(default_factory=list)
     dead_groups: list[str] = field(default_factory=list)
+    file_bytes: dict[str, int] = field(default_factory=dict)
+    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.since = time.monotonic()
@@ -127,7 +131,7 @@ class Record:
         state: dict[str, Any] = {"phase": self.phase, **{part.name: getattr(self, part.name) for part in fields(self)}}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
-        copies = ("metrics", "seconds", "peak_memory_bytes")
+        copies = ("metrics", "seconds", "peak_memory_bytes", *_NEW)
         return {**state, **{name: dict(state[name]) for name in copies}}
 
     @classmethod
@@ -138,7 +142,7 @@ class Record:
             ValueError: a part is missing, unknown or of another kind.
         """
         known = {"phase", *(part.name for part in fields(cls))}
-        if not isinstance(state, dict) or {*state, *_LATER} != known:
+        if not isinstance(state, dict) or not known - _LATER <= set(state) <= known:
             raise ValueError(f"checkpoint: expected the parts {sorted(known)} of a fit with a cut, got {list(state)}")
         phase = "sparsify" if state["plan"] is None else "finetune"
         if state["phase"] != phase or not isinstance(state["prefix"], str):
@@ -147,8 +151,8 @@ class Record:
             )
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
-        known.remove("phase")
-        return cls(**{**{name: state[name] for name in known & state.keys()}, "plan": plan, "best": best})
+        parts = {name: value for name, value in state.items() if name != "phase"}
+        return cls(**{**parts, "plan": plan, "best": best})
 
     def facts(self, monitor: str | None) -> dict[str, Any]:
         """The figures of the report; empty before the cut.
@@ -174,5 +178,7 @@ class Record:
             "memory_kind": self.memory_kind,
             "not_arrived": list(self.not_arrived),
             "dead_groups": list(self.dead_groups),
+            "file_bytes": dict(self.file_bytes),
+            "latency_ms": dict(self.latency_ms),
             "latency_target": dict(self.plan.latency),
         }

@@ -75,7 +75,7 @@ def test_a_fit_reports_the_memory_of_its_phases(tmp_path):
     cut = cutter()
     fit(cut, Saver(tmp_path))
     peaks = cut.report.peak_memory_bytes
-    assert list(peaks) == ["sparsify", "cut", "finetune"]
+    assert list(peaks) == ["sparsify", "cut", "timing", "finetune"]
     assert cut.report.memory_kind == "process"
     assert 10_000_000 < peaks["sparsify"] <= peaks["cut"] <= peaks["finetune"]
     assert list(cut.report.metric) == ["name", "split", *PHASES]
