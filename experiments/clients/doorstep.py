@@ -94,7 +94,11 @@ class Visit:
         return saving(folder, "{epoch}", save_top_k=-1, every_n_epochs=SAVED_EVERY)
 
     def _trainer(self, module: Any, epochs: int, callbacks: list[Any] | None = None) -> Any:
-        arguments = QUIET | {"enable_checkpointing": bool(callbacks), "default_root_dir": self.folder} | dict(self.client.trainer)
+        arguments = (
+            QUIET
+            | {"enable_checkpointing": bool(callbacks), "default_root_dir": self.folder}
+            | dict(self.client.trainer)
+        )
         return lightning_of(module).Trainer(max_epochs=epochs, callbacks=callbacks, **arguments)
 
     def _file(self, epochs: int) -> Path:

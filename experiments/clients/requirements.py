@@ -6,5 +6,4 @@ never imports. Versions are those of the day; results.json names the ones that w
 
 from __future__ import annotations
 
-REQUIREMENTS: dict[str, tuple[str, ...]] = {
-}
+REQUIREMENTS: dict[str, tuple[str, ...]] = {}

@@ -24,7 +24,9 @@ def client() -> Client:
     from deeptab.training.lightning_module import TaskModel
 
     def module() -> Any:
-        numbers = {f"x{index}": {"preprocessing": "none", "dimension": 1, "categories": None} for index in range(COLUMNS)}
+        numbers = {
+            f"x{index}": {"preprocessing": "none", "dimension": 1, "categories": None} for index in range(COLUMNS)
+        }
         config = ResNetConfig(layer_sizes=[64, 32], num_blocks=2)
         return TaskModel(ResNet, config, (numbers, {}, {}), lr=1e-3)
 

@@ -131,7 +131,7 @@ class Record:
         state: dict[str, Any] = {"phase": self.phase, **{part.name: getattr(self, part.name) for part in fields(self)}}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
-        copies = ("metrics", "seconds", "peak_memory_bytes", *_NEW)
+        copies = ("metrics", "seconds", "peak_memory_bytes", "file_bytes", "latency_ms")
         return {**state, **{name: dict(state[name]) for name in copies}}
 
     @classmethod
