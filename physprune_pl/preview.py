@@ -1,4 +1,4 @@
-"""What a cut would do to a network, told before it is paid for: its groups, its costs, and what stays whole."""
+"""What a cut would do to a network, told before it is paid for: its groups, its costs, and what is not pruned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.planning import plan_measured
-from physprune_pl.reports.tables import latency_words, short, table
+from physprune_pl.reports.tables import latency_words, saving, short, table
 from physprune_pl.strengths import Strength
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.plan import PruningPlan
@@ -39,15 +39,15 @@ class Preview:
     out_of_reach: TargetError | None = None
 
     def __str__(self) -> str:
-        """Return everything as text: a summary, the groups, the costs, what stays whole and why."""
+        """Return everything as text: a summary, the groups, the costs, what is not pruned and why."""
         parts = [self._summary(), self._groups(), self._reach(), *self._costs(), self._left_whole(), *self.trace.notes]
         return "\n\n".join(part for part in parts if part)
 
     def _summary(self) -> str:
         dense, traced = CostModel(self.trace).dense, self.trace
         return (
-            f"{self.name}: {short(dense.params)} parameters, {short(dense.macs)} multiply-adds of one sample; "
-            f"groups: {len(traced.groups)}, left whole: {len(traced.left_whole)}; traced in {traced.seconds:.1f} s."
+            f"{self.name}: {short(dense.params)} parameters, {short(dense.macs)} MACs of one sample; "
+            f"groups: {len(traced.groups)}, not pruned: {len(traced.left_whole)}; traced in {traced.seconds:.1f} s."
         )
 
     def _groups(self) -> str:
@@ -72,18 +72,14 @@ class Preview:
     def _costs(self) -> list[str]:
         if self.plan is None:
             return []
-        pairs = (("multiply-adds", self.plan.macs), ("parameters", self.plan.params))
-        rows = [
-            (name, short(dense), short(pruned), f"{dense / pruned:.2f}x" if pruned else "-", f"{pruned / dense:.1%}")
-            for name, (dense, pruned) in pairs
-            if dense
-        ]
-        costs = table("Costs", ("", "dense", "pruned", "ratio", "kept"), rows)
+        pairs = (("MACs", self.plan.macs), ("parameters", self.plan.params))
+        rows = [(name, short(dense), short(pruned), saving(dense, pruned)) for name, (dense, pruned) in pairs if dense]
+        costs = table("Costs", ("", "dense", "pruned", "saved"), rows)
         return [costs, latency_words(self.plan.latency) if self.plan.latency else ""]
 
     def _left_whole(self) -> str:
         rows = [(f"{left.name}: {left.reason}",) for left in self.trace.left_whole]
-        return table("Left whole", ("module: why",), rows)
+        return table("Not pruned", ("module: why",), rows)
 
 
 def preview(

@@ -98,7 +98,7 @@ class LeftWhole:
 class MixingCall:
     """One call that multiplies channels with a weight: a convolution or a linear layer, at the shapes of the trace.
 
-    The call costs ``positions * prod(shape of the weight)`` multiply-adds for one sample, so after a cut
+    The call costs ``positions * prod(shape of the weight)`` MACs for one sample, so after a cut
     ``positions * prod(kept sizes of the weight)``. A weight that is called twice has two of these. A call that uses
     some rows of the weight only costs their share of that.
 
@@ -117,7 +117,7 @@ class MixingCall:
     share: Fraction = Fraction(1)
 
     def macs(self, shape: Sequence[int]) -> int:
-        """Multiply-adds of the call for a shape of the weight.
+        """MACs of the call for a shape of the weight.
 
         >>> MixingCall("fc.weight", positions=7).macs((3, 4))
         84
@@ -134,12 +134,12 @@ class Trace:
     Attributes:
         groups: channels that can be removed, by group.
         left_whole: modules that are never cut, with the reason.
-        calls: every call that costs multiply-adds and changes with a cut.
+        calls: every call that costs MACs and changes with a cut.
         seconds: wall time of the trace.
         shapes: shape of every parameter and buffer; a tensor under several names appears once, under its first.
         parameters: names of the parameters that were used while tracing: those that costs count.
         notes: what the user should know about the trace.
-        fixed_macs: multiply-adds of one sample that no entry of ``calls`` covers.
+        fixed_macs: MACs of one sample that no entry of ``calls`` covers.
         buffers: names in ``shapes`` that are buffers.
     """
 
@@ -157,7 +157,7 @@ class Trace:
         """Say in a sentence what was found."""
         channels = sum(group.size for group in self.groups)
         return (
-            f"Traced in {self.seconds:.1f} s; groups: {len(self.groups)} with {channels} channels, modules left whole: "
+            f"Traced in {self.seconds:.1f} s; groups: {len(self.groups)} with {channels} channels, modules not pruned: "
             f"{len(self.left_whole)}."
         )
 
@@ -166,7 +166,7 @@ Reasons = Mapping[str, str]
 
 
 def without(trace: Trace, reasons: Reasons) -> Trace:
-    """Return the trace with some groups left whole, given group -> reason."""
+    """Return the trace with some groups not pruned, given group -> reason."""
     groups = tuple(group for group in trace.groups if group.name not in reasons)
     left = tuple(LeftWhole(name, reason) for name, reason in reasons.items())
     return replace(trace, groups=groups, left_whole=(*trace.left_whole, *left))

@@ -32,7 +32,7 @@ def make_trace(
 def chain(sizes: Sequence[int], inexact: Iterable[int] = ()) -> Trace:
     """Linear layers ``fc0, fc1, ...`` without bias from sizes[0] to sizes[-1]; group i is the output of ``fc{i}``.
 
-    The layer sizes[i] -> sizes[i + 1] has sizes[i] * sizes[i + 1] parameters and as many multiply-adds.
+    The layer sizes[i] -> sizes[i + 1] has sizes[i] * sizes[i + 1] parameters and as many MACs.
     """
     rough = set(inexact)
     shapes = {f"fc{i}": (sizes[i + 1], sizes[i]) for i in range(len(sizes) - 1)}

@@ -29,7 +29,7 @@ class Wish:
         seed: of strengths and choices.
         round_to: see ``Widths``.
         limits: smallest and largest share that every group keeps.
-        ignored: place of the module that is left whole among those with parameters; None ignores nothing.
+        ignored: place of the module that is not pruned among those with parameters; None ignores nothing.
     """
 
     kind: Literal["random", "macs", "params", "threshold"] = "random"
@@ -40,7 +40,7 @@ class Wish:
     ignored: int | None = None
 
     def ignore(self, model: nn.Module) -> tuple[str, ...]:
-        """Name the module that is left whole."""
+        """Name the module that is not pruned."""
         if self.ignored is None:
             return ()
         names = [name for name, module in model.named_modules() if name and any(True for _ in module.parameters())]

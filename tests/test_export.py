@@ -63,7 +63,7 @@ CASES = [*NETWORKS.items(), *(pytest.param(*item, marks=pytest.mark.slow) for it
 
 
 def pruned(build, example) -> nn.Module:
-    """A network cut to half of its multiply-adds, with batch norms that have seen data."""
+    """A network cut to half of its MACs, with batch norms that have seen data."""
     torch.manual_seed(0)
     model = build()
     call(model.train(), resized(example, 6))

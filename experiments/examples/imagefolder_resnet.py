@@ -33,7 +33,7 @@ class Pictures(L.LightningDataModule):
 
 
 def main(folder: str | Path, epochs: int = 30, size: int = 224, batch_size: int = 64) -> PruningReport:
-    """Keep 40 % of the multiply-adds of a ResNet-18, channels in multiples of 8; return the report."""
+    """Keep 40 % of the MACs of a ResNet-18, channels in multiples of 8; return the report."""
     data = Pictures(folder, size, batch_size)
     callbacks = physics_pruning(
         "exponential",

@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
 
 def main() -> Encoder:
-    """Keep 60 % of the multiply-adds of an encoder, and return it."""
+    """Keep 60 % of the MACs of an encoder, and return it."""
     model, sentence = Encoder(), torch.randint(50, (2, 12))
     plan = plan_pruning(model, sentence, target={"macs": 0.6})
     for cut in plan.groups:

@@ -24,7 +24,7 @@ class Spring(ForceLaw):
 
 
 def main(epochs: int = 15, folder: str = "runs/own_law") -> PruningReport:
-    """Press with the spring, cut to 40 % of the multiply-adds, fine-tune, and return the report."""
+    """Press with the spring, cut to 40 % of the MACs, fine-tune, and return the report."""
     L.seed_everything(0, verbose=False)
     callbacks = physics_pruning(Spring(2.0), target={"macs": 0.4}, finetune_epochs=max(1, epochs // 3))
     trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks, default_root_dir=folder)

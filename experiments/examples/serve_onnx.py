@@ -27,7 +27,7 @@ def serve(path: Path, pictures: Pictures) -> Pictures:
 
 
 def main(path: str | Path = "runs/pruned.onnx") -> float:
-    """Export a network cut to half of its multiply-adds; return the largest difference between file and network."""
+    """Export a network cut to half of its MACs; return the largest difference between file and network."""
     model, example = small_network().eval(), torch.rand(1, 1, 8, 8)
     apply_plan(model, plan_pruning(model, example, target={"macs": 0.5}))
     file = export_onnx(model, example, path)

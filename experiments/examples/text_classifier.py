@@ -41,7 +41,7 @@ def sentences(count: int, length: int = 12) -> list[Sample]:
 
 
 def main(epochs: int = 10, count: int = 512) -> PruningReport:
-    """Keep half of the multiply-adds: heads and hidden widths are cut; return the report."""
+    """Keep half of the MACs: heads and hidden widths are cut; return the report."""
     L.seed_everything(0, verbose=False)
     sizes: dict[str, Any] = {"vocab_size": 20, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     network = BertForSequenceClassification(BertConfig(**sizes, intermediate_size=64, max_position_embeddings=16))

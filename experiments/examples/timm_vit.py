@@ -18,7 +18,7 @@ class Tuned(Classifier):
 
 
 def main(epochs: int = 20, depth: int = 4) -> PruningReport:
-    """Keep half of the multiply-adds of a small ViT on handwritten digits; return the report."""
+    """Keep half of the MACs of a small ViT on handwritten digits; return the report."""
     L.seed_everything(0, verbose=False)
     # With pretrained=True and your pictures this is the usual recipe for fine-tuning.
     model = timm.create_model(

@@ -41,7 +41,7 @@ class UNet(L.LightningModule):
 
 
 def main(epochs: int = 15, count: int = 128) -> PruningReport:
-    """Keep 40 % of the multiply-adds; return the report."""
+    """Keep 40 % of the MACs; return the report."""
     L.seed_everything(0, verbose=False)
     smooth = nn.functional.interpolate(torch.rand(count, 1, 4, 4), scale_factor=4, mode="bilinear")
     pictures = TensorDataset(smooth + 0.2 * torch.randn_like(smooth), (smooth > 0.5).float())

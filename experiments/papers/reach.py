@@ -86,7 +86,7 @@ def zeros(network: nn.Module, config: DictConfig) -> Iterator[dict[str, Tensor]]
 
 
 def macs_left(network: nn.Module, gone: Mapping[str, Tensor], data: LabelledData) -> float:
-    """Return the share of the multiply-adds that is left without these filters, which are zeroed in place.
+    """Return the share of the MACs that is left without these filters, which are zeroed in place.
 
     The first filter of a layer, which the force spares most, stays in any case.
     """

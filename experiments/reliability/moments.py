@@ -79,7 +79,7 @@ class Training:
         return loss.item()
 
     def cut(self, make: Make, share: float, *, carried: bool) -> Training:
-        """A copy that is cut to half of its multiply-adds; its new optimizer has the old state, or none."""
+        """A copy that is cut to half of its MACs; its new optimizer has the old state, or none."""
         twin: Training = copy.deepcopy(self)
         plan = plan_pruning(twin.net, self.inputs[:2], target={"macs": 0.5})
         apply_plan(twin.net, plan, [twin.optimizer])

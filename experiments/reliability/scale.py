@@ -71,7 +71,7 @@ def traced_resnet50() -> Sizes:
 
 
 def transformer(layers: int = 32, width: int = 4096, inner: int = 11008, heads: int = 32, words: int = 32000) -> Sizes:
-    """Return the sizes of a decoder with gated feed-forward parts, its residual stream left whole.
+    """Return the sizes of a decoder with gated feed-forward parts, its residual stream not pruned.
 
     Per block: heads as units of the attention, and the inner features of the feed-forward part.
     """

@@ -79,7 +79,7 @@ class Watch(Callback):
 
 
 def pruning(**settings: Any) -> list[Callback]:
-    """The callbacks of a fit that cuts to half of the multiply-adds, with a watch; the last has the report."""
+    """The callbacks of a fit that cuts to half of the MACs, with a watch; the last has the report."""
     usual: dict[str, Any] = {"coefficient": COEFFICIENT, "target": {"macs": 0.5}, "finetune_epochs": 2}
     force, *others, cut = physics_pruning("exponential", **usual | settings)
     assert isinstance(force, ForceRegularization)

@@ -70,7 +70,7 @@ small tensors of one shape stacked, all vectors in one row; large tensors a mega
 summed while they are in the cache (pieces of 128 kB were clearly slower, pieces of 512 kB alike); rows and columns as
 sums over a matrix in the order of memory; laws called once for all groups of one size, and those of index distance once
 for all steps; memory of gradients handed out again, since asking for it anew costs page faults at every step. Products
-with vectors of ones instead of sums, and two multiply-adds instead of one factor, were no faster.
+with vectors of ones instead of sums, and two products added instead of one factor, were no faster.
 
 Where a time is over the limit: force alone makes four passes and works on squares and factors in the cache besides;
 autograd's adding is up to three passes more, so that 1.5 floors leave no room for both. A hook that adds the penalty

@@ -1,1 +1,1 @@
-"""Which structures and traps the tracer cuts right, and which it leaves whole."""
+"""Which structures and traps are pruned correctly, and which are not pruned."""

@@ -28,7 +28,7 @@ def filter_modules(groups: Sequence[ChannelGroup]) -> set[str]:
 
 
 def is_named(trace: Trace, module: str) -> bool:
-    """Whether the module, or something in it, is listed as left whole with a reason."""
+    """Whether the module, or something in it, is listed as not pruned with a reason."""
     return any(
         (left.name == module or left.name.startswith(module + ".")) and bool(left.reason) for left in trace.left_whole
     )

@@ -32,11 +32,11 @@ class Verdict:
     Attributes:
         name: name of the network.
         groups: number of groups, of channels in them, and of groups that are exact.
-        left_whole: names of the modules left whole.
+        left_whole: names of the modules not pruned.
         error: worst relative error by dtype over subsets, modes and references.
         seconds: wall time of the trace.
         problems: what is wrong, in words; empty if all is well.
-        macs: share of the multiply-adds that stays after a cut to a target, if there was one.
+        macs: share of the MACs that stays after a cut to a target, if there was one.
     """
 
     name: str
@@ -64,7 +64,7 @@ def judge(case: Case) -> Verdict:
     verdict.problems += before.changes(model, example)
     filters = filter_modules(traced.groups)
     verdict.problems += [f"{name} is not cut" for name in case.cut if name not in filters]
-    verdict.problems += [f"{name} is not named as left whole" for name in case.whole if not is_named(traced, name)]
+    verdict.problems += [f"{name} is not named as not pruned" for name in case.whole if not is_named(traced, name)]
     verdict.problems += [
         f"{name} is neither cut nor named" for name in case.either if name not in filters and not is_named(traced, name)
     ]
@@ -73,7 +73,7 @@ def judge(case: Case) -> Verdict:
 
 
 def judge_network(name: str) -> Verdict:
-    """Trace a full-size network, cut a random half of all groups, and cut it to half of its multiply-adds."""
+    """Trace a full-size network, cut a random half of all groups, and cut it to half of its MACs."""
     model, example = make(name)
     traced = trace(model, example)
     verdict = judge_trace(name, model, example, traced, shares=(0.5,), pieces=False)

@@ -23,7 +23,7 @@ CARD = """# Which structures are cut right
 with the dense network in which the same channels are zero. Parameters, running statistics and inputs are random, so a
 wrong cut cannot hide behind a small scale; both modes are compared, train (without dropout) and eval. The judge is
 `oracle.py`, which knows nothing of the tracer; behind norms over channels its statistics are those of the channels that
-stay. Each network must be cut right, or left whole with the module named.
+stay. Each network must be pruned correctly, or the module that is not pruned must be named.
 
 **Command.** `python -m experiments.structures.run` writes this file and `results.json`; `--fast` leaves out the
 full-size networks.
@@ -38,7 +38,7 @@ adding the zeros of the masked network often changes no bit). *Seconds*: one tra
 
 ## Full-size networks
 
-A random half of the channels of all groups, and a cut to half of the multiply-adds by `plan_pruning`; pictures of
+A random half of the channels of all groups, and a cut to half of the MACs by `plan_pruning`; pictures of
 16 x 16 (ResNet-20 and 56, U-Net) or 32 x 32 pixels.
 
 {networks}
@@ -86,7 +86,7 @@ def _summary(cases: list[Verdict], networks: list[Verdict]) -> str:
     worst = {dtype: max(v.error.get(dtype, 0.0) for v in everything) for dtype in ("float32", "float64")}
     found = f"{len(wrong)} not as expected{': ' if wrong else ''}{', '.join(wrong)}"
     return (
-        f"**Result.** {len(everything)} networks: {cut} cut, {len(everything) - cut} left whole altogether, {found}. "
+        f"**Result.** {len(everything)} networks: {cut} cut, {len(everything) - cut} not pruned at all, {found}. "
         f"Largest error {worst['float32']:.0e} in float32, {worst['float64']:.0e} in float64; "
         f"{sum(verdict.seconds for verdict in everything):.0f} s of tracing on one core."
     )
@@ -108,7 +108,7 @@ def _cases(verdicts: Iterable[Verdict]) -> str:
         f"| {v.groups[2]} | {', '.join(v.left_whole)} | {_errors(v)} | {v.seconds:.2f} |"
         for v in verdicts
     )
-    head = "| network | what is in it | expected | groups | exact | left whole | error float32, float64 | seconds |"
+    head = "| network | what is in it | expected | groups | exact | not pruned | error float32, float64 | seconds |"
     return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows])
 
 

@@ -1,4 +1,4 @@
-"""Accuracy over what a network keeps of its multiply-adds and of its time, one curve per law."""
+"""Accuracy over what a network keeps of its MACs and of its time, one curve per law."""
 
 from __future__ import annotations
 

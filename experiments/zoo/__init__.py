@@ -1,1 +1,1 @@
-"""Published networks, each cut to half of its multiply-adds and judged."""
+"""Published networks, each cut to half of its MACs and judged."""

@@ -30,7 +30,7 @@ PATH = Path(__file__).with_name("modelopt.json")
 
 
 def cut_by_fastnas(name: str, build: Make = make) -> Iterator[Row]:
-    """Yield what comes of a search for half of the multiply-adds, as its documentation shows it, in parts.
+    """Yield what comes of a search for half of the MACs, as its documentation shows it, in parts.
 
     The score of a candidate, which would be its accuracy, is minus the mean square of its outputs: nothing is trained.
 

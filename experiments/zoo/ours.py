@@ -89,9 +89,9 @@ def _described(traced: Trace) -> Row:
 def _miscounted(model: nn.Module, example: Any, plan: PruningPlan) -> list[str]:
     counted = (count_macs(model, example), count_parameters(model))
     written = (plan.macs[1], plan.params[1])
-    found = [] if counted == written else [f"planned {written} multiply-adds and parameters, counted {counted}"]
+    found = [] if counted == written else [f"planned {written} MACs and parameters, counted {counted}"]
     kept = plan.macs[1] / plan.macs[0]
-    return found if abs(kept / KEPT_MACS - 1) <= OFF_TARGET else [*found, f"{kept:.3f} of the multiply-adds stay"]
+    return found if abs(kept / KEPT_MACS - 1) <= OFF_TARGET else [*found, f"{kept:.3f} of the MACs stay"]
 
 
 def _earned(model: nn.Module, example: Any, traced: Trace, removed: Sequence[Tensor]) -> dict[str, float]:

@@ -22,7 +22,7 @@ def ok(row: AnyRow) -> bool:
 
 
 def tables(rows: Sequence[AnyRow]) -> str:
-    """Return a summary and a table per tool, then the reasons for which modules stay whole and the notes."""
+    """Return a summary and a table per tool, then the reasons for which modules are not pruned and the notes."""
     ours = [row for row in rows if row["tool"] == "physprune_pl"]
     peers = [row for row in rows if row["tool"] == "torch-pruning"]
     searched = [row for row in rows if row["tool"] == "nvidia-modelopt"]

@@ -14,9 +14,9 @@ examples:
   python -m physprune_pl compare runs/sweeps/2030-01-31/12-00-00/*/ --out sweep.html
   python -m physprune_pl compare lightning_logs/version_* --mode min     the metric is a loss
 
-A run is a folder with report.json. The page has the table, quality over multiply-adds and over latency with the
+A run is a folder with report.json. The page has the table, quality over MACs and over latency with the
 Pareto fronts, and the words of the commands that set the runs apart. A star marks a run that no other one beats: none
-keeps as few multiply-adds and is as good. "final" is the metric after the last phase of a run. Compare latencies only
+keeps as few MACs and is as good. "final" is the metric after the last phase of a run. Compare latencies only
 of runs that were measured on one machine.
 """
 

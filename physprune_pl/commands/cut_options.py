@@ -31,7 +31,7 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATTERN",
-        help="name or regular expression of modules left whole; may be repeated",
+        help="name or regular expression of modules not pruned; may be repeated",
     )
     group.add_argument(
         "--round-to",

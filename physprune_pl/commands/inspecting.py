@@ -17,7 +17,7 @@ examples:
   python -m physprune_pl inspect --model my_package.networks:build --model-args width=2 --input 1,3,32,32 \\
       --checkpoint last.ckpt
 
-"saves at most": multiply-adds that the network would lose if the group had one channel left.
+"saves at most": MACs that the network would lose if the group had one channel left.
 A group is exact when channels whose filters are zero leave without changing the output.
 """
 

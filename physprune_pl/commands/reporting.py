@@ -15,7 +15,7 @@ examples:
 
 train.py and every fit with physics_pruning(...) write the page by themselves; this command writes it anew, after a move
 or a change by hand. What it finds in the folder or below it is shown:
-  report.json    costs, metric, groups, what was left whole           needed
+  report.json    costs, metric, groups, what was not pruned           needed
   channels.npz   strengths, distances, coefficients of all channels   written by ChannelTracker
   metrics.csv    losses and metrics over the epochs                   written by Lightning's CSVLogger
   .hydra/config.yaml or hparams.yaml                                  the settings
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> str:
     """
     report = read_run(options.folder).report
     path = write_report(options.folder, options.out)
-    return f"{plain('Costs', ('', 'dense', 'pruned', 'ratio'), report.costs())}\n\nPage written to {path}."
+    return f"{plain('Costs', ('', 'dense', 'pruned', 'saved'), report.costs())}\n\nPage written to {path}."
 
 
 REPORT = Command("report", "Write the report of a finished run as one HTML page.", EXAMPLES, add_options, run)

@@ -16,7 +16,7 @@ from physprune_pl.networks.isolation import set_training, untouched
 
 
 def count_macs(model: nn.Module, example_input: Any) -> int:
-    """Count the multiply-adds of convolutions, linear layers and attention products for one sample in eval mode.
+    """Count the MACs of convolutions, linear layers and attention products for one sample in eval mode.
 
     This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off;
     compiled parts run eagerly. The first dimension of every tensor of the input is cut to 1.
@@ -26,7 +26,7 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
 
     Returns:
-        Multiply-adds of one sample.
+        MACs of one sample.
 
     Example:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))

@@ -22,7 +22,7 @@ _MARK = "_physprune_heads"
 
 @dataclass(frozen=True)
 class Product:
-    """Multiply-adds of one sample that are shared out evenly among the units of a family."""
+    """MACs of one sample that are shared out evenly among the units of a family."""
 
     units: Family
     macs: int
@@ -56,7 +56,7 @@ class Operands:
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of both products."""
+        """MACs of both products."""
         queries, keys = self.query.shape[-2], self.key.shape[-2]
         heads = max(self.query.shape[:-2].numel(), self.key.shape[:-2].numel())
         return heads * queries * keys * (self.query.shape[-1] + self.value.shape[-1])

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from physprune_pl.reports.tables import latency_words, markdown, short, terminal
+from physprune_pl.reports.tables import latency_words, markdown, saving, short, terminal
 from physprune_pl.tools.files import replaced
 
 Row = tuple[str, str, str, str]
@@ -24,7 +24,7 @@ PHASES = {
     "dense": "dense baseline",
     "after_sparsify": "after the sparsify phase",
     "after_cut": "right after the cut",
-    "after_recalibration": "after the cut and batch-norm recalibration",
+    "after_recalibration": "recalibrated after the cut",
     "after_finetune": "after fine-tuning",
 }
 
@@ -55,10 +55,10 @@ def command_line() -> str:
 
 @dataclass(frozen=True)
 class PruningReport:
-    """Outcome of a pruning run; the fields are those of ``report.json``.
+    """Outcome of a pruning run; ``report.json`` has the same fields.
 
     Attributes:
-        macs: multiply-adds of one sample, ``{"dense": n, "pruned": n}``.
+        macs: MACs of one sample, ``{"dense": n, "pruned": n}``.
         params: number of parameters, alike.
         metric: ``name``, ``split``, then ``dense``, ``after_sparsify``, ``after_cut``, ``after_recalibration`` and
             ``after_finetune``, each a number or None when it was not measured. The fit goes on from the cut network,
@@ -83,7 +83,7 @@ class PruningReport:
 
     >>> report = PruningReport({"dense": 100, "pruned": 40}, {"dense": 10, "pruned": 5}, {"name": "val_acc"}, [])
     >>> report.costs()
-    [('MACs', '100', '40', '2.50x'), ('parameters', '10', '5', '2.00x')]
+    [('MACs', '100', '40', '2.50x fewer (40 % kept)'), ('parameters', '10', '5', '2.00x fewer (50 % kept)')]
     """
 
     macs: Mapping[str, int]
@@ -131,10 +131,10 @@ class PruningReport:
         """Return the report as a markdown page."""
         parts = [
             "# Pruning report\n",
-            markdown(("", "dense", "pruned", "ratio"), self.costs()),
+            markdown(("", "dense", "pruned", "saved"), self.costs()),
             markdown((self.metric_name(), "value"), self._scores()),
             markdown(("group", "before", "after", "exact"), self._widths()),
-            markdown(("left whole because", "modules", "names"), self._left_whole()),
+            markdown(("not pruned because", "modules", "names"), self._left_whole()),
             markdown(("phase", "seconds", "peak memory"), self.phases()),
             markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
@@ -145,7 +145,7 @@ class PruningReport:
         """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
         scores = [(name, "", value, "") for name, value in self._scores()]
         parts = [
-            terminal("Pruning report", ("", "dense", "pruned", "ratio"), [*self.costs(), *scores]),
+            terminal("Pruning report", ("", "dense", "pruned", "saved"), [*self.costs(), *scores]),
             terminal("Phases", ("phase", "seconds", "peak memory"), self.phases()),
             self._left_whole_lines(),
             self._notes(),
@@ -154,12 +154,13 @@ class PruningReport:
         return "\n".join(part for part in parts if part).rstrip()
 
     def costs(self) -> list[Row]:
-        """Return name, dense cost, pruned cost and their ratio, as words, of everything that was measured."""
+        """Return name, dense cost, pruned cost and what is saved, as words, of everything that was measured."""
         rows = [_cost("MACs", self.macs, short), _cost("parameters", self.params, short)]
         if self.file_bytes:
-            rows.append(_cost("file, bytes", self.file_bytes, short))
+            rows.append(_cost("file, bytes", self.file_bytes, short, "smaller"))
         for batch, times in self.latency_ms.items():
-            rows.append(_cost(f"latency, {batch.replace('_', ' ')}", times, "{:.2f} ms".format))
+            name = f"latency, {batch.replace('_', ' ')}"
+            rows.append(_cost(name, times, "{:.2f} ms".format, "faster"))
         return rows
 
     def metric_name(self) -> str:
@@ -192,11 +193,11 @@ class PruningReport:
         return [(reason, str(len(names)), ", ".join(names)) for reason, names in self.reasons().items()]
 
     def _left_whole_lines(self) -> str:
-        return "\n".join(f"Left whole: {_some(names)}: {reason}." for reason, names in self.reasons().items())
+        return "\n".join(f"Not pruned: {_some(names)}: {reason}." for reason, names in self.reasons().items())
 
     def _notes(self) -> str:
         cut = sum(group["after"] < group["before"] for group in self.groups)
-        lines = [f"{cut} of {len(self.groups)} groups cut, {len(self.left_whole)} modules left whole."]
+        lines = [f"{cut} of {len(self.groups)} groups cut, {len(self.left_whole)} modules not pruned."]
         if self.latency_target:
             lines.append(latency_words(self.latency_target))
         if self.not_arrived:
@@ -211,9 +212,9 @@ class PruningReport:
         return "\n\n".join(lines) + "\n"
 
 
-def _cost(name: str, cost: Mapping[str, float], show: Any) -> Row:
+def _cost(name: str, cost: Mapping[str, float], show: Any, less: str = "fewer") -> Row:
     dense, pruned = cost["dense"], cost["pruned"]
-    return name, show(dense), show(pruned), f"{dense / pruned:.2f}x" if pruned else "-"
+    return name, show(dense), show(pruned), saving(dense, pruned, less)
 
 
 def _some(names: list[str]) -> str:

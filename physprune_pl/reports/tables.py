@@ -24,6 +24,15 @@ def short(value: float) -> str:
     return str(int(value))
 
 
+def saving(dense: float, pruned: float, less: str = "fewer") -> str:
+    """Write a saving the one way that this project has: how many times less, and the share that is left.
+
+    >>> saving(100, 40), saving(8.0, 4.0, "faster"), saving(1, 0)
+    ('2.50x fewer (40 % kept)', '2.00x faster (50 % kept)', '-')
+    """
+    return f"{dense / pruned:.2f}x {less} ({100 * pruned / dense:.0f} % kept)" if pruned else "-"
+
+
 def latency_words(figures: Mapping[str, float]) -> str:
     """Write what a plan for a latency target tells: asked, predicted and measured shares, and the times.
 

@@ -104,7 +104,7 @@ class PruningPlan:
         tensors: path of a parameter or buffer -> how it shrinks; only those that shrink.
         groups: what is taken from each group, untouched groups included.
         left_whole: modules that are never cut, and why.
-        macs: multiply-adds of one sample, dense and pruned.
+        macs: MACs of one sample, dense and pruned.
         params: number of parameters, dense and pruned.
         fingerprint: names and shapes of all parameters before the cut as a short hash; empty for a part of that
             network, which is not compared.
@@ -188,7 +188,7 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
     Args:
         trace: the trace of the network; its ``groups``, ``shapes`` and ``left_whole`` are read.
         removed: per group a bool tensor [K], true where the channel goes.
-        macs: multiply-adds of one sample, dense and pruned.
+        macs: MACs of one sample, dense and pruned.
         params: number of parameters, dense and pruned.
 
     Raises:

@@ -137,7 +137,7 @@ class Widths:
                     what = "names or regular expressions of groups or of modules that produce their channels, such as"
                     raise ValueError(unknown(name, pattern, [group.name for group in groups], what))
                 if name == "max_share":
-                    raise ValueError(f"max_share: {pattern!r} cannot be cut, {left.name} is left whole: {left.reason}")
+                    raise ValueError(f"max_share: {pattern!r} cannot be cut, {left.name} is not pruned: {left.reason}")
 
 
 def _check_shares(name: str, shares: Shares) -> None:

@@ -141,7 +141,7 @@ class Collector:
     def _link(self, source: Family, seen: Observation, index: Tensor, certain: Tensor) -> None:
         hit = seen.pattern
         if seen.kind == "opaque":
-            self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is left whole")
+            self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is not pruned")
             return
         certainly = hit & sure((index, certain), self.evidence.sizes[source])
         slots = certainly.nonzero().flatten()

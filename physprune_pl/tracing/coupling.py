@@ -122,7 +122,7 @@ class _Coupling:
 
     def _left_whole(self) -> list[LeftWhole]:
         whole = {
-            name: "attention, recurrent cells, scripted parts and the like are left whole"
+            name: "attention, recurrent cells, scripted parts and the like are not pruned"
             for name in self.evidence.opaque
         }
         for family in self.evidence.sources:

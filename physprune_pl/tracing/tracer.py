@@ -38,7 +38,7 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
         ignore: name, regular expression or object of modules whose output channels stay whole, or several.
 
     Returns:
-        The groups, what stays whole and why, and what every call costs.
+        The groups, what is not pruned and why, and what every call costs.
 
     Raises:
         TypeError: ``example_input`` is of another type.
@@ -89,7 +89,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
 def trace_groups(model: nn.Module, example_input: object) -> list[ChannelGroup]:
     """Return the groups of channels of a model that can be removed.
 
-    The model is as before afterwards; :func:`trace` tells besides what stays whole, and why.
+    The model is as before afterwards; :func:`trace` also tells what is not pruned, and why.
 
     Args:
         model: any module; a compiled one is traced as the module it was made from.

@@ -1,4 +1,4 @@
-"""Counting and timing real modules: multiply-adds are worked out by hand in the parameters."""
+"""Counting and timing real modules: MACs are worked out by hand in the parameters."""
 
 from __future__ import annotations
 

@@ -40,12 +40,12 @@ def test_what_is_no_json_is_refused(text: str) -> None:
 def test_markdown_tells_everything() -> None:
     page = REPORT.to_markdown()
     for line in [
-        "| MACs | 7.92 M | 2.38 M | 3.33x |",
-        "| latency, batch 32 | 40.00 ms | 16.00 ms | 2.50x |",
+        "| MACs | 7.92 M | 2.38 M | 3.33x fewer (30 % kept) |",
+        "| latency, batch 32 | 40.00 ms | 16.00 ms | 2.50x faster (40 % kept) |",
         "| accuracy (test), right after the cut | 0.9875 |",
         "| conv1 | 16 | 9 | yes |",
         "| conv2 | 32 | 32 | no |",
-        "| accuracy (test), after the cut and batch-norm recalibration | 0.9750 |",
+        "| accuracy (test), recalibrated after the cut | 0.9750 |",
         "| it is in ignore | 7 | norm0, norm1, norm2, norm3, norm4, norm5, norm6 |",
         "| it is the output | 1 | head |",
         "| trace | 0.5 | - |",
@@ -58,7 +58,7 @@ def test_markdown_tells_everything() -> None:
         assert line in page
     assert "dense baseline" not in page
     assert page.index("it is in ignore") < page.index("it is the output")
-    assert "1 of 2 groups cut, 8 modules left whole." in page
+    assert "1 of 2 groups cut, 8 modules not pruned." in page
     assert "Not at zero before the cut: conv1." in page
     assert "Dead, their branches could be removed: conv2." in page
     assert "Command, seed 3:" in page
@@ -75,12 +75,12 @@ def test_a_report_of_bare_facts_prints_too() -> None:
 def test_table_with_and_without_rich(rich: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables.importlib.util, "find_spec", lambda name: object() if rich else None)
     lines = REPORT.table().splitlines()
-    assert any("MACs" in line and "7.92 M" in line and "3.33x" in line for line in lines)
+    assert any("MACs" in line and "7.92 M" in line and "3.33x fewer" in line for line in lines)
     assert any("after fine-tuning" in line and "0.9925" in line for line in lines)
-    assert any("after the cut and batch-norm recalibration" in line and "0.9750" in line for line in lines)
+    assert any("recalibrated after the cut" in line and "0.9750" in line for line in lines)
     assert any("sparsify" in line and "12.3" in line and "1.23 GB" in line for line in lines)
-    assert "Left whole: norm0, norm1, norm2, norm3, norm4 and 2 more: it is in ignore." in lines
-    assert "Left whole: head: it is the output." in lines
+    assert "Not pruned: norm0, norm1, norm2, norm3, norm4 and 2 more: it is in ignore." in lines
+    assert "Not pruned: head: it is the output." in lines
     assert "    python train.py 'seed=1|2'" in lines
     assert "Versions: torch 2.0." in lines
     assert ("┃" in "".join(lines)) == rich

@@ -55,7 +55,7 @@ ALL = [list(range(10, 0, -1)), list(range(8, 0, -1))]
         (Widths(min_share={"layer1.0.inner": 0.9}), [ALL[0], [8]]),
         # all of several patterns
         (Widths(min_share={"stem": 0.5, "layer1": 0.8}, max_share={".*": 0.9}), [[9, 8], [7]]),
-        # what is left whole keeps its share
+        # what is not pruned keeps its share
         (Widths(min_share={"head": 0.5}), ALL),
     ],
 )
@@ -105,7 +105,7 @@ SIZES = [2, 6, 8, 5, 3]
 
 
 def enumerated(widths: Widths) -> list[float]:
-    """Share of the multiply-adds of every allowed combination of widths."""
+    """Share of the MACs of every allowed combination of widths."""
     trace = chain(SIZES)
     steps = widths.steps(trace.groups, [1] * 3, ())
     dense = sum(one * two for one, two in itertools.pairwise(SIZES))

@@ -225,7 +225,7 @@ def test_a_shared_weight_has_one_name_and_two_calls():
 
 
 class Mobile(nn.Module):
-    """Grouped, depthwise and transposed convolutions with a squeeze-and-excite gate, and a layer left whole."""
+    """Grouped, depthwise and transposed convolutions with a squeeze-and-excite gate, and a layer not pruned."""
 
     def __init__(self):
         super().__init__()
@@ -283,8 +283,8 @@ def test_every_producer_in_no_group_has_a_reason(mobile):
     reasons = {one.name: one.reason for one in mobile.left_whole}
     assert {call.weight.rpartition(".")[0] for call in mobile.calls} | {"cell"} <= produced | set(reasons)
     assert reasons == {
-        "cell": "attention, recurrent cells, scripted parts and the like are left whole",
+        "cell": "attention, recurrent cells, scripted parts and the like are not pruned",
         "head": "the model returns its channels",
-        "up": "read by cell, which is left whole",
+        "up": "read by cell, which is not pruned",
     }
     assert {"stem.0", "expand", "gate.1"} <= names(mobile)

@@ -24,8 +24,8 @@ class Case:
         build: makes the network.
         example: makes the example input: a tensor, a tuple of arguments or a dict of keyword arguments.
         cut: modules whose output channels must belong to a group.
-        whole: modules whose output channels must be left whole, each of them named with a reason.
-        either: modules that must be one or the other: cut right, or left whole and named. Modules with convolutions
+        whole: modules whose output channels must not be pruned, each of them named with a reason.
+        either: modules that must be one or the other: cut right, or not pruned and named. Modules with convolutions
             and linear layers need not be listed.
         refusal: words of the ``ValueError`` by which the tracer may refuse the network instead.
     """

@@ -248,7 +248,7 @@ class GRUCell(nn.Module):
         return self.head(state)
 
 
-@case(refusal="multiply-adds cannot be counted", example=vectors)
+@case(refusal="MACs cannot be counted", example=vectors)
 class ForceField(nn.Module):
     """returns the gradient of an energy with respect to its input"""
 

@@ -133,7 +133,7 @@ def text_encoder(
 ) -> TextEncoder:
     """Transformer encoder for sentences of shape (longest length, number of token ids).
 
-    The two-layer networks hold most of the multiply-adds, 84 % with these sizes and 64 tokens. They can be cut
+    The two-layer networks hold most of the MACs, 84 % with these sizes and 64 tokens. They can be cut
     exactly, and so can whole heads. 665,922 parameters at 8,002 token ids, most of them embeddings.
 
     Raises:

@@ -262,7 +262,7 @@ def _ready(part: T | None) -> T:
 
 def _nothing_to_prune(model: nn.Module, found: Trace) -> str:
     reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
-    return f"no channel of {type(model).__name__} can be removed; left whole: {'; '.join(reasons) or 'nothing'}"
+    return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons) or 'nothing'}"
 
 
 def sessions_of(trainer: Trainer, but: object) -> list[PruningSession]:

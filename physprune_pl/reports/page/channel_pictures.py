@@ -110,7 +110,7 @@ def cut_channels(history: History, name: str) -> Flags | None:
         return None  # Without an epoch before the cut it is not known how many there were.
     if "finetune" in history["phases"]:
         gone = np.asarray(np.isnan(history[f"strength/{name}"][-1]))
-        # No group is cut away whole: this one was left whole in the middle of the run, and recorded no longer.
+        # No group is cut away whole: a step showed that this one must not be pruned, so it was recorded no longer.
         return None if gone.all() else gone
     chosen = history.get(f"chosen/{name}")
     return None if chosen is None or np.isnan(chosen[row]).any() else np.asarray(chosen[row] == 1)

@@ -1,4 +1,4 @@
-"""Several runs side by side: a table, and the Pareto fronts of quality over multiply-adds and over latency."""
+"""Several runs side by side: a table, and the Pareto fronts of quality over MACs and over latency."""
 
 from __future__ import annotations
 
@@ -86,15 +86,15 @@ class Comparison:
         ]
 
     def best(self) -> list[str]:
-        """Return the labels of the runs on the front of quality over multiply-adds."""
+        """Return the labels of the runs on the front of quality over MACs."""
         points = self.points("macs")
         line = front([point.place for point in points], self.mode)
         return [point.label for point in points if point.place in line and point.label]
 
     def pictures(self) -> list[Markup]:
-        """Return the fronts over multiply-adds and over the latency of every batch size; those with points only."""
+        """Return the fronts over MACs and over the latency of every batch size; those with points only."""
         batches = dict.fromkeys(batch for report in self.reports.values() for batch in report.latency_ms)
-        axes = {"macs": "multiply-adds kept, share of the dense network"}
+        axes = {"macs": "MACs kept, share of the dense network"}
         axes |= {batch: f"latency, {batch.replace('_', ' ')}, median ms" for batch in batches}
         return [
             front_picture(points, self.mode, text, self.metric)

@@ -63,7 +63,7 @@ def left_picture(history: History, report: PruningReport) -> Markup:
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         macs = np.where(history["phases"] == "finetune", share, 1.0)
-        axis.step(history["epochs"], macs, where="mid", color=AFTER, label="multiply-adds")
+        axis.step(history["epochs"], macs, where="mid", color=AFTER, label="MACs")
         axis.plot(history["epochs"], alive, color=ACCENT, linestyle="--", label="channels over 1 % of the strongest")
         axis.set(ylim=(0, 1.05), ylabel="share of the dense network")
         _mark_cut(axis, cut_epoch(history))

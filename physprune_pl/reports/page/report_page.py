@@ -89,7 +89,7 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
 def headline(report: PruningReport) -> list[Figure]:
     """Return what a reader wants to know first."""
     return [
-        _cost("fewer multiply-adds", report.macs),
+        _cost("fewer MACs", report.macs),
         _cost("fewer parameters", report.params),
         *_faster(report),
         *_metric(report.metric),

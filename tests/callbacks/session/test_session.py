@@ -160,7 +160,7 @@ def test_a_network_without_groups_names_what_is_left_whole():
             super().__init__()
             self.net = nn.Linear(4, 2)
 
-    with pytest.raises(ValueError, match="no channel of Linear can be removed; left whole: "):
+    with pytest.raises(ValueError, match="no channel of Linear can be removed; not pruned: "):
         fit(Single(), PruningSession())
 
 

@@ -72,7 +72,7 @@ def test_what_only_a_step_reads_stays_whole_and_is_named(
     kind: type[TwoHeads], force: str | None, tmp_path: Path
 ) -> None:
     module = kind()
-    with pytest.warns(UserWarning, match=r"first is left whole: extra\.weight reads its channels in a step"):
+    with pytest.warns(UserWarning, match=r"first is not pruned: extra\.weight reads its channels in a step"):
         cut = fit(module, tmp_path, force)
     assert module.first.out_features == 16
     assert module.extra.in_features == 16

@@ -21,7 +21,7 @@ def test_groups_plan_and_reasons_are_told() -> None:
 
 def test_without_a_target_the_groups_are_told() -> None:
     text = inspection(composed(*SMALL, *UNPRUNED))
-    assert "groups: 4, left whole: 1" in text
+    assert "groups: 4, not pruned: 1" in text
     assert "plan" not in text.lower()
 
 

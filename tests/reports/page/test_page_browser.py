@@ -97,5 +97,5 @@ def test_the_outline_of_a_page_can_be_read_aloud(browser: Any, pages: dict[str, 
     names = found.page.get_by_role("img").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     assert all(len(name) > 20 for name in names)
     headings = found.page.get_by_role("heading").all_inner_texts()
-    assert {"The network", "Latency", "Steering", "Left whole, and why", "How to repeat it"} <= set(headings)
+    assert {"The network", "Latency", "Steering", "Not pruned, and why", "How to repeat it"} <= set(headings)
     found.page.close()

@@ -61,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outline:
 @pytest.mark.parametrize(
     "words",
     [
-        "fewer multiply-adds 3.33x 7.92 M → 2.38 M",
+        "fewer MACs 3.33x 7.92 M → 2.38 M",
         "fewer parameters 2.85x 855.48 k → 300.00 k",
         "faster, batch 1 2.00x 8 ms → 4 ms",
         "accuracy (test), after fine-tuning 99.25 % before: 99.00 % dense baseline",
@@ -115,7 +115,7 @@ def test_what_is_absent_is_said_to_be_absent(tmp_path: Path) -> None:
         "Nothing was cut: the report names no group.",
         "Not measured in this run: python -m physprune_pl latency measures it.",
         "Not recorded: the folder holds no metrics.csv",
-        "The report names no module that was left whole.",
+        "The report names no module that is not pruned.",
         "The command of the run is not recorded.",
         "No file of settings lies in the folder of the run.",
         "dense baseline not measured",
