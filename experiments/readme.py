@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from experiments.bench.runs import write_table
@@ -28,34 +29,49 @@ COMPARISONS = {
     "mnist": "LeNet-5, MNIST",
     "mnist_resnet20": "ResNet-20, MNIST",
     "cifar10": "ResNet-20, CIFAR-10",
-    "cifar10_trained": "the same, trained before",
+    "cifar10_trained": "ResNet-20, CIFAR-10, trained before",
     "sst2": "small transformer, SST-2",
 }
-# No force at all, the null among the laws, and the default law; the pages of the comparisons have the others.
-ARMS = {"none": "no force", "uniform": "uniform", "exponential": "exponential"}
-HEAD = ("network, data", "force", "MACs", "dense", "before the cut", "right after", "fine-tuned", "seeds")
+# The default law; the pages of the comparisons have the others.
+ARM = "exponential"
+HEAD = (
+    *("network, data", "compression", "accuracy, dense", "accuracy, pruned", "accuracy drop"),
+    *("faster, batches of 1 and 32", "training of the pruned network", "seeds"),
+)
 
 
 def results_table() -> str:
-    """Return the table as markdown: test accuracy in per cent, mean ± standard deviation over the seeds."""
+    """Return the table as markdown: one row per comparison, mean ± standard deviation over the seeds."""
     lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
     for name, what in COMPARISONS.items():
         results = json.loads((FOLDER / name / "results.json").read_text(encoding="utf-8"))["results"]
-        for arm, force in ARMS.items():
-            runs = [one for one in results if one["arm"] == arm]
-            cells = (f"[{what}](experiments/{name}/README.md)", force, *_figures(runs), str(len(runs)))
-            lines.append(f"| {' | '.join(cells)} |")
+        runs = [one for one in results if one["arm"] == ARM]
+        cells = (f"[{what}](experiments/{name}/README.md)", *_figures(runs), str(len(runs)))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def _figures(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield spread([run["macs"]["dense"] / run["macs"]["pruned"] for run in runs], "{:.2f}") + "x fewer"
-    for phase in ("dense", "after_sparsify", "after_cut", "after_finetune"):
-        yield spread([100 * run["metric"][phase] for run in runs if run["metric"][phase] is not None], "{:.2f}")
+    kept = mean(run["macs"]["pruned"] / run["macs"]["dense"] for run in runs)
+    yield f"{mean(run['macs']['dense'] / run['macs']['pruned'] for run in runs):.1f}x fewer MACs ({100 * kept:.0f} % kept)"
+    for phase in ("dense", "after_finetune"):
+        yield spread([100 * run["metric"][phase] for run in runs], "{:.2f}")
+    yield spread([100 * (run["metric"]["dense"] - run["metric"]["after_finetune"]) for run in runs], "{:.2f}")
+    yield ", ".join(f"{_faster(runs, batch):.1f}x" for batch in ("batch_1", "batch_32"))
+    minutes = spread([sum(run["seconds"].values()) / 60 for run in runs], "{:.1f}")
+    yield f"{_epochs(runs[0], 'trainer.max_epochs')} + {_epochs(runs[0], 'finetune.epochs')} epochs, {minutes} min"
+
+
+def _faster(runs: Sequence[Mapping[str, Any]], batch: str) -> float:
+    return mean(run["latency_ms"][batch]["dense"] / run["latency_ms"][batch]["pruned"] for run in runs)
+
+
+def _epochs(run: Mapping[str, Any], key: str) -> str:
+    return next(word.partition("=")[2] for word in run["overrides"] if word.startswith(f"{key}="))
 
 
 def draw_overview(run: Run, path: Path) -> None:
-    """Draw what a fit does: the channels of one group, the metric through press, cut and fine-tuning, the widths.
+    """Draw what a fit does: the channels of one group, the metric through all phases, the widths.
 
     Raises:
         ValueError: the folder of the run holds no history of channels that goes beyond the cut.
@@ -68,13 +84,13 @@ def draw_overview(run: Run, path: Path) -> None:
     history = run.history
     name = max(groups_of(history), key=lambda name: history[f"strength/{name}"].shape[1])
     image = draw_strengths(channels, history, name)
-    channels.set(title="press: strengths of a group", xlabel="epoch", ylabel="channel")
+    channels.set(title="channels of one group: norms", xlabel="epoch", ylabel="channel")
     figure.colorbar(image, ax=channels, label="share of the largest")
     curve = run.curves["val/acc"]
     metric.plot(list(curve), list(curve.values()), color=AFTER, marker=".", markersize=3, linewidth=1)
     metric.axvline(cut, color="grey", linestyle=":")
-    metric.annotate("cut", (cut, 0.5), xycoords=("data", "axes fraction"), rotation=90, ha="right", color="grey")
-    metric.set(title="cut, and fine-tune in the same fit", xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
+    metric.annotate("pruned", (cut, 0.5), xycoords=("data", "axes fraction"), rotation=90, ha="right", color="grey")
+    metric.set(title="pruned and fine-tuned in the same fit", xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
     places = range(len(run.report.groups))
     for key, colour in (("before", BEFORE), ("after", AFTER)):
         sizes = [group[key] for group in run.report.groups]

@@ -1,0 +1,26 @@
+"""The site of the documentation: ``make docs``. The root of the repository is the source, so links work in both."""
+
+from importlib.metadata import version as version_of
+
+project = "physprune_pl"
+author = "The physprune_pl developers"
+copyright = author
+release = version = version_of("physprune_pl")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "docs/index"
+source_suffix = {".md": "markdown"}
+include_patterns = ["docs/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "experiments/**/*.md", "experiments/*.md"]
+exclude_patterns = ["docs/_build"]
+
+myst_heading_anchors = 3
+# Formulas of docstrings are plain text.
+napoleon_use_rtype = False
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+
+html_theme = "furo"
+html_title = f"physprune_pl {release}"
+html_copy_source = False
+html_show_copyright = False
