@@ -173,6 +173,6 @@ def without(trace: Trace, reasons: Reasons) -> Trace:
 
 
 def made_by_none(groups: Sequence[ChannelGroup], parameters: Collection[str], reason: str) -> Reasons:
-    """Return the groups of which none of some parameters makes channels, with the reason why they are left whole."""
+    """Return the groups of which none of some parameters makes channels, with the reason why they are not pruned."""
     others = [group for group in groups if not any(part.name in parameters for part in group.producing)]
     return {group.name: reason for group in others}

@@ -1,4 +1,4 @@
-"""What a model costs: multiply-adds, parameters and bytes, taken from the model itself."""
+"""What a model costs: MACs, parameters and bytes, taken from the model itself."""
 
 from __future__ import annotations
 

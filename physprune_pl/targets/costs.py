@@ -33,7 +33,7 @@ class Times(Protocol):
 
 @dataclass(frozen=True)
 class Cost:
-    """Multiply-adds of one sample, parameters that it uses, and milliseconds where times are known, else 0."""
+    """MACs of one sample, parameters that it uses, and milliseconds where times are known, else 0."""
 
     macs: int
     params: int
