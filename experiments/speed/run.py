@@ -68,7 +68,7 @@ VGG-19 1722, 1624 and 1564, 1561.
 With operations of its own for every parameter the penalty took several times as long. What it took to shorten that:
 small tensors of one shape stacked, all vectors in one row; large tensors a megabyte at a time, so that squares are
 summed while they are in the cache (pieces of 128 kB were clearly slower, pieces of 512 kB alike); rows and columns as
-sums over a matrix in the order of memory; laws called once for all groups of one size, and those of index distance once
+sums over a matrix in the order of memory; laws called once for all groups of one size, and laws of index distance once
 for all steps; memory of gradients handed out again, since asking for it anew costs page faults at every step. Products
 with vectors of ones instead of sums, and two products added instead of one factor, were no faster.
 

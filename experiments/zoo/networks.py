@@ -87,7 +87,7 @@ TORCHVISION: Mapping[str, Network] = {
     **_torchvision("vit_b_16", 64, image_size=64),
     **_torchvision("swin_t", 64),
     **_torchvision("swin_v2_t", 64),
-    "maxvit_t": on_pictures("torchvision", 64, _maxvit, "windows of 2 x 2: those of 7 x 7 need pictures of 224 pixels"),
+    "maxvit_t": on_pictures("torchvision", 64, _maxvit, "windows of 2 x 2: windows of 7 x 7 need 224 pixels"),
     **_torchvision("fcn_resnet50", 64, weights_backbone=None),
     **_torchvision("deeplabv3_resnet50", 64, weights_backbone=None),
     "fasterrcnn_mobilenet_v3_large_320_fpn": on_pictures("torchvision", 64, _detection, "backbone and feature pyramid"),

@@ -145,7 +145,7 @@ class RolledBuffer(Between):
 
 @case(cut=("conv1", "conv2"))
 class StatelessNorm(Between):
-    """batch norm without running statistics: evaluation uses those of the batch"""
+    """batch norm without running statistics: evaluation uses the statistics of the batch"""
 
     def __init__(self) -> None:
         super().__init__()
