@@ -12,6 +12,9 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 BIN := .venv/bin
 LOWEST := .venv-lowest/bin
 DEMO_DIR := runs/demo
+SITE := docs/_build/site
+# What people read; Python has the words of the code.
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs experiments conf
 # Tests side by side, one per core but not more than memory holds; their networks are too small to share among threads.
 PYTEST := -m pytest -q --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
@@ -23,21 +26,27 @@ help: ## list the targets
 .venv/.installed: pyproject.toml constraints.txt
 	test -n "$(PYTHON)"
 	test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,export,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[experiments,export,dev,docs]'
 	touch $@
 
 .PHONY: install
 install: .venv/.installed ## make .venv and install the package with pinned versions
 
 .PHONY: lint
-lint: .venv/.installed ## ruff, mypy, and who may import whom
+lint: .venv/.installed ## ruff, mypy, who may import whom, and the words of the prose
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell --dictionary=- --dictionary=docs/words.txt $(PROSE)
+
+.PHONY: docs
+docs: .venv/.installed ## build the site of the documentation, in docs/_build/site; warnings are errors
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -c docs . $(SITE)
+	@echo "open $(SITE)/docs/index.html in a browser"
 
 .PHONY: test
-test: lint ## lint, types and the quick tests (.ci/run calls this)
+test: lint docs ## lint, types, documentation and the quick tests (.ci/run calls this)
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m 'not slow'
 
 .PHONY: test-all

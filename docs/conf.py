@@ -12,6 +12,8 @@ root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
 include_patterns = ["docs/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "experiments/**/*.md", "experiments/*.md"]
 exclude_patterns = ["docs/_build"]
+# A page may stand in a list by name and by pattern.
+suppress_warnings = ["toc.duplicate_entry"]
 
 myst_heading_anchors = 3
 # Formulas of docstrings are plain text.

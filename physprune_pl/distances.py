@@ -35,7 +35,7 @@ class Distance(Reader, ABC):
 
 
 class IndexDistance(Distance):
-    """Difference of indices, d_k = |k - p|: the channel order becomes something the network has to learn.
+    """Difference of indices, ``d_k = |k - p|``: the channel order becomes something the network has to learn.
 
     Source: arXiv:2506.22015 and arXiv:2411.16901.
 
@@ -46,13 +46,13 @@ class IndexDistance(Distance):
     reads = frozenset()
 
     def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
-        """Return |k - p|."""
+        """Return ``|k - p|``."""
         index = torch.arange(len(strength), dtype=strength.dtype, device=strength.device)
         return (upright(index, strength) - pivot).abs().expand_as(strength)
 
 
 class RankDistance(Distance):
-    """Difference of ranks, d_k = |rank_k - rank_p|, rank 0 for the strongest channel; equal ones rank by index.
+    """Difference of ranks, ``d_k = |rank_k - rank_p|``, rank 0 for the strongest channel; equal ones rank by index.
 
     Not from the papers: an index says where a channel sits, a rank says what it is worth.
 
@@ -63,14 +63,14 @@ class RankDistance(Distance):
     reads = frozenset({"strength"})
 
     def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
-        """Return |rank_k - rank_p|."""
+        """Return ``|rank_k - rank_p|``."""
         order = strength.argsort(dim=0, descending=True, stable=True)
         rank = order.argsort(dim=0).to(strength.dtype)
         return (rank - at_pivot(rank, pivot)).abs()
 
 
 class StrengthGap(Distance):
-    """Difference of strengths, d_k = (K - 1) |s_k - s_p| / max_j |s_j - s_p|, and 0 where all are equal.
+    """Difference of strengths, ``d_k = (K - 1) |s_k - s_p| / max_j |s_j - s_p|``, and 0 where all are equal.
 
     The scale makes the largest distance K - 1, as it is by index from an end. Source: a third-party summary of
     arXiv:2411.11079 (gap of charges); the scale is ours.
@@ -82,7 +82,7 @@ class StrengthGap(Distance):
     reads = frozenset({"strength"})
 
     def __call__(self, strength: Tensor, pivot: int | Tensor) -> Tensor:
-        """Return the scaled |s_k - s_p|."""
+        """Return the scaled ``|s_k - s_p|``."""
         gap = (strength - at_pivot(strength, pivot)).abs()
         largest = gap.amax(0)
         return torch.where(largest > 0, gap / largest * (len(gap) - 1), 0.0)

@@ -27,7 +27,7 @@ def export_onnx(model: nn.Module, example_input: Any, path: str | Path, dynamic_
         model: a module, a LightningModule included; it stays as it is, its modes too.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments, the batch first.
         path: the file to write; its folder is made where it is missing.
-        dynamic_batch: whether the file takes batches of any size; otherwise that of the example only.
+        dynamic_batch: whether the file takes batches of any size; otherwise only of the example's size.
 
     Returns:
         The path.
@@ -67,7 +67,7 @@ def export_program(
             the module it was made from. The program holds copies of its weights.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments, the batch first.
         path: file to save the program to, for ``torch.export.load``; None saves nothing.
-        dynamic_batch: whether the program takes batches of any size; otherwise that of the example only.
+        dynamic_batch: whether the program takes batches of any size; otherwise only of the example's size.
 
     Returns:
         The program; ``program.module()`` is callable.

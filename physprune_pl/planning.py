@@ -43,7 +43,7 @@ def plan_pruning(
     """Decide which channels of a model go so that the target is met: the weakest of all groups first.
 
     Args:
-        model: the model as it is now; it is not changed. The plan of a compiled model is that of the original.
+        model: the model as it is now; it is not changed. A compiled model is planned as the original.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
         target: ``{"macs": x}``, ``{"params": x}`` or ``{"latency": x}``, the share that is kept, or
             ``{"threshold": x}``: in every group what is weaker than x times its strongest channel goes.

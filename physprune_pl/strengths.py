@@ -102,7 +102,7 @@ class L2(Strength):
 
 
 class L1(Strength):
-    """Sum of magnitudes, s = sum |w|: the mass or charge of arXiv:2411.16901 and arXiv:2411.11079.
+    """Sum of magnitudes, ``s = sum |w|``: the mass or charge of arXiv:2411.16901 and arXiv:2411.11079.
 
     >>> norm = L1()
     >>> norm.finish(norm.power(torch.tensor([3.0, -4.0])).sum())

@@ -1,6 +1,6 @@
 """README's three lines on modules that know nothing of pruning."""
 
-import re
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +10,12 @@ import pytest
 import torch
 from lightning.pytorch.demos import LightningTransformer
 from lightning.pytorch.demos.boring_classes import BoringModel
+from pages import README, blocks
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl import ChannelTracker, PruningReport, physics_pruning
 from physprune_pl.networks.measure import count_macs, count_parameters
-
-README = (Path(__file__).parent.parent / "README.md").read_text()
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers", "ignore:The number of training batches", "ignore:.*no `val_dataloader`"
@@ -65,16 +64,15 @@ def quiet_trainer(tmp_path: Path, **settings: object) -> L.Trainer:
 
 
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec")
-def test_the_three_lines_of_the_readme(tmp_path: Path) -> None:
-    code = re.search(r"```python\n(callbacks = .*?)```", README, re.DOTALL)
-    assert code is not None
+def test_the_three_lines_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = UserModule()
+    monkeypatch.setitem(sys.modules, "my_project", SimpleNamespace(MyModule=lambda: model, MyData=UserData))
     # A trainer as it comes, with a progress bar, a summary and checkpoints of its own.
     plain = partial(L.Trainer, default_root_dir=tmp_path, accelerator="cpu", logger=False)
-    lightning = SimpleNamespace(Trainer=plain)
-    model = UserModule()
+    monkeypatch.setattr(L, "Trainer", plain)
     dense = count_macs(model, torch.zeros(1, 1, 6, 6))
-    names: dict[str, object] = {"L": lightning, "physics_pruning": physics_pruning, "model": model, "data": UserData()}
-    exec(code[1], names)
+    names: dict[str, object] = {}
+    exec(blocks(README, "python")[0], names)
     report = names["callbacks"][-1].report  # type: ignore[index]
     assert report.macs["dense"] == dense
     assert report.macs["pruned"] == count_macs(model, torch.zeros(1, 1, 6, 6))

@@ -128,7 +128,7 @@ def test_lowest_versions_are_the_bounds_of_pyproject() -> None:
     bounds = {re.split(r"[\[<>=]", line)[0]: re.search(r">=([\d.]+)", line) for line in requirements()}
     assert all(bounds.values()), "every requirement has a lower bound"
     # Linters, the build tool and the driver of the browser do not run the package; their newest versions serve.
-    tools = {"ruff", "mypy", "import-linter", "setuptools", "playwright"}
+    tools = {"ruff", "mypy", "import-linter", "setuptools", "playwright", "codespell"}
     lowest = {name: found[1] for name, found in bounds.items() if found and name not in tools}
 
     def padded(version: str) -> tuple[int, ...]:
@@ -141,7 +141,8 @@ def test_lowest_versions_are_the_bounds_of_pyproject() -> None:
 
 def test_every_requirement_is_pinned() -> None:
     pinned = {name.lower() for name in pins("constraints.txt")}
-    needed = [*requirements(), *PROJECT["optional-dependencies"]["export"]]
+    extras = PROJECT["optional-dependencies"]
+    needed = [*requirements(), *extras["export"], *extras["docs"]]
     assert {re.split(r"[\[<>=]", line)[0] for line in needed} <= pinned
 
 

@@ -1,4 +1,4 @@
-"""The shape that pruning found, trained anew: ``python -m experiments.scratch.run [--sets digits cifar10]``.
+"""The shape that pruning found, trained from scratch: ``python -m experiments.scratch.run [--sets digits cifar10]``.
 
 The runs of the comparisons must be there: it is their checkpoints that have the shapes.
 """
@@ -77,7 +77,7 @@ def trained(compared: Comparison, seed: int, runs: Path) -> Result:
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
     """Return dense, pruned and newly trained networks side by side, test accuracy in per cent, over the same seeds."""
-    head = ("data", "seeds", "MACs kept", "dense", f"pressed ({LAW}), cut, fine-tuned", "its shape, trained anew")
+    head = ("data", "seeds", "MACs kept", "dense", f"pruned with {LAW}, fine-tuned", "its shape, from scratch")
     names = dict.fromkeys(one["data"] for one in found)
     return markdown(head, [tuple(_cells(name, [one for one in found if one["data"] == name])) for name in names])
 

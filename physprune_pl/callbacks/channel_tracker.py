@@ -42,7 +42,7 @@ class ChannelTracker(Callback):
         every_n_epochs: epochs from one record to the next, scalars and histograms included.
         path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's, where the
             history of an earlier fit becomes ``channels-1.npz`` and so on unless this fit resumes it.
-        session: state shared with other callbacks; None shares that of a :class:`ForceRegularization` of the same
+        session: state shared with other callbacks; None shares the one of a :class:`ForceRegularization` of the same
             trainer and module, and traces alone where there is none.
 
     Raises:

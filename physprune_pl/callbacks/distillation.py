@@ -63,7 +63,7 @@ class Distillation(Callback):
     pruned. Before the cut nothing changes; in the first step it is tried whether teacher and loss take these calls.
 
     Args:
-        session: that of the fit's :class:`~physprune_pl.callbacks.PruneAndFinetune`.
+        session: the one of the fit's :class:`~physprune_pl.callbacks.PruneAndFinetune`.
         teacher: a network that is called as the pruned one is. None: the fit's own network as it was before the cut,
             at its best epoch by the first ModelCheckpoint's or EarlyStopping's monitor, else at the last.
         weight: share of the distance in the loss, from 0 (none) to 1 (nothing else).

@@ -87,7 +87,7 @@ def physics_pruning(
             (with ``"auto"`` only).
         finetune_epochs: epochs after the cut, in the same fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
-        monitor: metric that chooses the weights to keep; None: that of the first ModelCheckpoint or EarlyStopping,
+        monitor: metric that chooses the weights to keep; None: the one of the first ModelCheckpoint or EarlyStopping,
             else the last weights are kept.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.

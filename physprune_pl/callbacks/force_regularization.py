@@ -36,7 +36,7 @@ CHECK_EVERY = 50
 
 
 class ForceRegularization(StepWatching):
-    r"""Adds the gradient of a force penalty to that of the task, once per optimizer step.
+    r"""Adds the gradient of a force penalty to the gradient of the loss, once per optimizer step.
 
     .. math:: penalty = coefficient \cdot schedule(progress) \cdot \sum_g \sum_{k \in g} c_k s_k
 

@@ -53,12 +53,12 @@ class PruneAndFinetune(StepWatching):
         target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.target.parse_target`.
         finetune_epochs: epochs added after the cut; with 0 the cut is the last thing that happens in the fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
-        monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: that of
+        monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: the one of
             the first ModelCheckpoint, else EarlyStopping, else the last weights are kept.
         mode: ``"min"`` or ``"max"``, goes with ``monitor``.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes.
         min_share, max_share: name or regular expression of modules -> least and largest share of channels to keep.
-        session: state shared with other callbacks; None shares that of a :class:`ForceRegularization` of the trainer.
+        session: state shared with other callbacks; None shares the one of a :class:`ForceRegularization` of the trainer.
         stopwatch: what times the network, for a session of its own.
 
     Attributes:

@@ -22,7 +22,7 @@ class RandomStates(Callback):
 
     The generators are put back in ``on_train_start``, and the iterator over the training batches, which Lightning made
     before that, is made anew at the start of the resumed epoch. So it should not be the LightningModule's own
-    ``on_train_start`` or ``on_train_epoch_start`` that draws random numbers: those of a resumed fit would be others.
+    ``on_train_start`` or ``on_train_epoch_start`` that draws random numbers: a resumed fit would draw others.
     Loaders that restore their own position (``load_state_dict``) keep the iterator that they have.
     """
 

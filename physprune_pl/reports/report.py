@@ -112,7 +112,7 @@ class PruningReport:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            ValueError: when the text is not JSON or its keys are not those of a report.
+            ValueError: when the text is not JSON or it has other keys than a report.
         """
         try:
             return cls(**json.loads(text))

@@ -23,7 +23,7 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     """Load a Lightning checkpoint of a pruned network into a freshly built dense one.
 
     A folder that ``save_pretrained`` of transformers wrote is loaded likewise, as ``load_pruned(BertModel(config),
-    folder)`` with the config of the folder or that of the dense network.
+    folder)`` with the config of the folder or of the dense network.
 
     The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
     as it is. The model may be the LightningModule or the bare network inside it, compiled or not. Nothing of the file
