@@ -10,7 +10,15 @@ release = version = version_of("physprune_pl")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 source_suffix = {".md": "markdown"}
-include_patterns = ["docs/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "experiments/**/*.md", "experiments/*.md"]
+include_patterns = [
+    "docs/**",
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "experiments/**/*.md",
+    "experiments/*.md",
+]
 exclude_patterns = ["docs/_build"]
 # A page may stand in a list by name and by pattern.
 suppress_warnings = ["toc.duplicate_entry"]

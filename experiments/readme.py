@@ -53,7 +53,8 @@ def results_table() -> str:
 
 def _figures(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     kept = mean(run["macs"]["pruned"] / run["macs"]["dense"] for run in runs)
-    yield f"{mean(run['macs']['dense'] / run['macs']['pruned'] for run in runs):.1f}x fewer MACs ({100 * kept:.0f} % kept)"
+    less = mean(run["macs"]["dense"] / run["macs"]["pruned"] for run in runs)
+    yield f"{less:.1f}x fewer MACs ({100 * kept:.0f} % kept)"
     for phase in ("dense", "after_finetune"):
         yield spread([100 * run["metric"][phase] for run in runs], "{:.2f}")
     yield spread([100 * (run["metric"]["dense"] - run["metric"]["after_finetune"]) for run in runs], "{:.2f}")
@@ -90,7 +91,7 @@ def draw_overview(run: Run, path: Path) -> None:
     metric.plot(list(curve), list(curve.values()), color=AFTER, marker=".", markersize=3, linewidth=1)
     metric.axvline(cut, color="grey", linestyle=":")
     metric.annotate("pruned", (cut, 0.5), xycoords=("data", "axes fraction"), rotation=90, ha="right", color="grey")
-    metric.set(title="pruned and fine-tuned in the same fit", xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
+    metric.set(title="pruned and fine-tuned in one fit", xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
     places = range(len(run.report.groups))
     for key, colour in (("before", BEFORE), ("after", AFTER)):
         sizes = [group[key] for group in run.report.groups]

@@ -1,8 +1,8 @@
 """The force laws: one detached coefficient per channel, from distances, strengths and charge signs.
 
-The penalty of a group is sum_k c_k s_k with the c_k of a law held fixed. Its gradient is the gradient of a weighted norm: *not*
-of Coulomb's or Newton's potential, whose distances and masses would be differentiated too. The laws say only how
-hard each channel is pressed.
+The penalty of a group is sum_k c_k s_k with the c_k of a law held fixed. It has the gradient of a weighted norm, *not*
+of Coulomb's or Newton's potential, whose distances and masses would be differentiated too. The laws say only how hard
+each channel is pressed.
 
 A law of one's own is a frozen dataclass or a plain function of :class:`~physprune_pl.channels.Channels`:
 

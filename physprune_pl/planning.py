@@ -47,7 +47,7 @@ def plan_pruning(
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
         target: ``{"macs": x}``, ``{"params": x}`` or ``{"latency": x}``, the share that is kept, or
             ``{"threshold": x}``: in every group what is weaker than x times its strongest channel goes.
-        ignore: name, regular expression or object of modules that are left whole, or several.
+        ignore: name, regular expression or object of modules that are not pruned, or several.
         round_to: channels kept in a group that is cut are a multiple of this. ``"auto"`` is the multiple that the
             model's device likes, halved for groups that are too small for it or may keep no multiple of it.
         strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.

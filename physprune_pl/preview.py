@@ -101,7 +101,7 @@ def preview(
         target: what must be kept; None plans nothing. One out of reach is told in the preview.
         widths: how many channels a group may keep.
         name: of the network, for the text; empty: its class.
-        ignore: name, regular expression or object of modules left whole, or several.
+        ignore: name, regular expression or object of modules not pruned, or several.
         strength: what channels are ranked by; None is ``L2()``.
         stopwatch: what times the network where target or widths need it; None is ``Stopwatch()``.
 
@@ -126,7 +126,7 @@ def preview(
 
 
 def _saved(traced: Trace) -> list[str]:
-    """Return for each group the share of the multiply-adds that go when it keeps as few channels as it can."""
+    """Return for each group the share of the MACs that go when it keeps as few channels as it can."""
     costs, found = CostModel(traced), []
     for chosen in traced.groups:
         removed = [torch.full((group.size,), group is chosen) for group in traced.groups]

@@ -1,4 +1,4 @@
-"""README and docs/: every block of code runs, every command is one that its program takes, every link leads somewhere."""
+"""README and docs/: every block of code runs, every command is understood, every link leads somewhere."""
 
 import re
 import shlex

@@ -22,8 +22,8 @@ CARD = """# Which structures are cut right
 **What it does.** Every network here is traced, random channels of its groups are removed, and the cut copy is compared
 with the dense network in which the same channels are zero. Parameters, running statistics and inputs are random, so a
 wrong cut cannot hide behind a small scale; both modes are compared, train (without dropout) and eval. The judge is
-`oracle.py`, which knows nothing of the tracer; behind norms over channels it takes its statistics from the channels that
-stay. Each network must be pruned correctly, or the module that is not pruned must be named.
+`oracle.py`, which knows nothing of the tracer; behind norms over channels it takes its statistics from the channels
+that stay. Each network must be pruned correctly, or the module that is not pruned must be named.
 
 **Command.** `python -m experiments.structures.run` writes this file and `results.json`; `--fast` leaves out the
 full-size networks.

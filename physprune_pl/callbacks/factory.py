@@ -91,7 +91,7 @@ def physics_pruning(
             else the last weights are kept.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
-        ignore: name, regular expression or object of modules left whole, or several.
+        ignore: name, regular expression or object of modules not pruned, or several.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes, halved for groups that
             cannot follow.
         schedule: factor of the coefficient over the sparsify phase, see :class:`ForceRegularization`.

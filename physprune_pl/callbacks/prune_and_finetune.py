@@ -58,7 +58,8 @@ class PruneAndFinetune(StepWatching):
         mode: ``"min"`` or ``"max"``, goes with ``monitor``.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes.
         min_share, max_share: name or regular expression of modules -> least and largest share of channels to keep.
-        session: state shared with other callbacks; None shares the one of a :class:`ForceRegularization` of the trainer.
+        session: state shared with other callbacks; None shares the one of the trainer's
+            :class:`ForceRegularization`.
         stopwatch: what times the network, for a session of its own.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Modules that a user wants left whole, by name, by pattern or as they are."""
+"""Modules that a user wants not pruned, by name, by pattern or as they are."""
 
 from __future__ import annotations
 

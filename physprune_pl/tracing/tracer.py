@@ -35,7 +35,7 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
     Args:
         model: any module; a compiled one is traced as the module it was made from.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
-        ignore: name, regular expression or object of modules whose output channels stay whole, or several.
+        ignore: name, regular expression or object of modules whose output channels are not pruned, or several.
 
     Returns:
         The groups, what is not pruned and why, and what every call costs.

@@ -90,7 +90,7 @@ def test_bad_limits_are_named(options, error, message):
     [
         (Widths(min_share={"layer9": 0.5}), "min_share: expected names .* got 'layer9'"),
         (Widths(max_share={"layer9": 0.5}), "max_share: expected names .* got 'layer9'"),
-        (Widths(max_share={"head": 0.5}), "max_share: 'head' cannot be cut, head.last is left whole: its channels"),
+        (Widths(max_share={"head": 0.5}), "max_share: 'head' cannot be cut, head.last is not pruned: its channels"),
         (Widths(min_share={"stem": 0.6}, max_share={".*": 0.5}), "'stem' of 10 channels: no number .* 6, at most 5"),
         (Widths(max_share={"stem": 0.05}), "'stem' of 10 channels: no number of channels to keep .* at most 0"),
         (Widths(round_to=4, max_share={"stem": 0.3}), "at most 3 and is a multiple of round_to=4"),

@@ -47,7 +47,7 @@ class PruningSession:
             parameters when it defines no ``forward``.
         example_input: what the network is called with: a tensor, a tuple of positional or a dict of keyword
             arguments. None: ``example_input_array`` of the LightningModule, else the first training batch.
-        ignore: name, regular expression or object of modules left whole, or several.
+        ignore: name, regular expression or object of modules not pruned, or several.
         strength: the norm of a channel, a name or an object; None means L2 over the whole group.
         target: what the cut must keep, when it is known beforehand; needed for steering.
         widths: how many channels a group may keep.
