@@ -1,4 +1,4 @@
-"""Press, cut and fine-tune a network: ``python train.py force=exponential model=resnet56 target.macs=0.3``."""
+"""Sparsify, prune and fine-tune a network: ``python train.py force=exponential model=resnet56 target.macs=0.3``."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def strengths_picture(history: History, name: str, label: str) -> Markup:
         _mark(axis, cut)
 
     count = "it is not recorded which were cut" if cut is None else f"{int(cut.sum())} of {len(cut)} cut"
-    return picture(draw, PANEL, f"Strength of the channels of {name} over the epochs; {count}.")
+    return picture(draw, PANEL, f"Importance of the channels of {name} over the epochs; {count}.")
 
 
 def _panel(figure: Any, label: str, quantity: str) -> Any:
@@ -80,9 +80,9 @@ def scale_picture() -> Markup:
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         axis.imshow(np.linspace(0, 1, 64)[None], aspect="auto", extent=(0, 1, 0, 1))
-        axis.set(yticks=[], xlabel="strength, share of the largest that the group ever had")
+        axis.set(yticks=[], xlabel="importance, share of the largest that the group ever had")
 
-    return picture(draw, (4.2, 0.62), "Scale of colours from dark, strength 0, to bright, the largest of the group.")
+    return picture(draw, (4.2, 0.62), "Scale of colours from dark, importance 0, to bright, the largest of the group.")
 
 
 def _mark(axis: Any, cut: Flags | None) -> None:
@@ -136,14 +136,14 @@ def law_picture(history: History, name: str, label: str) -> Markup:
     strength, distance, coefficient = (history[f"{kind}/{name}"] for kind in ("strength", "distance", "coefficient"))
 
     def draw(figure: Any) -> None:
-        axis = _panel(figure, label, "strength")
+        axis = _panel(figure, label, "importance")
         raster = strength.shape[1] > MANY
         for epoch, style in ((0, {"color": BEFORE, "marker": "o"}), (row, {"color": AFTER, "marker": "."})):
             axis.plot(distance[epoch], strength[epoch], linestyle="none", markersize=4, rasterized=raster, **style)
         _law_axis(axis, *_in_order(distance[row], coefficient[row]))
         axis.set_xlabel("distance from the pivot", fontsize=7.5)
 
-    alt = f"Strength of the channels of {name} over their distance from the pivot, and the law's coefficient."
+    alt = f"Importance of the channels of {name} over their distance from the pivot, and the law's coefficient."
     return picture(draw, PANEL, alt)
 
 
@@ -155,15 +155,17 @@ def law_overview(history: History, names: Iterable[str]) -> Markup:
         axis = figure.subplots()
         first = _over_distance(history, found, "strength", 0)
         last = _over_distance(history, found, "strength", row)
-        axis.plot(*first, color=MUTED, marker="o", markersize=4, linestyle="--", label="strength, first epoch")
-        axis.plot(*last, color=AFTER, marker="s", markersize=4, label="strength, last epoch before the cut")
-        axis.set(xlabel="distance from the pivot, share of the largest", ylabel="mean strength, share of the largest")
+        axis.plot(*first, color=MUTED, marker="o", markersize=4, linestyle="--", label="importance, first epoch")
+        axis.plot(*last, color=AFTER, marker="s", markersize=4, label="importance, last epoch before the cut")
+        axis.set(xlabel="distance from the pivot, share of the largest", ylabel="mean importance, share of the largest")
         axis.set_ylim(0)
         law = _law_axis(axis, *_over_distance(history, found, "coefficient", row))
         law.set_ylabel("coefficient c of the law", color=ACCENT)
         figure.legend(loc="outside upper center", fontsize=8)
 
-    return picture(draw, (4.6, 3.4), f"Mean strength over distance of {len(found)} groups, and the law's coefficient.")
+    return picture(
+        draw, (4.6, 3.4), f"Mean importance over distance of {len(found)} groups, and the law's coefficient."
+    )
 
 
 def _law_axis(axis: Any, distance: NDArray[Any], coefficient: NDArray[Any]) -> Any:

@@ -100,7 +100,7 @@ def arrival_picture(history: History, names: Sequence[str]) -> Markup:
         axis = figure.subplots()
         _groups_and_mean(axis, history, "remaining", names)
         axis.plot([-1, (epochs[-1] + 1) * ARRIVAL - 1], [1, 0], color=ACCENT, linestyle="--", label="as planned")
-        axis.set(ylabel="strength left, share of the start", xlim=(-0.5, epochs[-1] + 0.5))
+        axis.set(ylabel="importance left, share of the start", xlim=(-0.5, epochs[-1] + 0.5))
         axis.legend(fontsize=8)
 
     last = max(_before_the_cut(history, f"remaining/{name}")[-1, 0] for name in names)
@@ -125,7 +125,7 @@ def mean_picture(curves: Mapping[str, Curve]) -> Markup | None:
     """Draw what the loggers know of steering, for a run whose history does not tell; None if they know nothing."""
     names = {
         "physprune/steering/coefficient": "coefficient, mean of the groups",
-        "physprune/steering/remaining": "strength left, share of the start, mean of the groups",
+        "physprune/steering/remaining": "importance left, share of the start, mean of the groups",
         "physprune/arrived": "share of the channels to be cut that have arrived at zero",
         "physprune/penalty": "penalty",
     }

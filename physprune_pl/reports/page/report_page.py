@@ -141,8 +141,8 @@ def _network(report: PruningReport) -> Section:
 
 def _of_history(run: Run) -> Iterator[Section]:
     parts: tuple[tuple[str, str, Callable[[Run, History], Section]], ...] = (
-        ("Strength of the channels", STRENGTHS, _strengths),
-        ("Strength over distance", LAW, _law),
+        ("Importance of the channels", STRENGTHS, _strengths),
+        ("Importance over distance", LAW, _law),
         ("Steering", STEERING, _steering),
     )
     for name, about, section in parts:
@@ -153,16 +153,16 @@ def _of_history(run: Run) -> Iterator[Section]:
 
 
 STRENGTHS = (
-    "Each panel is a group: channels upwards, epochs to the right, bright where strong. Marks at the right edge and "
-    "hatching where nothing is left show the channels that were cut."
+    "Each panel is a group: channels upwards, epochs to the right, brighter where the importance of a channel (its "
+    "norm) is larger. Marks at the right edge and hatching where nothing is left show the channels that were cut."
 )
 LAW = (
-    "Grey: strength at the first epoch; blue: at the last epoch before the cut; orange: the coefficient c that the law "
-    "gave a channel at that distance. Steering presses only the channels that are to be cut."
+    "Grey: importance at the first epoch; blue: at the last epoch before the cut; orange: the coefficient c that the "
+    "law gave a channel at that distance. Steering penalises only the channels that are to be cut."
 )
 STEERING = (
-    "The coefficient of every group (thin) and their mean (thick), and what is left of the strength of the channels to "
-    "be cut; zero means that cutting them changes nothing."
+    "The coefficient of every group (thin) and their mean (thick), and what is left of the importance of the channels "
+    "to be cut; zero means that cutting them changes nothing."
 )
 
 
@@ -170,7 +170,7 @@ def _strengths(run: Run, history: History) -> Section:
     shown = _largest(history, _in_order(run, history), MOST_PANELS)
     left = channels_left(history)
     small = [channel_pictures.strengths_picture(history, name, label + left[name]) for name, label in shown.items()]
-    return Section("Strength of the channels", STRENGTHS, [channel_pictures.scale_picture()], small, len(left))
+    return Section("Importance of the channels", STRENGTHS, [channel_pictures.scale_picture()], small, len(left))
 
 
 def _in_order(run: Run, history: History) -> list[str]:
@@ -189,10 +189,10 @@ def channels_left(history: History) -> dict[str, str]:
 def _law(run: Run, history: History) -> Section:
     found = [name for name in _in_order(run, history) if channel_pictures.pressed(history, name)]
     if not found:
-        return Section("Strength over distance", LAW, absent="Not recorded: no force acted on the channels.")
+        return Section("Importance over distance", LAW, absent="Not recorded: no force acted on the channels.")
     shown = _largest(history, found, MOST_LAWS)
     small = [channel_pictures.law_picture(history, name, label) for name, label in shown.items()]
-    return Section("Strength over distance", LAW, [channel_pictures.law_overview(history, found)], small, len(found))
+    return Section("Importance over distance", LAW, [channel_pictures.law_overview(history, found)], small, len(found))
 
 
 def _steering(run: Run, history: History) -> Section:

@@ -88,8 +88,8 @@ def test_every_picture_says_what_it_shows(whole: Outline) -> None:
     said = " ".join(whole.alternatives)
     for words in (
         "Channels of 2 groups, 7 before and 4 after the cut",
-        "Strength of the channels of net.conv1 over the epochs; 2 of 4 cut.",
-        "Mean strength over distance of 2 groups",
+        "Importance of the channels of net.conv1 over the epochs; 2 of 4 cut.",
+        "Mean importance over distance of 2 groups",
         "at most 0.0% at the end",
         "batch 32: 40 ms dense, 16 ms pruned",
         "val/acc ends at 0.75",
@@ -142,8 +142,8 @@ def test_a_group_that_was_left_whole_in_the_middle_is_not_said_to_be_cut(tmp_pat
     folder = run_folder(tmp_path, kept, groups=report().groups[:1])
     page = page_of(folder)
     said = " ".join(page.alternatives)
-    assert "Strength of the channels of net.conv2 over the epochs; it is not recorded which were cut." in said
-    assert "Mean strength over distance of 1 groups" in said
+    assert "Importance of the channels of net.conv2 over the epochs; it is not recorded which were cut." in said
+    assert "Mean importance over distance of 1 groups" in said
     assert "Coefficients of 1 groups" in said
     assert "conv2: 3 → 0" not in page.text
 
@@ -178,7 +178,7 @@ def test_of_many_groups_the_largest_are_drawn(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(report_page, "MOST_LAWS", 1)
     page = page_of(run_folder(tmp_path))
     assert page.text.count("The 1 groups with the most channels of 2") == 2
-    drawn = [alt for alt in page.alternatives if "Strength of the channels of" in alt]
+    drawn = [alt for alt in page.alternatives if "Importance of the channels of" in alt]
     assert [name in " ".join(drawn) for name in GROUPS] == [True, False]
 
 
