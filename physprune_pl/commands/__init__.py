@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def told(error: Exception) -> str:
     """Return an error as one line; one that no command expects with its type and how to find its place.
 
-    >>> told(ValueError("rounds must be at least 1, got 0")), told(KeyError("x"))
-    ('rounds must be at least 1, got 0', "KeyError: 'x' (--debug shows where)")
+    >>> told(ValueError("rounds: expected at least 1, got 0")), told(KeyError("x"))
+    ('rounds: expected at least 1, got 0', "KeyError: 'x' (--debug shows where)")
     """
     text = " ".join(str(error).split())
     expected = isinstance(error, ValueError | TypeError | OSError | ModuleNotFoundError)

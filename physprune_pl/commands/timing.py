@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> str:
     """
     if options.threads is not None:
         if options.threads < 1:
-            raise ValueError(f"--threads must be at least 1, got {options.threads}")
+            raise ValueError(f"--threads: expected at least 1, got {options.threads}")
         torch.set_num_threads(options.threads)
     dense, cut = dense_and_cut(options)
     models = {"dense": dense} if cut is None else {"dense": dense, "pruned": cut}

@@ -56,7 +56,7 @@ def turns(
         ValueError: ``rounds`` is below 1.
     """
     if rounds < 1:
-        raise ValueError(f"rounds must be at least 1, got {rounds}")
+        raise ValueError(f"rounds: expected at least 1, got {rounds}")
     counts = {name: _repeats(call, round_seconds, device) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
@@ -118,7 +118,7 @@ def measure_latency(
     """
     for name, value in [("rounds", rounds), *(("batch_sizes", size) for size in batch_sizes)]:
         if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
+            raise ValueError(f"{name}: expected at least 1, got {value}")
     example = Example.of(example_input)
     return {
         f"batch_{size}": race_networks(models, example.sized(size), rounds, round_seconds)

@@ -50,7 +50,7 @@ class Stopwatch:
 
     def __post_init__(self) -> None:
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number of at least 1, got {self.batch_size!r}")
+            raise ValueError(f"batch_size: expected a whole number of at least 1, got {self.batch_size!r}")
 
     def latency(self, model: nn.Module, example_input: object, trace: Trace) -> NetworkLatency:
         """Return the latency of a traced network as a function of its widths; only new shapes are timed.

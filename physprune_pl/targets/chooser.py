@@ -148,14 +148,14 @@ def _to_numpy(name: str, values: Sequence[Tensor], groups: Sequence[ChannelGroup
     """Bring one tensor [K] per group to the CPU in a single transfer."""
     expected = [(group.size,) for group in groups]
     if [tuple(value.shape) for value in values] != expected:
-        raise ValueError(f"{name} must have shapes {expected}, got {[tuple(value.shape) for value in values]}")
+        raise ValueError(f"{name}: expected shapes {expected}, got {[tuple(value.shape) for value in values]}")
     if not groups:
         return []
     flat = torch.cat([value.detach() for value in values]).cpu().double().numpy()
     parts = np.split(flat, np.cumsum([group.size for group in groups])[:-1])
     for part, group in zip(parts, groups, strict=True):
         if not np.isfinite(part).all():
-            raise ValueError(f"{name} of group {group.name!r} must be finite")
+            raise ValueError(f"{name} of group {group.name!r}: expected finite numbers, got {part}")
     return parts
 
 

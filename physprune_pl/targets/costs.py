@@ -98,7 +98,7 @@ class CostModel:
         """
         if [tuple(mask.shape) for mask in removed] != [(size,) for size in self._group_sizes]:
             expected = f"one boolean tensor per group, of sizes {self._group_sizes}"
-            raise ValueError(f"removed must be {expected}, got shapes {[tuple(mask.shape) for mask in removed]}")
+            raise ValueError(f"removed: expected {expected}, got shapes {[tuple(mask.shape) for mask in removed]}")
         return self._cost(self._indices_gone(removed))
 
     def evaluate(self, kind: Kind, removed: NDArray[Any]) -> Floats:

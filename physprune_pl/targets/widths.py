@@ -74,7 +74,7 @@ class Widths:
     def __post_init__(self) -> None:
         step = self.round_to.multiple if isinstance(self.round_to, Preferred) else self.round_to
         if step not in (None, "auto") and (isinstance(step, bool) or not isinstance(step, int) or step < 1):
-            raise ValueError(f"round_to must be a whole number of at least 1, got {step!r}")
+            raise ValueError(f"round_to: expected a whole number of at least 1, got {step!r}")
         for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
             _check_shares(name, shares)
 
@@ -142,13 +142,13 @@ class Widths:
 
 def _check_shares(name: str, shares: Shares) -> None:
     if not isinstance(shares, Mapping):
-        raise TypeError(f"{name} must be a mapping such as {{'layer4.*': 0.5}}, got {shares!r}")
+        raise TypeError(f"{name}: expected a mapping such as {{'layer4.*': 0.5}}, got {shares!r}")
     for pattern, share in shares.items():
         compiled(name, pattern)
         if isinstance(share, bool) or not isinstance(share, (int, float)):
-            raise TypeError(f"{name} of {pattern!r} must be a number, got {share!r}")
+            raise TypeError(f"{name} of {pattern!r}: expected a number, got {share!r}")
         if not 0 < share <= 1:
-            raise ValueError(f"{name} of {pattern!r} must be a share in (0, 1], got {share!r}")
+            raise ValueError(f"{name} of {pattern!r}: expected a share in (0, 1], got {share!r}")
 
 
 def _multiples(size: int, step: int) -> list[int]:

@@ -91,7 +91,7 @@ def test_the_documented_defaults():
         ({"select": "random"}, r"select: expected one of \['strength', 'law'\], got 'random'"),
         ({"force": None, "select": "law"}, 'select: "law" needs a force'),
         ({"coefficient": 0.1, "select": "law"}, 'select: "law" needs a force and coefficient="auto"'),
-        ({"min_share": {"net": 0}}, r"min_share of 'net' must be a share in \(0, 1\], got 0"),
+        ({"min_share": {"net": 0}}, r"min_share of 'net': expected a share in \(0, 1\], got 0"),
         ({"schedule": "square"}, "schedule: expected one of"),
         ({"strength": "l3"}, "strength: expected one of"),
         ({"distance": "far"}, "distance: expected one of"),

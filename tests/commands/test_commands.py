@@ -154,8 +154,8 @@ def test_latency_times_the_dense_and_the_cut_network(capsys):
         (("export", *CHAIN, "--out", "model.bin"), "--out: expected a file that ends in .onnx or .pt2"),
         (("export", *CHAIN, "--out", "m.pt2", "--plan", "none.json"), "No such file"),
         (("export", *CHAIN, "--out", "m.pt2", "--plan", "p", "--target", "macs=1"), "expected one of them, got both"),
-        (("latency", *CHAIN, "--rounds", "0"), "rounds must be at least 1"),
-        (("latency", *CHAIN, "--threads", "0"), "--threads must be at least 1"),
+        (("latency", *CHAIN, "--rounds", "0"), "rounds: expected at least 1"),
+        (("latency", *CHAIN, "--threads", "0"), "--threads: expected at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(capsys, words, message):

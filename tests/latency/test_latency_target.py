@@ -138,7 +138,7 @@ def test_on_the_command_line(monkeypatch, tmp_path, capsys):
     assert "Latency: asked 50.0%, predicted " in capsys.readouterr().out
     assert PruningPlan.from_json((tmp_path / "plan.json").read_text()).latency["batch_size"] == 2
     assert main((*words, "--latency-batch", "0")) == 2
-    assert "batch_size must be a whole number" in capsys.readouterr().err
+    assert "batch_size: expected a whole number" in capsys.readouterr().err
 
 
 def test_the_real_clock_tells_the_time_of_networks(tmp_path):

@@ -43,7 +43,7 @@ def test_a_slow_round_moves_no_ratio():
 
 
 def test_a_race_needs_rounds():
-    with pytest.raises(ValueError, match="rounds must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="rounds: expected at least 1, got 0"):
         race({"a": lambda: None}, rounds=0)
 
 
@@ -89,7 +89,7 @@ def test_latency_takes_turns_in_eval_mode_without_gradients():
 
 @pytest.mark.parametrize("options", [{"rounds": 0}, {"batch_sizes": (1, 0)}])
 def test_latency_needs_rounds_and_samples(options):
-    with pytest.raises(ValueError, match=f"{next(iter(options))} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected at least 1, got 0"):
         measure_latency({"dense": nn.Linear(2, 2)}, torch.rand(1, 2), **options)
 
 

@@ -59,7 +59,7 @@ def test_a_network_without_layers_has_no_latency_to_cut(tmp_path):
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, True, "1"])
 def test_refuses_a_batch_size(batch_size):
-    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="batch_size: expected a whole number of at least 1"):
         Stopwatch(batch_size)
 
 

@@ -226,11 +226,11 @@ def test_a_threshold_leaves_a_dead_group():
 
 def test_strengths_must_fit_and_be_finite():
     chooser = Chooser(chain([1, 4, 1]), Target("macs", 0.5))
-    with pytest.raises(ValueError, match=r"strengths must have shapes \[\(4,\)\], got \[\(3,\)\]"):
+    with pytest.raises(ValueError, match=r"strengths: expected shapes \[\(4,\)\], got \[\(3,\)\]"):
         chooser.choose([torch.rand(3)])
-    with pytest.raises(ValueError, match=r"scores must have shapes \[\(4,\)\], got \[\]"):
+    with pytest.raises(ValueError, match=r"scores: expected shapes \[\(4,\)\], got \[\]"):
         chooser.choose([torch.rand(4)], [])
-    with pytest.raises(ValueError, match="strengths of group 'fc0' must be finite"):
+    with pytest.raises(ValueError, match="strengths of group 'fc0': expected finite numbers"):
         chooser.choose([torch.tensor([1.0, float("nan"), 0.0, 0.0])])
 
 

@@ -114,5 +114,5 @@ def test_a_network_without_groups_has_one_cost():
 
 @pytest.mark.parametrize("removed", [[mask(4)], [mask(4), mask(4)], [mask(5), mask(4)]])
 def test_removed_must_fit_the_groups(removed):
-    with pytest.raises(ValueError, match=r"removed must be one boolean tensor per group, of sizes \[4, 5\]"):
+    with pytest.raises(ValueError, match=r"removed: expected one boolean tensor per group, of sizes \[4, 5\]"):
         CostModel(chain([3, 4, 5, 2]))(removed)

@@ -70,12 +70,12 @@ def test_what_tensors_need_stays():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"round_to": 0}, ValueError, "round_to must be a whole number of at least 1, got 0"),
-        ({"round_to": 2.0}, ValueError, "round_to must be a whole number of at least 1, got 2.0"),
-        ({"min_share": 0.5}, TypeError, "min_share must be a mapping such as .* got 0.5"),
-        ({"min_share": {"stem": 0}}, ValueError, r"min_share of 'stem' must be a share in \(0, 1\], got 0"),
-        ({"max_share": {"stem": 1.5}}, ValueError, r"max_share of 'stem' must be a share in \(0, 1\], got 1.5"),
-        ({"max_share": {"stem": "half"}}, TypeError, "max_share of 'stem' must be a number, got 'half'"),
+        ({"round_to": 0}, ValueError, "round_to: expected a whole number of at least 1, got 0"),
+        ({"round_to": 2.0}, ValueError, "round_to: expected a whole number of at least 1, got 2.0"),
+        ({"min_share": 0.5}, TypeError, "min_share: expected a mapping such as .* got 0.5"),
+        ({"min_share": {"stem": 0}}, ValueError, r"min_share of 'stem': expected a share in \(0, 1\], got 0"),
+        ({"max_share": {"stem": 1.5}}, ValueError, r"max_share of 'stem': expected a share in \(0, 1\], got 1.5"),
+        ({"max_share": {"stem": "half"}}, TypeError, "max_share of 'stem': expected a number, got 'half'"),
         ({"max_share": {"(": 0.5}}, ValueError, "max_share: expected a name or a regular expression, got '\\('"),
         ({"max_share": {3: 0.5}}, ValueError, "max_share: expected a name or a regular expression, got 3"),
     ],
@@ -200,5 +200,5 @@ def test_auto_becomes_a_multiple_only_where_it_is_asked_for():
 
 @pytest.mark.parametrize("value", ["eight", Preferred(0)])
 def test_refuses_another_word(value):
-    with pytest.raises(ValueError, match="round_to must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="round_to: expected a whole number of at least 1"):
         Widths(round_to=value)

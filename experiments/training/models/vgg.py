@@ -29,7 +29,7 @@ class CifarVGG(nn.Sequential):
 
     def __init__(self, repeats: Sequence[int], in_channels: int = 3, classes: int = 10) -> None:
         if len(repeats) != len(WIDTHS) or min(repeats) < 1:
-            raise ValueError(f"repeats must be five numbers of at least 1, got {tuple(repeats)}")
+            raise ValueError(f"repeats: expected five numbers of at least 1, got {tuple(repeats)}")
         layers: list[nn.Module] = []
         for inputs, width, repeat in zip((in_channels, *WIDTHS), WIDTHS, repeats, strict=False):
             for channels in (inputs, *[width] * (repeat - 1)):

@@ -91,7 +91,7 @@ def test_a_vgg_is_torchvisions_with_one_linear_layer(name, configuration, macs):
 
 def test_vgg_repeats_that_do_not_exist_are_refused():
     for repeats in [(1, 1, 1, 1), (2, 2, 0, 2, 2)]:
-        with pytest.raises(ValueError, match=r"repeats must be five numbers of at least 1, got \("):
+        with pytest.raises(ValueError, match=r"repeats: expected five numbers of at least 1, got \("):
             CifarVGG(repeats)
 
 
