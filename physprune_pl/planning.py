@@ -40,7 +40,7 @@ def plan_pruning(
     max_share: Shares | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> PruningPlan:
-    """Decide which channels of a model go so that the target is met: the weakest of all groups first.
+    """Decide which channels of a model are removed so that the target is met: the least important of all groups first.
 
     Args:
         model: the model as it is now; it is not changed. A compiled model is planned as the original.
@@ -50,15 +50,15 @@ def plan_pruning(
         ignore: name, regular expression or object of modules that are not pruned, or several.
         round_to: channels kept in a group that is cut are a multiple of this. ``"auto"`` is the multiple that the
             model's device likes, halved for groups that are too small for it or may keep no multiple of it.
-        strength: what channels are ranked by after division by the mean of their group; None is ``L2()``.
+        strength: importance of a channel, divided by the mean of its group for the ranking; None is ``L2()``.
         min_share: name or regular expression of modules -> share of the channels that their groups keep at least.
         max_share: likewise, at most; they are cut to it in any case.
         stopwatch: what times the model for a latency target and ``round_to="auto"``; None is ``Stopwatch()``: one
             sample, times kept in the user's cache folder.
 
     Returns:
-        A plan for ``apply_plan``. That of a latency target tells in ``latency`` what was asked for, predicted, and
-        measured of the cut model.
+        A plan for ``apply_plan``. With a latency target its ``latency`` has the share asked for, the one predicted and
+        the one measured on the pruned model.
 
     Raises:
         TargetError: if no choice of channels comes within 2 % of the target.

@@ -71,7 +71,7 @@ def physics_pruning(
 ) -> list[Callback]:
     """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
 
-    The fit trains ``max_epochs`` epochs under the force, removes channels until ``target`` is met, and fine-tunes
+    The fit trains ``max_epochs`` epochs under a penalty, removes channels until ``target`` is met, and fine-tunes
     ``finetune_epochs`` more epochs; the last callback holds the ``report``.
 
     A trainer's ``max_steps`` ends the first of these phases as ``max_epochs`` does, after exactly so many optimizer
@@ -79,23 +79,24 @@ def physics_pruning(
     of the epochs, such as 60 / (60 + 20), and fine-tuning the rest.
 
     Args:
-        force: name of a force law, a law or a function of channels; None presses nothing and only cuts.
-        coefficient: ``"auto"``: steered until the target is met; or a number.
+        force: name of a force law, a law or a function of channels; None adds no penalty and only prunes.
+        coefficient: ``"auto"``: adapted to each group until the target is met (steering); or a number.
         target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, ``{"latency": 0.5}``: of the time of one call
-            on this device; or ``{"threshold": 1e-3}``: cut what is under that share of its group's largest strength.
-        select: the set to cut: ``"strength"``, the weakest channels, or ``"law"``, those that the law presses most
-            (with ``"auto"`` only).
+            on this device; or ``{"threshold": 1e-3}``: cut what is under that share of its group's largest importance.
+        select: the set to cut: ``"strength"``, the least important channels, or ``"law"``, the ones that the law
+            penalises most (with ``"auto"`` only).
         finetune_epochs: epochs after the cut, in the same fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
         monitor: metric that chooses the weights to keep; None: the one of the first ModelCheckpoint or EarlyStopping,
             else the last weights are kept.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
-        example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
+        example_input: input to trace the network with; None: what a training step gives to it, else
+            ``example_input_array``.
         ignore: name, regular expression or object of modules not pruned, or several.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes, halved for groups that
             cannot follow.
         schedule: factor of the coefficient over the sparsify phase, see :class:`ForceRegularization`.
-        strength: norm of a channel; None means ``L2(scope="group")``.
+        strength: importance of a channel, a norm; None means ``L2(scope="group")``.
         distance: distance of a channel from the pivot; None means the one that the law is meant for.
         pivot: channel to measure from: an index, ``"first"``, ``"middle"`` or ``"strongest"``.
         module: name of the submodule to prune, where it is not the whole network.
@@ -103,7 +104,7 @@ def physics_pruning(
             such as ``{"layer4.*": 0.5}``.
         max_share: likewise, at most; they are cut to it in any case.
         teacher: fine-tune with a teacher, see :class:`~physprune_pl.callbacks.Distillation`: True for the network as
-            it was before the cut, at its best, or a network of one's own.
+            it was before the cut, at its best, or your own network.
         stopwatch: what times the network for a latency target and ``round_to="auto"``, see
             :class:`~physprune_pl.latency.Stopwatch`; None: calls of one sample, times kept in the user's cache folder.
 
