@@ -64,11 +64,12 @@ def _figures(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _faster(runs: Sequence[Mapping[str, Any]], batch: str) -> float:
-    return mean(run["latency_ms"][batch]["dense"] / run["latency_ms"][batch]["pruned"] for run in runs)
+    return float(mean(run["latency_ms"][batch]["dense"] / run["latency_ms"][batch]["pruned"] for run in runs))
 
 
 def _epochs(run: Mapping[str, Any], key: str) -> str:
-    return next(word.partition("=")[2] for word in run["overrides"] if word.startswith(f"{key}="))
+    words: Sequence[str] = run["overrides"]
+    return next(word.partition("=")[2] for word in words if word.startswith(f"{key}="))
 
 
 def draw_overview(run: Run, path: Path) -> None:
