@@ -41,7 +41,7 @@ class StepWatching(Callback):
         """Leave whole from now on what an unknown parameter was seen to read, on this process or another."""
         found = self.session.step_watch.stop(trainer, self.session.groups)
         if found:
-            rank_zero_warn("; ".join(f"{name} is left whole: {reason}" for name, reason in found.items()))
+            rank_zero_warn("; ".join(f"{name} is not pruned: {reason}" for name, reason in found.items()))
             self.session.exclude(found)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:  # noqa: ARG002

@@ -115,7 +115,7 @@ class LateHead(TwoHeads):
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n_steps")
 def test_what_a_later_step_reaches_first_is_found(tmp_path: Path) -> None:
     module = LateHead()
-    with pytest.warns(UserWarning, match=r"first is left whole: extra\.weight reads its channels in a step"):
+    with pytest.warns(UserWarning, match=r"first is not pruned: extra\.weight reads its channels in a step"):
         fit(module, tmp_path, example=None)
     assert module.first.out_features == module.extra.in_features == 16
     assert module.second.out_features < 16
