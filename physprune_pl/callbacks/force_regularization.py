@@ -130,7 +130,7 @@ class ForceRegularization(StepWatching):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Look again at which parameters are trainable."""
-        self.session.note_trainable()
+        self.session.note_trainable(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
@@ -144,10 +144,10 @@ class ForceRegularization(StepWatching):
         if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, step):
             return
         self.law.check(self.session.groups)
-        self.session.note_trainable()
         if self._steering_state is not None and self.session.steering is not None:
             self.session.steering.load_state_dict(self._steering_state)
             self._steering_state = None
+        self.session.note_trainable(trainer)
 
     def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
         """Note that a new accumulation window begins: it owes one penalty, whichever batch is the first to pay."""
@@ -235,13 +235,16 @@ class ForceRegularization(StepWatching):
         """Return the number of steps pressed and the state of steering."""
         if self.session.steering is not None:
             self._steering_state = self.session.steering.state_dict()
-        return {"steps": self.steps, "steering": self._steering_state, "excluded": dict(self.session.excluded)}
+        left = {"excluded": dict(self.session.excluded), "waiting": dict(self.session.waiting)}
+        return {"steps": self.steps, "steering": self._steering_state, **left}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore both; steering itself is built later, when the network is traced."""
         self.steps = state_dict["steps"]
         self._steering_state = state_dict["steering"]
         self.session.excluded = dict(state_dict["excluded"])
+        # Files of version 0.1.0 have none.
+        self.session.waiting = dict(state_dict.get("waiting", {}))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model; what a later checkpoint needs is kept."""

@@ -15,6 +15,7 @@ from physprune_pl.callbacks.cut.moments import Moments
 from physprune_pl.callbacks.cut.preview import preview_of_fit
 from physprune_pl.callbacks.cut.shapes import AnyWidth
 from physprune_pl.callbacks.session.phase import PhaseLength
+from physprune_pl.callbacks.session.optimized import optimized, regroup_as_saved, thaw
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
@@ -159,10 +160,16 @@ class PruneAndFinetune(StepWatching):
         if self._fitting:
             self.session.record = Record.from_dict(state_dict)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what is trained now, and in which groups."""
+        if self._fitting:
+            checkpoint["callbacks"][self.state_key].update(optimized(trainer, pl_module))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
         self._moments.begin(trainer)
+        thaw(record, pl_module)
         if trainer.ckpt_path is None:
             record.start = trainer.current_epoch  # of a trainer that fits again
         self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
@@ -173,6 +180,7 @@ class PruneAndFinetune(StepWatching):
             self.session.enter_finetuning(PhaseLength(record.end or 0, limits.added))
             if limits.added:
                 rebuild_optimizers(trainer, limits.added, self.finetune_lr)
+        regroup_as_saved(record, trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot work before an expensive fit, and see whether the target can be met."""

@@ -62,11 +62,28 @@ def counters_of(optimizer: Optimizer, group: Mapping[str, Any]) -> list[str]:
     >>> counters_of(optimizer, {**optimizer.param_groups[0], "step": 3})
     ['step']
     """
+    own = {"step", *getattr(optimizer, "defaults", ())} - _given(optimizer)
+    return [name for name in group if name in own]
+
+
+def counting_attributes(optimizer: Optimizer) -> dict[str, int]:
+    """Whole numbers and switches that an optimizer keeps in attributes of its own, likewise no arguments.
+
+    >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    >>> optimizer.seen = 3
+    >>> counting_attributes(optimizer)
+    {'seen': 3}
+    """
+    given, attributes = _given(optimizer), vars(optimizer).items()
+    public = {name: value for name, value in attributes if not name.startswith("_") and name not in given}
+    return {name: value for name, value in public.items() if type(value) in (int, bool)}
+
+
+def _given(optimizer: Optimizer) -> set[str]:
+    """Names of the arguments of its constructors, and of those of what it wraps."""
     kinds = [kind for one in with_inner(optimizer) for kind in type(one).__mro__]
     constructors = [vars(kind)["__init__"] for kind in kinds if inspect.isfunction(vars(kind).get("__init__"))]
-    given = {name for constructor in constructors for name in inspect.signature(constructor).parameters}
-    own = {"step", *getattr(optimizer, "defaults", ())} - given
-    return [name for name in group if name in own]
+    return {name for constructor in constructors for name in inspect.signature(constructor).parameters}
 
 
 class _StateCut:

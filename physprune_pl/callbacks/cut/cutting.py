@@ -28,7 +28,7 @@ from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.chooser import Chooser
-from physprune_pl.targets.target import Target
+from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
 
 # A group whose strongest channel is below this share of the strongest of all does nothing.
@@ -194,8 +194,19 @@ class Aim:
         chooser = session.chooser or Chooser(session.trace, self._target, self._widths)
         if fresh or "trace" not in record.seconds:
             record.seconds["trace"] = session.trace.seconds
-            rehearse(trainer, session, chooser, choose(session, chooser, None))
+            rehearse(trainer, session, chooser, self._in_reach(chooser))
         return chooser
+
+    def _in_reach(self, chooser: Chooser) -> list[Tensor]:
+        """Choose by the strengths of now; where the target is out of reach say what waits to be trained."""
+        try:
+            return choose(self._session, chooser, None)
+        except TargetError as error:
+            waiting = [f"{name}: {reason}" for name, reason in self._session.waiting.items()]
+            if not waiting:
+                raise
+            message = f"{error}; left whole as long as nothing trains them: {'; '.join(waiting)}"
+            raise TargetError(message, error.closest) from error
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
         """Trace with a batch drawn for that where no step was run and none will be."""

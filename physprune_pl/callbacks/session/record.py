@@ -18,7 +18,7 @@ from physprune_pl.tools.memory import PeakMemory
 
 Phase = Literal["sparsify", "finetune"]
 
-_LATER = frozenset({"validated_at", "file_bytes", "latency_ms"})
+_LATER = frozenset({"validated_at", "file_bytes", "latency_ms", "optimized", "frozen"})
 """Parts that checkpoints of version 0.1.0 do not have."""
 
 
@@ -38,6 +38,7 @@ class Best:
                 for name, value in (self.weights or {}).items():
                     tensors[plain(name)].copy_(value)
         self.weights = None
+
 
 
 @dataclass
@@ -60,6 +61,8 @@ class Record:
         dead_groups: groups without a living channel at the cut.
         file_bytes, latency_ms: of the networks before and after the cut, see
             :class:`~physprune_pl.reports.report.PruningReport`.
+        optimized: names of the parameters in each group of each optimizer, when the checkpoint was written.
+        frozen: names of the parameters that were frozen then.
     """
 
     start: int = 0
@@ -77,6 +80,8 @@ class Record:
     dead_groups: list[str] = field(default_factory=list)
     file_bytes: dict[str, int] = field(default_factory=dict)
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    optimized: list[list[list[str]]] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.since = time.monotonic()

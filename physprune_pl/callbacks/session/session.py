@@ -27,7 +27,7 @@ from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.strengths import Strength, resolve_strength
-from physprune_pl.structure import ChannelGroup, Trace, without
+from physprune_pl.structure import ChannelGroup, Reasons, Trace, without
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import kept_channels, shrink_groups
 from physprune_pl.targets.chooser import Chooser
@@ -61,6 +61,7 @@ class PruningSession:
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
         excluded: groups that a step showed must stay whole, with the reason.
+        waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
         step_watch: what watches steps for what the trace has not seen.
     """
@@ -91,12 +92,14 @@ class PruningSession:
         self.record = Record()
         self.length = PhaseLength()
         self.excluded: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
         self.step_watch = Watch()
         self.release()
 
     def release(self) -> None:
         """Drop every reference into the model; the next fit traces again."""
         self._model: nn.Module | None = None
+        self._whole: Trace | None = None
         self._trace: Trace | None = None
         self._penalty: Penalty | None = None
         self.example_input: Example | ExampleInput | None = None
@@ -157,7 +160,7 @@ class PruningSession:
         check_strategy(trainer.strategy)
         # A fit that ended in an exception was never torn down.
         self.release()
-        self.record, self.excluded = Record(), {}
+        self.record, self.excluded, self.waiting = Record(), {}, {}
         self.length = PhaseLength.of_trainer(trainer)
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, step: Step | None = None) -> bool:
@@ -179,9 +182,9 @@ class PruningSession:
         self.example_input, self._model = found.example, network
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
-            self._trace = trace(found.network, self.example_input, ignored)
-        unpressed = unpressed_groups(trainer, self.model, self._trace.groups) if self.steered else {}
-        self._trace = without(self._trace, {**unpressed, **self.excluded})
+            self._whole = trace(found.network, self.example_input, ignored)
+        self.waiting = {**self._unpressed(trainer), **self.waiting}
+        self._trace = without(self._whole, {**self.waiting, **self.excluded})
         rank_zero_info(self._trace.summary())
         unseen = unreached(trainer, pl_module, self.model, self._trace)
         self.step_watch = Watch(unseen, "training" if found.recorded else None)
@@ -245,9 +248,20 @@ class PruningSession:
         """Return the share in [0, 1] of the phase that is over."""
         return self.length.progress(trainer)
 
-    def note_trainable(self) -> None:
-        """Remember which parameters are trainable, at the start of an epoch."""
+    def note_trainable(self, trainer: Trainer) -> None:
+        """Remember which parameters are trainable, at the start of an epoch; take in groups that train by now."""
         self._trainable = tuple(parameter for parameter in self.tensors.values() if parameter.requires_grad)
+        if not self.waiting or not self.ready or self.phase != "sparsify":
+            return
+        unpressed = self._unpressed(trainer)
+        if trained := [name for name in self.waiting if name not in unpressed]:
+            rank_zero_info(f"{', '.join(trained)} train from now on, and may lose channels.")
+            self.waiting = dict(unpressed)
+            self._trace = without(_ready(self._whole), {**unpressed, **self.excluded})
+            self._start()
+
+    def _unpressed(self, trainer: Trainer) -> Reasons:
+        return unpressed_groups(trainer, self.model, _ready(self._whole).groups) if self.steered else {}
 
     def trainable(self) -> AbstractContextManager[None]:
         """Undo, for the moment, what ``toggle_optimizer`` does: a parameter that waits its turn is not frozen."""

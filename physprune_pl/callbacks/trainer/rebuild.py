@@ -6,14 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
 from physprune_pl.callbacks.trainer.injection import held_ids
+from physprune_pl.callbacks.trainer.parameter_groups import regroup
+from physprune_pl.surgery.optimizer_states import counters_of, counting_attributes, with_inner
 
 FINETUNE_FACTOR = 0.1
 
 _GROUP_RATES = ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr")
+_GROUP_SCHEDULED = ("params", *_GROUP_RATES, "base_momentum", "max_momentum")
 _SCHEDULER_RATES = ("base_lrs", "max_lrs", "min_lrs", "_last_lr")
 _SCHEDULER_FLOORS = ("eta_min",)
 
@@ -23,7 +27,9 @@ def rebuild_optimizers(trainer: Trainer, epochs: int, finetune_lr: float | None)
 
     ``trainer.max_epochs`` reads ``epochs`` meanwhile, so that ``estimated_stepping_batches`` counts this phase. The
     learning rate of every group, and with it the whole curve of its scheduler, is multiplied by 0.1, or so that it
-    starts (with OneCycleLR: peaks) at ``finetune_lr``. Moments are carried into optimizers of the same class.
+    starts (with OneCycleLR: peaks) at ``finetune_lr``. Groups that others have added since come along. Optimizers of
+    the same class go on with what the old ones remember: moments, counters, and the mode (train or eval) that some
+    have.
 
     Raises:
         RuntimeError: a trainable parameter that was optimized before has no optimizer now.
@@ -39,21 +45,25 @@ def rebuild_optimizers(trainer: Trainer, epochs: int, finetune_lr: float | None)
     factors = {id(optimizer): _scale_groups(optimizer, finetune_lr) for optimizer in strategy.optimizers}
     for config in strategy.lr_scheduler_configs:
         _scale_scheduler(config.scheduler, factors)
+    for old, new in zip(before, strategy.optimizers, strict=False):
+        _regroup(new, old, finetune_lr)
+        _carry_counters(old, new)
     _carry_moments(before, strategy.optimizers)
     _check_held(before, strategy.optimizers)
 
 
 def _scale_groups(optimizer: Optimizer, finetune_lr: float | None) -> list[float]:
     """Scale the rates of every group; return the factors."""
-    factors = []
-    for group in optimizer.param_groups:
-        start = float(next(group[name] for name in ("max_lr", "initial_lr", "lr") if name in group))
-        factor = FINETUNE_FACTOR if finetune_lr is None else finetune_lr / start if start > 0 else 1.0
-        for name in _GROUP_RATES:
-            if isinstance(group.get(name), int | float | Tensor):
-                group[name] = group[name] * factor
-        factors.append(factor)
-    return factors
+    return [_scale(group, finetune_lr) for group in optimizer.param_groups]
+
+
+def _scale(group: dict[str, Any], finetune_lr: float | None) -> float:
+    start = next((float(group[name]) for name in ("max_lr", "initial_lr", "lr") if name in group), 0.0)
+    factor = FINETUNE_FACTOR if finetune_lr is None else finetune_lr / start if start > 0 else 1.0
+    for name in _GROUP_RATES:
+        if isinstance(group.get(name), int | float | Tensor):
+            group[name] = group[name] * factor
+    return factor
 
 
 def _scale_scheduler(scheduler: Any, factors: dict[int, list[float]]) -> None:
@@ -70,11 +80,40 @@ def _scale_scheduler(scheduler: Any, factors: dict[int, list[float]]) -> None:
             setattr(scheduler, name, floor * scale[0])
 
 
+def _regroup(new: Optimizer, old: Optimizer, finetune_lr: float | None) -> None:
+    """Let groups that others have added to the old optimizer come along, at rates of fine-tuning."""
+    groups = [dict(group) for group in old.param_groups]
+    for group in groups:
+        if "initial_lr" in group:
+            group["lr"] = group["initial_lr"]
+        _scale(group, finetune_lr)
+    back = [one for one in regroup(new, groups) if one.requires_grad]
+    if back:
+        rank_zero_warn(
+            f"configure_optimizers left out {len(back)} trainable parameters after the cut that it held before, of "
+            f"shapes {[tuple(one.shape) for one in back[:3]]}: they go on in their group"
+        )
+
+
+def _carry_counters(old: Optimizer, new: Optimizer) -> None:
+    """Let a new optimizer count on where the old one has stopped, group by group, and be in its mode."""
+    if type(old) is not type(new):
+        return
+    homes = {id(parameter): group for group in old.param_groups for parameter in group["params"]}
+    for group in new.param_groups:
+        home = next((homes[id(one)] for one in group["params"] if id(one) in homes), {})
+        made = [name for name in home if name not in group]
+        names = [name for name in (*made, *counters_of(old, home)) if name not in _GROUP_SCHEDULED]
+        group.update({name: home[name] for name in names})
+    vars(new).update({name: value for name, value in counting_attributes(old).items() if name in vars(new)})
+
+
 def _carry_moments(before: Sequence[Optimizer], after: Sequence[Optimizer]) -> None:
-    for optimizer in after:
-        sources = [old for old in before if type(old) is type(optimizer)]
+    sources = [inner for optimizer in before for inner in with_inner(optimizer)]
+    for optimizer in (inner for one in after for inner in with_inner(one)):
+        same = [old for old in sources if type(old) is type(optimizer)]
         for parameter in held_by([optimizer]):
-            state = next((old.state[parameter] for old in sources if parameter in old.state), None)
+            state = next((old.state[parameter] for old in same if parameter in old.state), None)
             if state is not None:
                 optimizer.state[parameter] = state
 

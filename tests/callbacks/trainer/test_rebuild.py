@@ -91,15 +91,30 @@ def test_frozen_layers_are_cut_and_stay_frozen():
     assert model.net[3].in_channels == model.net[0].out_channels
 
 
-def test_a_lost_parameter_is_an_error():
-    calls = []
+def test_a_parameter_that_is_left_out_goes_on_in_its_group_with_a_warning():
+    calls, spy = [], Spy(lambda trainer, _: [len(group["params"]) for group in trainer.optimizers[0].param_groups])
 
     def forgetful(parameters, trainer):
         calls.append(list(parameters))
         return torch.optim.SGD(calls[0] if len(calls) == 1 else calls[-1][1:], lr=0.1)
 
-    with pytest.raises(RuntimeError, match="left out 1 trainable"):
-        fit(cutter(), model=Classifier(forgetful))
+    with pytest.warns(UserWarning, match="left out 1 trainable parameters after the cut.*they go on in their group"):
+        fit(cutter(), spy, model=Classifier(forgetful))
+    assert spy.seen[0] == spy.seen[2] == [len(calls[0])]
+
+
+def test_without_the_optimizer_that_held_it_a_parameter_is_lost():
+    calls = []
+
+    def forgetful(model, trainer):
+        calls.append(1)
+        halves = model.net[:3].parameters(), model.net[3:].parameters()
+        return [torch.optim.SGD(half, lr=0.1) for half in halves][: 3 - len(calls)]
+
+    model = TwoOptimizers()
+    model.configure_optimizers = lambda: forgetful(model, model.trainer)
+    with pytest.raises(RuntimeError, match="left out 5 trainable"):
+        fit(cutter(), model=model)
 
 
 class TwoOptimizers(Classifier):
@@ -122,3 +137,51 @@ def test_manual_optimization_with_two_optimizers():
     model, _ = fit(cutter(), spy, model=TwoOptimizers())
     assert model.net[0].out_channels < 8
     assert spy.seen[2] == pytest.approx([0.01, 0.01])
+
+
+class Moded(torch.optim.SGD):
+    """Counts its steps in the group, and has a mode that its steps need, as schedule-free optimizers do."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+        self.defaults.update(train_mode=False, k=0)
+        self.total = 0
+        for group in self.param_groups:
+            group.update(train_mode=False, k=0)
+
+    def train(self, mode=True):
+        for group in self.param_groups:
+            group["train_mode"] = mode
+
+    def step(self, closure=None):
+        self.total += 1
+        for group in self.param_groups:
+            assert group["train_mode"], "step in eval mode"
+            group["k"] += 1
+            group["seen"] = group.get("seen", 0) + 1
+        return super().step(closure)
+
+
+class Modes(Callback):
+    """Calls the optimizers' modes as their documentation says."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        trainer.optimizers[0].train()
+
+    def on_validation_epoch_start(self, trainer, pl_module):
+        trainer.optimizers[0].train(False)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        trainer.optimizers[0].train()
+
+
+@pytest.mark.parametrize("modes_first", [True, False])
+def test_counters_and_mode_of_an_optimizer_go_on_after_the_cut(modes_first):
+    spy = Spy(lambda trainer, _: (trainer.optimizers[0], dict(trainer.optimizers[0].param_groups[0])))
+    order = (Modes(), cutter(), spy) if modes_first else (cutter(), Modes(), spy)
+    fit(*order, model=Classifier(lambda parameters, trainer: Moded(parameters, 0.1)))
+    (old, before), (new, after) = spy.seen[0], spy.seen[2]
+    assert old is not new
+    assert (before["k"], after["k"], after["seen"], after["train_mode"]) == (0, 6, 6, True)
+    assert after["lr"] == pytest.approx(0.01)
+    assert new.total == 12
