@@ -2,6 +2,7 @@
 
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.checkpoint_io import AtomicCheckpointIO
+from physprune_pl.callbacks.cut.reloading import pruned_module, pruned_module_of_cli
 from physprune_pl.callbacks.distillation import Distillation
 from physprune_pl.callbacks.factory import physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
@@ -18,4 +19,6 @@ __all__ = [
     "RandomStates",
     "ReportWriter",
     "physics_pruning",
+    "pruned_module",
+    "pruned_module_of_cli",
 ]

@@ -13,13 +13,15 @@ from physprune_pl.callbacks.cut import cutting
 from physprune_pl.callbacks.cut.averages import cut_averages
 from physprune_pl.callbacks.cut.moments import Moments
 from physprune_pl.callbacks.cut.preview import preview_of_fit
+from physprune_pl.callbacks.cut.reloading import complete
 from physprune_pl.callbacks.cut.shapes import AnyWidth
-from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.optimized import optimized, regroup_as_saved, thaw
+from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession, session_of_force
 from physprune_pl.callbacks.session.step_watching import StepWatching
+from physprune_pl.callbacks.trainer.checkpoints import complete_files
 from physprune_pl.callbacks.trainer.judges import Mode, forget_scores
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
@@ -137,7 +139,7 @@ class PruneAndFinetune(StepWatching):
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
         if not self._shared:
             self.session = session_of_force(trainer, self.session)
-        self._any_width.attach(pl_module, self.state_key, self._cut_by)
+        self._any_width.attach(pl_module, self._cut_by)
         self._fitting = self._due = False
         self._monitored.begin()
         if stage != "fit":
@@ -147,6 +149,8 @@ class PruneAndFinetune(StepWatching):
         self.report = None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
+        kind = type(pl_module)
+        complete_files(trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, kind))
         self._fitting = True
 
     def state_dict(self) -> dict[str, Any]:

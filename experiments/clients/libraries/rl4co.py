@@ -22,7 +22,7 @@ def loader(module_seed: int, *, shuffle: bool) -> Any:
 def client() -> Client:
     """Return REINFORCE with an attention policy of width 32 and an exponential baseline."""
     from rl4co.envs import TSPEnv
-    from rl4co.models import AttentionModelPolicy, REINFORCE
+    from rl4co.models import REINFORCE, AttentionModelPolicy
 
     def module() -> Any:
         env = TSPEnv(generator_params={"num_loc": 8})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -12,11 +12,10 @@ from torch.utils.hooks import RemovableHandle
 
 from physprune_pl.callbacks.cut.averages import follow_shapes
 from physprune_pl.callbacks.session.record import Record
-from physprune_pl.callbacks.trainer.internals import loaded_checkpoint
+from physprune_pl.callbacks.trainer.checkpoints import loaded_checkpoint
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes
-from physprune_pl.surgery.plan import PruningPlan
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -27,23 +26,21 @@ class AnyWidth:
     def __init__(self) -> None:
         self._handles: list[RemovableHandle] = []
 
-    def attach(self, module: LightningModule, key: str, own: Record) -> None:
-        """From now on give the module the shapes of a state dict before it is loaded.
+    def attach(self, module: LightningModule, own: Record) -> None:
+        """From now on give the module the shapes of a state dict before it is loaded, see :func:`adopt`.
 
-        Loading raises a ValueError, with nothing changed, where the plan in the checkpoint that its trainer loads does
-        not fit module and weights, or where no plan explains a shape: that one, after its cut, or without one our own,
-        before it. Averaged copies of the module take the new shapes too.
+        The plans are those in the checkpoint that its trainer loads. Averaged copies of the module take the new shapes
+        too.
 
         Args:
             module: the module, with a trainer.
-            key: of our state among those of the callbacks in a checkpoint.
-            own: what has been cut before.
+            own: what has been cut before; a checkpoint from before that cut loads too.
         """
         self.detach()
         before: Any = module.register_load_state_dict_pre_hook
         after: Any = module.register_load_state_dict_post_hook
         # Copies of the module copy this too, so it holds names and shapes alone.
-        self._handles = [before(partial(_adopt, key, _shapes(own, "shape"))), after(follow_shapes)]
+        self._handles = [before(partial(_adopt, _shapes(own, "shape"))), after(follow_shapes)]
 
     def detach(self) -> None:
         """Leave the module alone again."""
@@ -52,7 +49,24 @@ class AnyWidth:
         self._handles = []
 
 
-def _adopt(key: str, before: Shapes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
+def _adopt(before: Shapes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
+    adopt(module, weights, records_in(loaded_checkpoint(module)), before)
+
+
+def adopt(
+    module: LightningModule, weights: MutableMapping[str, Any], saved: Sequence[Record], before: Shapes | None = None
+) -> None:
+    """Give a module the shapes of a state dict, and the state dict the names of the module, before it is loaded.
+
+    Args:
+        module: the module.
+        weights: the state dict.
+        saved: what lies beside it in the checkpoint, see :func:`records_in`.
+        before: shapes that need no plan where none is saved.
+
+    Raises:
+        ValueError: a plan does not fit module and weights, or no plan explains a shape; nothing has changed then.
+    """
     follow_names(weights, module)
     incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
     own = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(module).items()}
@@ -62,11 +76,22 @@ def _adopt(key: str, before: Shapes, module: LightningModule, weights: MutableMa
         for name, shape in incoming.items()
         if name in own and own[name] != shape and len(own[name]) == len(shape)
     }
-    saved = _saved(module, key)
-    if saved.plan is not None:
-        _check_plan(saved.plan, saved.prefix, module, incoming)
-    _explain(changed, before if saved.plan is None else _shapes(saved, "shape_after"))
+    cuts = [record for record in saved if record.plan is not None]
+    for record in cuts:
+        _check_plan(record, module, incoming)
+    known = {name: shape for record in cuts for name, shape in _shapes(record, "shape_after").items()}
+    _explain(changed, known if cuts else before or {})
     adopt_shapes(module, changed)
+
+
+def records_in(checkpoint: Mapping[str, Any]) -> list[Record]:
+    """Read what the callbacks that cut have saved in a checkpoint; nothing in one without them.
+
+    Raises:
+        ValueError: a part is missing, unknown or of another kind.
+    """
+    states = checkpoint.get("callbacks", {}).values()
+    return [Record.from_dict(state) for state in states if isinstance(state, dict) and {"plan", "prefix"} <= set(state)]
 
 
 def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
@@ -75,14 +100,11 @@ def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
     return {record.prefix + name: getattr(cut, moment) for name, cut in cuts.items()}
 
 
-def _saved(module: LightningModule, key: str) -> Record:
-    """What the checkpoint that the trainer loads at the moment says of us, if it loads one."""
-    state = loaded_checkpoint(module).get("callbacks", {}).get(key)
-    return Record.from_dict(state) if state else Record()
-
-
-def _check_plan(plan: PruningPlan, prefix: str, module: nn.Module, incoming: Shapes) -> None:
+def _check_plan(record: Record, module: nn.Module, incoming: Shapes) -> None:
     """Refuse a plan that was not made for this network, or not for these weights."""
+    plan, prefix = record.plan, record.prefix
+    if plan is None:
+        return
     for name, cut in plan.tensors.items():
         if incoming.get(prefix + name) != cut.shape_after:
             raise ValueError(

@@ -40,7 +40,6 @@ class Best:
         self.weights = None
 
 
-
 @dataclass
 class Record:
     """State of one fit.

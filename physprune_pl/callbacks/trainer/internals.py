@@ -23,14 +23,6 @@ def has_trainer(module: LightningModule) -> bool:
     return module._trainer is not None
 
 
-def loaded_checkpoint(module: LightningModule) -> dict[str, Any]:
-    """Return the checkpoint that the module's trainer loads at the moment, empty if it loads none."""
-    if not has_trainer(module):
-        return {}
-    checkpoint: dict[str, Any] = module.trainer._checkpoint_connector._loaded_checkpoint
-    return checkpoint
-
-
 def batches_of(trainer: Trainer) -> Any:
     """Return what the training loop takes its batches from."""
     return trainer.fit_loop._data_fetcher
