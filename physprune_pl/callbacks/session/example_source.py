@@ -22,12 +22,10 @@ class Found(NamedTuple):
     Attributes:
         network: the network to trace.
         example: what it is run with.
-        recorded: whether that is what a training step does with it.
     """
 
     network: nn.Module
     example: Example | ExampleInput
-    recorded: bool
 
 
 class ExampleSource:
@@ -64,14 +62,14 @@ class ExampleSource:
     def _of_user(self, trainer: Trainer, pl_module: LightningModule, example: ExampleInput) -> Found:
         converted = trainer.precision_plugin.convert_input(example)
         network = resolve_module(pl_module, self.module)
-        return Found(network, move_data_to_device(converted, pl_module.device), recorded=False)
+        return Found(network, move_data_to_device(converted, pl_module.device))
 
     def _of_step(self, trainer: Trainer, pl_module: LightningModule, step: Step) -> Found | None:
         real = RealCall(trainer, pl_module, self.module)
         with plain_forward(trainer):
             example = real.example(step)
         if example is not None:
-            return Found(real.copy()[1], example, recorded=True)
+            return Found(real.copy()[1], example)
         self._waited += 1
         if self._waited > trainer.num_training_batches + 1:
             network = type(resolve_module(pl_module, self.module)).__name__

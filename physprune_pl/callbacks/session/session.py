@@ -182,12 +182,12 @@ class PruningSession:
         self.example_input, self._model = found.example, network
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
-            self._whole = trace(found.network, self.example_input, ignored)
+            # The steps of several processes may take different branches, and their groups must be the same.
+            self._whole = trainer.strategy.broadcast(trace(found.network, self.example_input, ignored))
         self.waiting = {**self._unpressed(trainer), **self.waiting}
         self._trace = without(self._whole, {**self.waiting, **self.excluded})
         rank_zero_info(self._trace.summary())
-        unseen = unreached(trainer, pl_module, self.model, self._trace)
-        self.step_watch = Watch(unseen, "training" if found.recorded else None)
+        self.step_watch = Watch(unreached(trainer, pl_module, self.model, self._trace))
         if self._trace.groups:
             self._measure(trainer, found.network)
         self._start()

@@ -16,17 +16,17 @@ from physprune_pl.structure import ChannelGroup
 class Watch:
     """Watches one training step and one validation step for parameters that the trace has not seen.
 
-    The training step that the trace was made from need not be watched. Where a later one reaches parameters that none
-    before has reached, as their gradients tell, training steps are watched until those are met.
+    A training step is watched only where there are such parameters that are trained. Where a later one is the first to
+    reach some of them, as their gradients tell, training steps are watched until those are met.
 
     Args:
         unreached: parameters, by name, that are trained and that the trace has not seen.
-        traced: the kind of step that the trace was made from, if it was made from one.
     """
 
-    def __init__(self, unreached: Mapping[str, nn.Parameter] | None = None, traced: str | None = None) -> None:
+    def __init__(self, unreached: Mapping[str, nn.Parameter] | None = None) -> None:
         self._unreached, self._late = dict(unreached or {}), set[str]()
-        self._done, self._first = {traced}, True
+        self._done = set() if unreached else {"training"}
+        self._first = True
         self._recorder: StepRecorder | None = None
 
     def look_at_gradients(self) -> None:
