@@ -26,6 +26,7 @@ def client() -> Client:
         model = deepforest.model.CropModel()
         model.create_model(3)
         model.label_dict = {"red": 0, "green": 1, "blue": 2}
+        model.numeric_to_label_dict = {index: name for name, index in model.label_dict.items()}
         return model
 
     return Client(

@@ -28,7 +28,7 @@ def client() -> Client:
             """The library's frameworks only train; here the loss of a validation batch is logged too."""
 
             def validation_step(self, batch: Any, batch_idx: int) -> None:
-                self.log("val_loss", self.do_training_step(batch, batch_idx)[0])
+                self.log("val_loss", self.do_training_step(batch, batch_idx))
 
         return Validated(network, BetaVae.cfg(beta=0.01, optimizer="adam", optimizer_kwargs={"lr": 1e-3}))
 
