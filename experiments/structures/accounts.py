@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from collections.abc import Sequence
 
 from physprune_pl.structure import ChannelGroup, Trace
 
@@ -56,43 +50,3 @@ def unaccounted(trace: Trace) -> list[str]:
     producing = {part.name for group in trace.groups for part in group.producing if part.index}
     whole = {module_of(call.weight) for call in trace.calls if call.weight not in producing}
     return sorted(module for module in whole if not is_named(trace, module))
-
-
-class Snapshot:
-    """What a trace must leave as it is: tensors, plain attributes, modes, gradients, inputs and random generators."""
-
-    def __init__(self, model: nn.Module, example: Any) -> None:
-        self.example = copy.deepcopy(example)
-        self.tensors = {name: (tensor, tensor.clone()) for name, tensor in _tensors(model)}
-        self.modes = {name: module.training for name, module in model.named_modules()}
-        self.generators = torch.get_rng_state(), random.getstate()
-
-    def changes(self, model: nn.Module, example: Any) -> list[str]:
-        """What is no longer as it was."""
-        now = dict(_tensors(model))
-        found = [f"trace replaced {name}" for name, (tensor, _) in self.tensors.items() if now.get(name) is not tensor]
-        found += [f"trace changed {name}" for name, (_, old) in self.tensors.items() if not _same(now.get(name), old)]
-        found += [f"trace left a gradient in {name}" for name, tensor in now.items() if tensor.grad is not None]
-        found += [f"trace left NaN in {name}" for name, tensor in now.items() if bool(tensor.isnan().any())]
-        modes = {name: module.training for name, module in model.named_modules()}
-        found += ["trace changed training modes"] if modes != self.modes else []
-        found += ["trace changed the example input"] if not _same(example, self.example) else []
-        if not torch.equal(torch.get_rng_state(), self.generators[0]) or random.getstate() != self.generators[1]:
-            found.append("trace used a global random generator")
-        return found
-
-
-def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters, buffers, and tensors that modules keep as plain attributes."""
-    yield from model.named_parameters()
-    yield from model.named_buffers()
-    for path, module in model.named_modules():
-        yield from ((f"{path}.{key}", value) for key, value in vars(module).items() if isinstance(value, Tensor))
-
-
-def _same(one: Any, two: Any) -> bool:
-    if isinstance(two, Tensor):
-        return isinstance(one, Tensor) and torch.equal(one, two)
-    if isinstance(two, dict):
-        return all(_same(one[key], two[key]) for key in two)
-    return all(map(_same, one, two)) if isinstance(two, list | tuple) else bool(one == two)

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from experiments.structures.accounts import Snapshot, filter_modules, is_named, malformed, unaccounted
+from experiments.structures.accounts import filter_modules, is_named, malformed, unaccounted
 from experiments.structures.nets import Case
 from experiments.structures.networks import make
 from experiments.structures.oracle import complement, draw_removed, errors, planned, visible_gain
+from experiments.structures.snapshot import Snapshot
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import Trace

@@ -5,75 +5,51 @@ from __future__ import annotations
 import copy
 import random
 import warnings
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
-from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from physprune_pl.networks.nested import tensors_in
+from physprune_pl.networks.copying import rebind, uncopyable, without_history
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.saved_state import SavedModel
 
 
 def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it.
 
-    What cannot be copied is shared. Functions that remember the model, such as hooks, remember the copy.
+    What cannot be copied is shared. Hooks that found the model, or a part of it, where they were written find the copy.
     """
-    memo = _without_history(model)
-    try:
-        twin = copy.deepcopy(model, memo)
-    except Exception:  # whatever an attribute raises that cannot be copied
-        memo = {**_without_history(model), **_uncopyable(model)}
-        twin = copy.deepcopy(model, memo)
-    _remind(twin, memo)
-    return twin
-
-
-def _uncopyable(model: nn.Module) -> dict[int, Any]:
-    parts = {id(part): part for module in model.modules() for part in (module, *module._parameters.values())}
-    return {id(value): value for value in _kept_values(model) if not _can_copy(value, parts)}
-
-
-def _can_copy(value: Any, parts: Mapping[int, Any]) -> bool:
-    memo = {**parts, **{id(tensor): tensor for tensor in tensors_in(value)}}
-    try:
-        copy.deepcopy(value, memo)
-    except Exception:  # whatever it raises
-        return False
-    return True
-
-
-def _remind(twin: nn.Module, memo: dict[int, Any]) -> None:
-    """Exchange functions that remember an object by those that remember its copy."""
-    for module in twin.modules():
-        places = [vars(module), *(value for value in vars(module).values() if isinstance(value, dict))]
-        for place in places:
-            for key, value in list(place.items()):
-                if isinstance(value, FunctionType) and value.__closure__:
-                    place[key] = _reminded(value, memo)
-
-
-def _reminded(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
-    cells = function.__closure__ or ()
-    known = [memo.get(id(cell.cell_contents)) if cell != CellType() else None for cell in cells]
-    if all(one is None for one in known):
-        return function
-    closure = tuple(cell if one is None else CellType(one) for cell, one in zip(cells, known, strict=True))
-    fresh = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, closure)
-    fresh.__kwdefaults__ = function.__kwdefaults__
-    return fresh
+    return _deep_copy(model, {})
 
 
 def twin(model: nn.Module) -> nn.Module:
     """Return a copy that shares the memory of its parameters, for cuts that put other tensors in their place."""
     plain = [tensor for tensor in model.parameters() if type(tensor) is nn.Parameter]
     shared = {id(tensor): nn.Parameter(tensor.data, tensor.requires_grad) for tensor in plain}
-    return copy.deepcopy(model, {**_without_history(model), **_fresh_machinery(model), **shared})
+    return _deep_copy(model, {**_fresh_machinery(model), **shared})
+
+
+def _deep_copy(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    # What makes a copy possible takes longer to find than a copy takes.
+    for ways in ((), (without_history,), (without_history, uncopyable)):
+        copies = dict(memo)
+        for way in ways:
+            copies |= way(model)
+        try:
+            result = copy.deepcopy(model, copies)
+            break
+        except Exception:  # whatever an attribute raises that cannot be copied
+            if len(ways) == 2:
+                raise
+    for module in result.modules():
+        rebind(module, copies)
+    return result
 
 
 def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
@@ -82,89 +58,9 @@ def _fresh_machinery(model: nn.Module) -> dict[int, Any]:
     return {id(place): type(place)() for place in places if type(place) in _CONTAINERS and not place}
 
 
-def _without_history(model: nn.Module) -> dict[int, Any]:
-    leaves = torch.utils._pytree.tree_leaves(_kept_values(model))
-    kept = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.grad_fn is not None]
-    return {id(tensor): tensor.detach().clone() for tensor in kept}
-
-
-def _kept_values(model: nn.Module) -> list[Any]:
-    """Return what modules keep besides their machinery."""
-    return [value for module in model.modules() for name, value in vars(module).items() if name not in _OWN]
-
-
-class SavedState:
-    """What a model holds besides its parameters, to be put back as often as needed.
-
-    That is every buffer and every attribute, with the values of tensors and the contents of lists, dicts and sets;
-    what a run adds is taken away again. Objects of other kinds are put back as they are.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._kept = [
-            (place, own, {name: _keep(value) for name, value in place.items() if name not in own})
-            for module in model.modules()
-            for place, own in ((_buffers(module), frozenset()), (vars(module), _OWN))
-        ]
-
-    def restore(self) -> None:
-        """Put everything back: the same objects with the same contents."""
-        with torch.no_grad():
-            for place, own, kept in self._kept:
-                for name in [name for name in place if name not in kept and name not in own]:
-                    del place[name]
-                place.update({name: put_back() for name, put_back in kept.items()})
-
-
-def _buffers(module: nn.Module) -> dict[str, Tensor | None]:
-    """The dict that holds the buffers of a module; one compiled by TorchScript has none, and can gain no buffer."""
-    own = module._buffers
-    return own if isinstance(own, dict) else dict(module.named_buffers(recurse=False))
-
-
 _OWN = frozenset(vars(nn.Module()))
 """Attributes that are the machinery of every module: parameters, submodules, hooks, its mode."""
 _CONTAINERS = (dict, OrderedDict, set)
-
-
-def _keep(value: Any, depth: int = 3) -> Callable[[], Any]:
-    """Return a function that gives a value back as it is now, containers in containers down to a depth."""
-    if isinstance(value, Tensor):
-        return partial(_tensor_back, value, value.detach().clone())
-    if depth and isinstance(value, list | deque):
-        return partial(_list_back, value, [_keep(item, depth - 1) for item in value])
-    if depth and isinstance(value, dict):
-        return partial(_dict_back, value, {key: _keep(item, depth - 1) for key, item in value.items()})
-    if isinstance(value, set):
-        return partial(_set_back, value, set(value))
-    return lambda: value
-
-
-def _tensor_back(tensor: Tensor, values: Tensor) -> Tensor:
-    # What has not changed is not written: shared memory and versions stay as they are.
-    if tensor.shape == values.shape and not torch.equal(tensor, values):
-        tensor.copy_(values)
-    return tensor
-
-
-def _list_back(target: list[Any] | deque[Any], items: list[Callable[[], Any]]) -> list[Any] | deque[Any]:
-    values = [item() for item in items]
-    target.clear()
-    target.extend(values)
-    return target
-
-
-def _dict_back(target: dict[Any, Any], items: dict[Any, Callable[[], Any]]) -> dict[Any, Any]:
-    values = {key: item() for key, item in items.items()}
-    target.clear()
-    target.update(values)
-    return target
-
-
-def _set_back(target: set[Any], items: set[Any]) -> set[Any]:
-    target.clear()
-    target.update(items)
-    return target
 
 
 @contextmanager
@@ -199,6 +95,13 @@ def set_training(model: nn.Module, training: bool) -> Iterator[None]:
             module.training = mode
 
 
+def forget_tables(model: nn.Module) -> None:
+    """Let modules drop what they keep for eval mode where ``train()`` does so; modes are as before afterwards."""
+    mode = model.training
+    with set_training(model, True):
+        model.train(mode)
+
+
 @contextmanager
 def _plain_attention() -> Iterator[None]:
     """Attention layers take their ordinary path: the fused one hides what it calls."""
@@ -216,10 +119,23 @@ def run_eagerly(model: nn.Module) -> AbstractContextManager[object]:
     return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
 
 
+def with_shapes(model: nn.Module, example: Example) -> nn.Module:
+    """Let lazy layers of a model take their shapes from an example, for good; the model comes back.
+
+    >>> with_shapes(nn.LazyLinear(2), Example.of(torch.ones(1, 3)))
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+    tensors = (*model.parameters(), *model.buffers())
+    if any(map(is_lazy, tensors)):
+        with torch.no_grad(), saved_random_state(), set_training(model, False):
+            example.copy().run(model)
+    return model
+
+
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[SavedState]:
+def untouched(model: nn.Module) -> Iterator[SavedModel]:
     """Run a model freely inside: gradients off, compiled parts eager, everything put back on leaving."""
-    saved = SavedState(model)
+    saved = SavedModel(model)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(saved_random_state())
@@ -233,6 +149,7 @@ def untouched(model: nn.Module) -> Iterator[SavedState]:
             yield saved
         finally:
             saved.restore()
+            saved.parameters.restore()
 
 
 @contextmanager

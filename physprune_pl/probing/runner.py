@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import SavedState, seed_everything_inside
+from physprune_pl.networks.isolation import seed_everything_inside
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
+from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, Slots, bits_of, decode
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign import ForeignOperations
@@ -54,12 +55,21 @@ class Run:
 class Runner:
     """Runs a model under a probe, always with the same random numbers and the same buffers.
 
+    Args:
+        model: the model.
+        example: its inputs.
+        path: names the running module.
+        saved: puts the model back after every run.
+        mode: keeps apart what has no name of its own; None: the mode that the model is in.
+
     Attributes:
         foreign: whether the run before met operations of other libraries, so that NaN must be kept away from them.
     """
 
-    def __init__(self, model: nn.Module, example: Example, path: ModulePath, saved: SavedState) -> None:
-        self.model, self.example, self.path, self.saved = model, example, path, saved
+    def __init__(
+        self, model: nn.Module, example: Example, path: ModulePath, saved: SavedState, mode: str | None = None
+    ) -> None:
+        self.model, self.example, self.path, self.saved, self.mode = model, example, path, saved, mode
         self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
         self.replay = Replay()
@@ -74,7 +84,7 @@ class Runner:
     ) -> Run:
         """Run once with the given sources tainted."""
         seed_everything_inside(_SEED)
-        mode = "train" if self.model.training else "eval"
+        mode = self.mode or ("train" if self.model.training else "eval")
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted)
         guard = ForeignOperations(probe)
         try:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from physprune_pl.networks.identity import check_identity
+from physprune_pl.networks.isolation import forget_tables
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
 from physprune_pl.surgery.optimizer_states import cut_states
@@ -28,9 +29,10 @@ Model = TypeVar("Model", bound=nn.Module)
 def apply_plan(model: Model, plan: PruningPlan, optimizers: Optimizer | Iterable[Optimizer] = ()) -> Model:
     """Cut the network in place: parameters, buffers, optimizer moments and the sizes that modules remember.
 
-    Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped. Everything is checked
-    before anything changes. Losses of before may be held by anybody: they can no longer be sent backward, what comes
-    after the cut can. What ``torch.compile`` has made is forgotten, and made again for the new shapes.
+    Parameter objects, hooks, ``requires_grad`` and memory formats stay; gradients are dropped, and so are tables that
+    modules keep for eval mode where ``train()`` drops them. Everything is checked before anything changes. Losses of
+    before may be held by anybody: they can no longer be sent backward, what comes after the cut can. What
+    ``torch.compile`` has made is forgotten, and made again for the new shapes.
 
     What optimizers remember of a parameter is cut with it: tensors of its shape, factored and flattened ones, those in
     lists and dicts. What cannot be cut, such as matrices over all channels, is dropped with a warning that names the
@@ -100,6 +102,7 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
         replace_data(tensor, smaller[key])
     follow()
     set_attributes(changes)
+    forget_tables(model)
     return model
 
 
@@ -129,6 +132,7 @@ def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
     for tensor, shape in wanted.values():
         replace_data(tensor, stored_like(tensor.detach().new_empty(shape), tensor))
     set_attributes(changes)
+    forget_tables(model)
 
 
 def _find(tensors: Mapping[str, Tensor], name: str) -> Tensor:

@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import SavedState
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.computed import spectral_ties
 from physprune_pl.probing.observations import Family, Kind, Observation
@@ -22,6 +20,7 @@ from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.components import SlotSpace
 from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.first_runs import FirstRuns
 from physprune_pl.tracing.loose_tensors import LooseTensors
 from physprune_pl.tracing.questions import Questions
 
@@ -199,21 +198,25 @@ def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
     return next(iter([*exact, *shared]), None)
 
 
-def collect(model: nn.Module, example: Example, saved: SavedState) -> tuple[Evidence, tuple[str, ...]]:
-    """Probe a model in eval mode and, where it runs differently there, in train mode.
+def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...]]:
+    """Probe a model in eval mode and, where it runs differently there, before its first run and in train mode.
 
     Returns the evidence and notes for the user.
     """
-    evidence, notes = Evidence(), []
+    evidence, notes, example = Evidence(), [], runs.example
     with ModulePath(model) as path:
         model.eval()
-        first = Collector(Runner(model, example.sized(1), path, saved), evidence)
+        first = Collector(Runner(model, example.sized(1), path, runs.steady), evidence)
         first.collect()
+        if runs.used != first.clean.probe.used & dict(model.named_parameters()).keys():
+            runs.fresh.restore()
+            Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
+            runs.steady.restore()
         evidence.mixings = first.clean.probe.mixings
         evidence.products = first.clean.probe.heads.products
         model.train()
         try:
-            second = Collector(Runner(model, example.sized(2), path, saved), evidence)
+            second = Collector(Runner(model, example.sized(2), path, runs.steady), evidence)
         except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
             notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
             return evidence, tuple(notes)

@@ -16,6 +16,7 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, set_training, twin
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
+from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.probing.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.probing.row_blocks import RowBlock
@@ -201,11 +202,14 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 def runs(model: nn.Module, example: Example, training: bool) -> bool:
     """Return whether a model runs on an example without raising or putting out NaN."""
+    saved = SavedState(model)  # what a first run makes, a cut copy has to make by itself
     with set_training(model, training):
         try:
             output = example.copy().run(model)
         except Exception:  # a model may insist on another precision or on other inputs; those are tried next
             return False
+        finally:
+            saved.restore()
     return not any(has_nan(tensor) for tensor in tensors_in(output))
 
 

@@ -11,17 +11,16 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.ignored import Ignore, Ignored
-from physprune_pl.networks.isolation import SavedState, untouched
+from physprune_pl.networks.isolation import untouched, with_shapes
 from physprune_pl.networks.measure import count_macs
 from physprune_pl.networks.names import named_tensors, plain, uncompiled
-from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.observations import Family, Mixing
-from physprune_pl.probing.tainting import has_nan
 from physprune_pl.probing.traceable import traceable
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
 from physprune_pl.tracing.collector import collect
 from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.first_runs import first_runs
 from physprune_pl.tracing.following import follow
 from physprune_pl.tracing.verification import Verifier
 
@@ -54,14 +53,17 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
     model = uncompiled(model)
     example = Example.of(example_input).to(model)
     ignored = Ignored.of(ignore).names(model)
+    with_shapes(model, example)
     with untouched(model) as saved, traceable(model):
-        example = _runnable(model, example, saved)
-        evidence, notes = collect(model, example, saved)
+        runs = first_runs(model, example, saved)
+        example = runs.example
+        evidence, notes = collect(model, runs)
         follow(model, example.followers, evidence)
         for family in _producing(evidence):
             if plain(family[0]).rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
         found = _assemble(model, evidence, notes, count_macs(model, example))
+        saved.parameters.restore()  # the check runs copies only, and needs the memory
         verified = Verifier(model, example, found).verify() if found.groups else found
     return replace(verified, seconds=time.perf_counter() - start)
 
@@ -132,46 +134,6 @@ def _without_any(model: nn.Module, used: frozenset[str]) -> Iterator[str]:
 
 def _call(mixing: Mixing) -> MixingCall:
     return MixingCall(mixing.weight, mixing.positions, share=mixing.share)
-
-
-def _runnable(model: nn.Module, example: Example, saved: SavedState) -> Example:
-    """Return the example; one whose batch must stay as it is if the model does not run on one and on two samples.
-
-    Raises:
-        ValueError: the model does not run on the example, however many samples of it.
-    """
-    model.eval()
-    choices = [
-        (example, [example.sized(1), example.sized(2)]),
-        (replace(example, whole=True), [example]),
-        (replace(example.sized(1), whole=True), [example.sized(1)]),
-    ]
-    errors: list[Exception] = []
-    spoilt: list[Example] = []
-    for choice, needed in choices:
-        try:
-            clean = all(_puts_out_numbers(model, part, saved) for part in needed)
-        except Exception as error:  # whatever the model raises, the next choice may do
-            errors.append(error)
-            saved.restore()
-        else:
-            if clean:
-                return choice
-            spoilt.append(choice)
-    if spoilt:
-        return spoilt[0]
-    _, as_given, _ = errors
-    raise ValueError(
-        f"example_input: the model does not run on it ({type(as_given).__name__}: {as_given}); expected inputs as the "
-        "model's forward takes them, the batch first"
-    ) from as_given
-
-
-def _puts_out_numbers(model: nn.Module, example: Example, saved: SavedState) -> bool:
-    """Run a model, and return whether it puts out no NaN: what is computed over samples may want more of them."""
-    output = example.copy().run(model)
-    saved.restore()
-    return not any(has_nan(tensor) for tensor in tensors_in(output))
 
 
 def _producing(evidence: Evidence) -> list[Family]:

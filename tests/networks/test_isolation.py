@@ -9,13 +9,13 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import (
-    SavedState,
     run_eagerly,
     saved_random_state,
     seed_everything_inside,
     set_training,
     untouched,
 )
+from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.tracing.tracer import trace
 
 # --- examples --------------------------------------------------------------------------------------------------------
