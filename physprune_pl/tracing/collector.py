@@ -14,18 +14,16 @@ from torch import Tensor, nn
 
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.computed import spectral_ties
-from physprune_pl.probing.observations import Family, Kind, Observation
-from physprune_pl.probing.runner import Run, Runner, contested
+from physprune_pl.probing.observations import Family, Observation
+from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.components import SlotSpace
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.first_runs import FirstRuns
 from physprune_pl.tracing.loose_tensors import LooseTensors
-from physprune_pl.tracing.questions import Questions
 
 _FLOW = "its control flow depends on values"
-_CHANNELS: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "part"))
 
 
 class Collector:
@@ -34,7 +32,6 @@ class Collector:
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
         self.clean = runner.run()
-        self.questions = Questions(runner, self.clean, runner.run, _CHANNELS)
         self.spectral = spectral_ties(runner.model)
         self._register()
 
@@ -66,9 +63,8 @@ class Collector:
     def collect(self) -> None:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
-        together = self.questions.coded({one: torch.arange(self.evidence.sizes[one]) for one in sources})
-        sizes = self.evidence.sizes
-        alone = {one: self.questions.alone(one, sizes[one]) for one in steps("looking for coupled channels", sources)}
+        together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
+        alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(alone.values()), self.clean)
         reached = [_reached(run) for run in alone.values() if run is not None]
         for family, factors in self.clean.probe.views.items():
@@ -79,6 +75,14 @@ class Collector:
         loose = LooseTensors(self.runner, self.evidence, self.clean)
         tied = {family[0] for vector, _, weight, _ in self.spectral for family in (vector, weight)}
         loose.collect(sorted((self.clean.probe.loose | self._untouched_carriers()) - tied))
+
+    def _coded(self, codes: Masks) -> Codes | None:
+        return self.runner.coded(self.runner.run, codes, self.clean)
+
+    def _alone(self, source: Family) -> Run | None:
+        """Taint one source whole."""
+        everything = torch.ones(self.evidence.sizes[source], dtype=torch.bool)
+        return self.runner.attempt(lambda: self.runner.run({source: everything}), self.clean)
 
     def _tie_view(self, family: Family, factors: tuple[int, ...], beside: set[Family]) -> None:
         """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part."""
@@ -97,13 +101,13 @@ class Collector:
         size = self.evidence.sizes[source]
         codes = together
         if alone is not None and self._worth_asking(source, alone, codes):
-            codes = self.questions.coded({source: torch.arange(size)})
+            codes = self._coded({source: torch.arange(size)})
         if alone is None or codes is None:
             self.evidence.block(source, _FLOW)
             return
         if alone.returned:
             self.evidence.block(source, self.runner.example.ends)
-        if self.questions.unclear(alone, codes, size) or _headless(alone, codes, size):
+        if _unclear(alone, codes, size) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
         for place in alone.hits:
             self._link(source, alone.seen[place], *codes[place])
@@ -113,7 +117,11 @@ class Collector:
         size = self.evidence.sizes[source]
         if codes is None or _headless(alone, codes, size):
             return True
-        return self.questions.rivals_blur(source, alone, codes, size, self.contested)
+        # What one source alone has blurred is not cleared by asking again.
+        unclear = {place: slots & self.contested[place] for place, slots in _unclear(alone, codes, size).items()}
+        asked = any(bool(slots.any()) for slots in unclear.values())
+        index = {source: torch.arange(size)}
+        return asked and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
 
     def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
@@ -127,7 +135,7 @@ class Collector:
         space = SlotSpace.of(self.evidence.sizes)
         roots = space.components(self.evidence.links)[space.slots(source)]
         _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
-        by_unit = self.questions.coded({source: torch.from_numpy(unit).long()}) if len(first) < size else None
+        by_unit = self._coded({source: torch.from_numpy(unit).long()}) if len(first) < size else None
         if by_unit is None:
             return codes
         members = torch.from_numpy(first).long()
@@ -172,6 +180,13 @@ def _fed(run: Run) -> list[Observation]:
     """Return the slots of the model's tensors that met NaN."""
     met = [run.seen[place] for place in run.hits]
     return [seen for seen in met if seen.kind in ("consumer", "carrier", "norm")]
+
+
+def _unclear(alone: Run, codes: Codes, size: int) -> dict[int, Tensor]:
+    """Return by place of an observation the slots that a source reaches by more than one index, where there are any."""
+    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head")]
+    found = {place: alone.seen[place].pattern & ~sure(codes[place], size) for place in asked}
+    return {place: slots for place, slots in found.items() if bool(slots.any())}
 
 
 def _headless(alone: Run, codes: Codes, size: int) -> bool:

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from physprune_pl.probing.codes import Codes, sure
-from physprune_pl.probing.observations import Family, Kind
-from physprune_pl.probing.runner import Run, Runner, contested
+from physprune_pl.probing.observations import Family
+from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.questions import Questions
 
-_PLACES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head"))
+_PLACES = ("consumer", "carrier", "norm", "head")
 
 
 class LooseTensors:
@@ -27,7 +26,6 @@ class LooseTensors:
 
     def __init__(self, runner: Runner, evidence: Evidence, clean: Run) -> None:
         self.runner, self.evidence, self.clean = runner, evidence, clean
-        self.questions = Questions(runner, clean, runner.run_tainted_tensors, _PLACES)
 
     def collect(self, names: Iterable[str]) -> None:
         """Link the tensors of these names to what their entries reach, one dimension of all of them at a time."""
@@ -44,24 +42,37 @@ class LooseTensors:
         tensor = self._tensor(name)
         if not tensor.is_floating_point():
             return None
-        run = self.questions.alone((name, 0), tensor.shape[0] if tensor.dim() else 1)
+        everything = torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
+        run = self.runner.attempt(lambda: self.runner.run_tainted_tensors({(name, 0): everything}), self.clean)
         return run if run is not None and run.hits else None
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
         together = self._coded(families)
         rivals = contested([alone[name] for name, _ in families], self.clean)
         for family in families:
-            codes, own = together, alone[family[0]]
-            if codes is None or self.questions.rivals_blur(family, own, codes, self._size(family), rivals):
+            codes = together
+            if codes is None or self._disturbed(family, alone[family[0]], rivals, codes):
                 codes = self._coded([family])
             if codes is not None:
-                self._link(family, own, codes)
+                self._link(family, alone[family[0]], codes)
 
     def _size(self, family: Family) -> int:
         return self._tensor(family[0]).shape[family[1]]
 
+    def _index(self, families: list[Family]) -> Masks:
+        return {family: torch.arange(self._size(family)) for family in families}
+
     def _coded(self, families: list[Family]) -> Codes | None:
-        return self.questions.coded({family: torch.arange(self._size(family)) for family in families})
+        return self.runner.coded(self.runner.run_tainted_tensors, self._index(families), self.clean)
+
+    def _disturbed(self, family: Family, alone: Run, rivals: list[Tensor], codes: Codes) -> bool:
+        """Return whether other tensors are to blame for a slot that is unclear."""
+        places = [place for place in alone.hits if alone.seen[place].kind in _PLACES]
+        size = self._size(family)
+        unclear = {place: alone.seen[place].pattern & ~sure(codes[place], size) & rivals[place] for place in places}
+        asked = any(bool(slots.any()) for slots in unclear.values())
+        run = self.runner.run_tainted_tensors
+        return asked and not self.runner.blurred(run, self._index([family]), self.clean, unclear)
 
     def _link(self, family: Family, alone: Run, codes: Codes) -> None:
         """Link a tensor that is used by its own index; a dimension that does not hold channels is ignored."""
