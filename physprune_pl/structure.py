@@ -13,6 +13,12 @@ from torch import Tensor
 
 Role = Literal["filter", "carrier", "consumer", "buffer"]
 
+NORM_CHANNELS = 3
+"""Numbers that a norm over channels is left with at least: it takes away their mean and their size, and tells the rest.
+
+The layer norm of one number is a constant, that of two numbers says which of them is larger.
+"""
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -39,6 +45,25 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class NormSlice:
+    """Where channels of a group meet a norm that has no tensor for them, or another statistic over channels.
+
+    Attributes:
+        mode: ``"eval"`` or ``"train"``.
+        call: number of the norm among the norms and statistics of a run in that mode, from 1.
+        axis: of what the norm reads, counted from its end.
+        index: positions along that axis.
+        channel: channel that owns the position of the same place in ``index``.
+    """
+
+    mode: str
+    call: int
+    axis: int
+    index: tuple[int, ...]
+    channel: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ChannelGroup:
     """Channels that the structure of a network couples, so that they are pushed and removed together.
 
@@ -48,12 +73,16 @@ class ChannelGroup:
         slices: every place where the channels live.
         exact: whether a channel whose producing slices are zero can be removed without changing the output; inexact
             groups (behind a norm over channels, for example) change the statistics of those that stay.
+        least: fewest channels that a plan leaves: as many as :data:`NORM_CHANNELS` need behind a norm over channels.
+        norms: where its channels meet norms without tensors.
     """
 
     name: str
     size: int
     slices: tuple[Slice, ...]
     exact: bool = True
+    least: int = 1
+    norms: tuple[NormSlice, ...] = ()
 
     @property
     def producing(self) -> tuple[Slice, ...]:

@@ -14,11 +14,9 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.probing.observations import Family
+from physprune_pl.probing.observations import Family, Tie
 from physprune_pl.probing.operations import SCALES, WEIGHT_NORM
 from physprune_pl.probing.tainting import has_nan
-
-Tie = tuple[Family, Tensor, Family, Tensor]
 
 
 class ComputedWeights:

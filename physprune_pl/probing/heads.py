@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from physprune_pl.probing.observations import Family
+from physprune_pl.probing.observations import Family, Tie
 from physprune_pl.probing.tainting import cleaned
 
 _MARK = "_physprune_heads"
@@ -32,7 +32,7 @@ class HeadNotes(Protocol):
     """Where what was seen is written down: the probe of a run."""
 
     mode: str
-    ties: list[tuple[Family, Tensor, Family, Tensor]]
+    ties: list[Tie]
 
     def see_head(self, family: Family, pattern: Tensor) -> None:
         """Record which slots of a family are NaN now."""
@@ -107,12 +107,14 @@ class HeadWatch:
         setattr(output, _MARK, units)
         return output
 
+    def are_scores(self, tensor: Tensor) -> bool:
+        """Return whether a tensor comes from a product of activations."""
+        return _MARK in vars(tensor)  # many times faster than hasattr
+
     def normalise(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Compute a softmax; one of scores is clean afterwards, because what reached them is tied to its unit."""
+        """Compute a softmax of scores, clean afterwards, because what reached them is tied to its unit."""
         data = args[0] if args else kwargs["input"]
-        units = getattr(data, _MARK, None)
-        if units is None:
-            return func(*args, **kwargs)
+        units = getattr(data, _MARK)
         self.notes.see_head(units, _by_unit(data, self.units[units]))
         output = cleaned(func(*args, **kwargs))
         setattr(output, _MARK, units)
@@ -120,7 +122,7 @@ class HeadWatch:
 
     def follow(self, inputs: list[Tensor], output: Any) -> None:
         """Hand the mark of scores on to what has their shape."""
-        marked = next((tensor for tensor in inputs if _MARK in vars(tensor)), None)  # many times faster than hasattr
+        marked = next((tensor for tensor in inputs if self.are_scores(tensor)), None)
         if marked is None or not isinstance(output, Tensor) or output.dim() < 3:
             return
         if output.shape[-3:] == marked.shape[-3:]:

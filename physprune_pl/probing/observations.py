@@ -14,6 +14,8 @@ from typing import Literal
 from torch import Tensor
 
 Family = tuple[str, int]
+Tie = tuple[Family, Tensor, Family, Tensor]
+"""Slots of two families that carry the same channels, pairwise."""
 Kind = Literal["consumer", "carrier", "norm", "part", "head", "opaque"]
 INPUT, OUTPUT = -1, -2
 

@@ -16,7 +16,8 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.computed import ComputedWatch
 from physprune_pl.probing.heads import HeadWatch
-from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation
+from physprune_pl.probing.norms import STATISTICS, NormWatch, Walls
+from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation, Tie
 from physprune_pl.probing.operations import (
     ACROSS,
     ELEMENTWISE,
@@ -37,7 +38,7 @@ from physprune_pl.probing.operations import (
 )
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.row_blocks import RowBlock
-from physprune_pl.probing.tainting import ModulePath, along, cleaned, has_nan, nan_along, taint, tensors_of_call
+from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, taint, tensors_of_call
 
 
 @dataclass(eq=False)
@@ -51,6 +52,8 @@ class Probe(TorchFunctionMode):
         mode: keeps apart what has no name of its own in eval and in train mode.
         replay: outputs of the mixing calls of an earlier run.
         tainted: names of parameters and buffers that are NaN themselves.
+        walls: which statistics are over channels, as far as that is known.
+        leaking: numbers of such statistics that put out nothing but NaN.
     """
 
     names: Mapping[int, str]
@@ -59,16 +62,19 @@ class Probe(TorchFunctionMode):
     mode: str = "eval"
     replay: Replay = field(default_factory=Replay)
     tainted: Collection[str] = ()
+    walls: Walls = Walls()
+    leaking: Collection[int] = ()
 
     def __post_init__(self) -> None:
         super().__init__()
         self.observations: list[Observation] = []
         self.mixings: list[Mixing] = []
-        self.ties: list[tuple[Family, Tensor, Family, Tensor]] = []
+        self.ties: list[Tie] = []
         self.views: dict[Family, tuple[int, ...]] = {}
         # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
         own = proxy(self)
         self.heads, self.computed = HeadWatch(own), ComputedWatch(own)
+        self.norms = NormWatch(own, self.walls, self.leaking)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[str] = []
@@ -91,7 +97,7 @@ class Probe(TorchFunctionMode):
         if func in OPAQUE:
             return self.opaque_call(func, args, kwargs)
         if func in ACROSS or func in GROUP_NORM:
-            return self._norm(func, args, kwargs)
+            return self.norms.norm(func, args, kwargs)
         return self._pass_on(func, args, kwargs)
 
     def _pass_on(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -121,8 +127,11 @@ class Probe(TorchFunctionMode):
             return self.heads.attend(self.replay.calling(func), args, kwargs)
         if func in PRODUCTS and not named:
             return self.heads.multiply(func, args, kwargs)
-        if func in SOFTMAX:
+        if func in SOFTMAX and self.heads.are_scores(args[0] if args else kwargs["input"]):
+            self.norms.calls += 1
             return self.heads.normalise(func, args, kwargs)
+        if func in STATISTICS:
+            return self.norms.statistic(func, args, kwargs)
         output = func(*args, **kwargs)
         self.heads.follow(inputs, output)
         return output
@@ -138,6 +147,10 @@ class Probe(TorchFunctionMode):
         """Record which entries of a family are NaN now."""
         self.sequence.append(f"{kind} {family}")
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
+
+    def see_norm(self, family: Family, pattern: Tensor) -> None:
+        """Record which slots of a norm over channels are NaN now."""
+        self.see("norm", family, pattern)
 
     def see_head(self, family: Family, pattern: Tensor) -> None:
         """Record which slots of products of activations are NaN now."""
@@ -217,33 +230,6 @@ class Probe(TorchFunctionMode):
         safe = torch.utils._pytree.tree_map(lambda v: cleaned(v) if any(v is t for t in inputs) else v, (args, kwargs))
         output = func(*safe[0], **safe[1])
         return torch.utils._pytree.tree_map(lambda v: cleaned(v) if isinstance(v, Tensor) else v, output)
-
-    def _norm(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Compute a norm over channels on clean data and put the taint back: the channels keep their identity."""
-        data = args[0] if args else kwargs["input"]
-        named = [value for value in (*args[1:], *kwargs.values()) if self.name_of(value)]
-        if not named:
-            return func(*args, **kwargs)
-        nan = data.isnan()
-        output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
-        for tensor in named:
-            self._see_norm(func, tensor, nan, args, kwargs)
-        return output.masked_fill(nan, float("nan"))
-
-    def _see_norm(
-        self, func: Callable[..., Any], tensor: Tensor, nan: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        name = str(self.name_of(tensor))
-        if func in GROUP_NORM:
-            self.see("norm", (name, 0), along(nan, 1))
-            groups = args[1] if len(args) > 1 else kwargs["num_groups"]
-            index = torch.arange(nan.shape[1])
-            size = nan.shape[1] // groups
-            self.ties.append(((name, 0), index, (name, 0), index // size * size))
-            return
-        for dim in range(tensor.dim()):
-            self.see("norm", (name, dim), along(nan, nan.dim() - tensor.dim() + dim))
-            self.inexact.add((name, dim))
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | tuple[Tensor, ...]) -> None:
         data: Tensor = args[0] if args else kwargs["tensor" if "tensor" in kwargs else "input"]

@@ -20,6 +20,7 @@ from physprune_pl.probing.codes import Codes, Slots, bits_of, decode
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign import ForeignOperations
 from physprune_pl.probing.gating import Gates
+from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe
 from physprune_pl.probing.replay import Replay
@@ -63,6 +64,7 @@ class Runner:
         mode: keeps apart what has no name of its own; None: the mode that the model is in.
 
     Attributes:
+        walls: which statistics of the model are over channels.
         foreign: whether the run before met operations of other libraries, so that NaN must be kept away from them.
     """
 
@@ -72,7 +74,7 @@ class Runner:
         self.model, self.example, self.path, self.saved, self.mode = model, example, path, saved, mode
         self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
-        self.replay = Replay()
+        self.replay, self.walls = Replay(), Walls()
         self.foreign = True
 
     def run(
@@ -81,11 +83,12 @@ class Runner:
         example: Example | None = None,
         tainted: Collection[str] = (),
         gates: AbstractContextManager[object] | None = None,
+        leaking: Collection[int] = (),
     ) -> Run:
-        """Run once with the given sources tainted."""
+        """Run once with the given sources tainted; what leaking statistics put out is NaN."""
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
-        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted)
+        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, self.walls, leaking)
         guard = ForeignOperations(probe)
         try:
             with probe, AsProducts(), gates or nullcontext(), guard if self.foreign else nullcontext():
@@ -106,11 +109,20 @@ class Runner:
             return None
         return result if result.probe.sequence == clean.probe.sequence else None
 
-    def coded(self, run: Callable[[Masks], Run], codes: Mapping[Family, Tensor], clean: Run) -> Codes | None:
-        """Taint families by the bits of their entries' codes; None where a run took another way."""
+    def coded(
+        self,
+        run: Callable[[Masks], Run],
+        codes: Mapping[Family, Tensor],
+        clean: Run,
+        done: Sequence[Run] = (),
+    ) -> Codes | None:
+        """Taint families by the bits of their entries' codes; None where a run took another way.
+
+        What has been done already are the first of these runs.
+        """
         width = max((len(bits_of(int(code.max()) + 1)) for code in codes.values()), default=0)
-        runs = []
-        for place in range(width):
+        runs = list(done)
+        for place in range(len(done), width):
             masks = {family: ((code >> place // 2) & 1) == 1 - place % 2 for family, code in codes.items()}
             attempt = self.attempt(partial(run, masks), clean)
             if attempt is None:

@@ -104,7 +104,8 @@ def _transposed(module: Any, shape: Shape, name: str) -> Sizes:
 
 
 def _group_norm(module: Any, shape: Shape, name: str) -> Sizes:
-    groups = _whole_groups(shape[0], module.num_channels // module.num_groups, name)
+    alone = module.num_groups == 1
+    groups = 1 if alone else _whole_groups(shape[0], module.num_channels // module.num_groups, name)
     return {"num_channels": shape[0], "num_groups": groups}
 
 

@@ -43,7 +43,7 @@ class Chooser:
         if self.target.kind == "latency" and self.times is None:
             raise ValueError("target latency: expected times of the traced model, got None")
         self.cost_model = CostModel(self.trace, self.times)
-        needed = [len(group.parts) for group in self.trace.groups]
+        needed = [max(group.least, len(group.parts)) for group in self.trace.groups]
         self._steps = self.widths.steps(self.trace.groups, needed, self.trace.left_whole)
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")

@@ -7,6 +7,8 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.computed import spectral_ties
+from physprune_pl.probing.norms import over_channels
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.probing.tainting import ModulePath
@@ -32,8 +35,25 @@ class Collector:
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
         self.clean = runner.run()
+        self.lowest_bit = self._find_walls()
         self.spectral = spectral_ties(runner.model)
         self._register()
+
+    def _find_walls(self) -> list[Run]:
+        """Find out which statistics are over channels, and return the runs by the lowest bit of channels that tell."""
+        outputs = {mixing.source: mixing.outputs for mixing in self.clean.probe.mixings}
+        odd = {source: torch.arange(size) % 2 == 1 for source, size in outputs.items()}
+        even = {source: ~mask for source, mask in odd.items()}
+        while True:
+            pair = [self.runner.attempt(partial(self.runner.run, masks), self.clean) for masks in (odd, even)]
+            done = [run for run in pair if run is not None]
+            if len(done) < len(pair):
+                return []
+            walls = over_channels(*(run.probe.norms for run in done))
+            if walls == self.runner.walls:
+                return done
+            self.runner.walls = walls
+            self.clean = self.runner.run()
 
     def _register(self) -> None:
         probe, evidence = self.clean.probe, self.evidence
@@ -57,13 +77,15 @@ class Collector:
                 evidence.link(vector, entry, weight, channel)
                 evidence.inexact.add(vector)
         evidence.inexact |= probe.inexact
+        evidence.norms |= probe.norms.sizes
         evidence.used |= probe.used
         evidence.opaque.update(dict.fromkeys(probe.opaque))
 
     def collect(self) -> None:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
-        together = self._coded({source: torch.arange(self.evidence.sizes[source]) for source in sources})
+        indices = {source: torch.arange(self.evidence.sizes[source]) for source in sources}
+        together = self.runner.coded(self.runner.run, indices, self.clean, self.lowest_bit)
         alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(alone.values()), self.clean)
         reached = [_reached(run) for run in alone.values() if run is not None]
@@ -72,6 +94,7 @@ class Collector:
         for source in steps("telling channels apart", sources):
             self._attribute(source, alone[source], together)
         self._block_inputs()
+        self._block_statistics()
         loose = LooseTensors(self.runner, self.evidence, self.clean)
         tied = {family[0] for vector, _, weight, _ in self.spectral for family in (vector, weight)}
         loose.collect(sorted((self.clean.probe.loose | self._untouched_carriers()) - tied))
@@ -166,6 +189,19 @@ class Collector:
             run = self.runner.attempt(lambda: self.runner.run_gated_input(everything), self.clean) or run
         for seen in _fed(run) if run is not None else []:
             self.evidence.block(seen.family, "fed by the model's input", seen.pattern.nonzero().flatten())
+
+    def _block_statistics(self) -> None:
+        """Keep channels of which the model returns a mean or the like."""
+        found = sorted(self.runner.walls.found)
+        for call in found if self._returned(found) else ():
+            families = [family for family in self.evidence.norms if family[0] == f"{self.clean.probe.mode} norm {call}"]
+            for family in families if self._returned([call]) else ():
+                self.evidence.block(family, "the model returns a mean, or the like, over its channels")
+
+    def _returned(self, calls: Sequence[int]) -> bool:
+        """Return whether what statistics put out reaches what the model returns."""
+        run = self.runner.attempt(lambda: self.runner.run(leaking=calls), self.clean) if calls else None
+        return bool(calls) and (run is None or run.returned)
 
     def _untouched_carriers(self) -> set[str]:
         """Return per-channel tensors that no tainted channel came past: their own taint shows where they belong."""

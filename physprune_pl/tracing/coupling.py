@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import OUTPUT, Family
-from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Role, Slice
+from physprune_pl.structure import NORM_CHANNELS, ChannelGroup, LeftWhole, MixingCall, NormSlice, Role, Slice
 from physprune_pl.tracing.components import Indices, SlotSpace, connected
 from physprune_pl.tracing.evidence import Evidence
 
@@ -27,6 +29,9 @@ class _Coupling:
         self.space = SlotSpace.of(evidence.sizes)
         self.root = self.space.components(evidence.links)
         self.reasons = self._reasons()
+        self.inexact = {
+            int(root) for family in evidence.inexact & evidence.sizes.keys() for root in self._roots(family)
+        }
         self.reading = {int(r) for family in evidence.readers for r in self._roots(family)}
         self.producing = {int(r) for family in evidence.sources for r in self._roots(family)}
         self.members = self._members()
@@ -103,15 +108,34 @@ class _Coupling:
     def _group(self, roots: list[int]) -> ChannelGroup:
         families = {family for root in roots for family in self.members[root]}
         first = next(family for family in self.makers if family in families)
-        slices = []
-        for family in sorted(families, key=self.space.offsets.__getitem__):
-            pairs = [
-                (index, channel) for channel, root in enumerate(roots) for index in self.members[root].get(family, ())
-            ]
-            index, channel = zip(*sorted(pairs), strict=True)
-            slices.append(Slice(family[0], family[1], index, channel, self._role(family)))
-        exact = not families & self.evidence.inexact
-        return ChannelGroup(_module_of(first[0]), len(roots), tuple(slices), exact)
+        slices = [
+            Slice(*family, *self._entries(family, roots), self._role(family))
+            for family in sorted(families, key=self.space.offsets.__getitem__)
+        ]
+        norms = [(family, self._entries(family, roots)) for family in self.evidence.norms]
+        return ChannelGroup(
+            name=_module_of(first[0]),
+            size=len(roots),
+            slices=tuple(slices),
+            exact=not self.inexact.intersection(roots),
+            least=max((self._least(family, index, len(roots)) for family, (index, _) in norms), default=1),
+            norms=tuple(
+                NormSlice(*_norm_call(family), *entries) for family, entries in norms if family[1] < 0 and entries[0]
+            ),
+        )
+
+    def _entries(self, family: Family, roots: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the slots of a family that belong to a group, and the channel of each."""
+        channel = {root: number for number, root in enumerate(roots)}
+        owned = [(i, channel[root]) for i, root in enumerate(self._roots(family).tolist()) if root in channel]
+        return tuple(i for i, _ in owned), tuple(number for _, number in owned)
+
+    def _least(self, family: Family, index: Sequence[int], size: int) -> int:
+        """Return how many channels of a group a norm needs: as many as give it enough numbers, or all there are."""
+        if not index:
+            return 1
+        numbers = self.evidence.norms[family] * len(index) / size
+        return min(size, math.ceil(NORM_CHANNELS / numbers))
 
     def _role(self, family: Family) -> Role:
         if family[0] in self.buffers:
@@ -141,8 +165,14 @@ def _unique(groups: list[ChannelGroup]) -> list[ChannelGroup]:
     for group in groups:
         counts[group.name] += 1
         name = group.name if counts[group.name] == 1 else f"{group.name}#{counts[group.name]}"
-        result.append(ChannelGroup(name, group.size, group.slices, group.exact))
+        result.append(replace(group, name=name))
     return result
+
+
+def _norm_call(family: Family) -> tuple[str, int, int]:
+    """Read mode, number and axis of a norm without tensors from its family."""
+    mode, call = family[0].split(" norm ")
+    return mode, int(call), family[1]
 
 
 def _module_of(name: str) -> str:

@@ -22,7 +22,8 @@ class Evidence:
         sources: families whose slots produce channels, in call order, with the name of the weight's bias.
         readers: families whose slots read channels.
         blocked: slots that must stay, with the reason.
-        inexact: families of norms over channels.
+        inexact: families whose slots change with what stays beside them, such as those of norms over channels.
+        norms: family of a norm over channels -> numbers that the norm takes together for each of its slots.
         mixings: the mixing calls of the eval run.
         products: the products of activations in the eval run.
         used: names of all tensors that were used.
@@ -35,6 +36,7 @@ class Evidence:
     readers: set[Family] = field(default_factory=set)
     blocked: list[tuple[Family, Tensor, str]] = field(default_factory=list)
     inexact: set[Family] = field(default_factory=set)
+    norms: dict[Family, int] = field(default_factory=dict)
     mixings: list[Mixing] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     used: set[str] = field(default_factory=set)

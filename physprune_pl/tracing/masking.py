@@ -18,10 +18,11 @@ from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
-from physprune_pl.probing.operations import ACROSS, FUSED_ATTENTION, Layout, layout_of, operands
+from physprune_pl.probing.operations import FUSED_ATTENTION, Layout, layout_of, operands
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import has_nan
 from physprune_pl.structure import ChannelGroup
+from physprune_pl.tracing.kept_norms import Removed
 
 _DROPOUTS = {
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
@@ -79,70 +80,19 @@ def _without_dropout(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tup
     return (*args[:4], *[0.0] * len(args[4:5]), *args[5:]), {**kwargs, **({"dropout_p": 0.0} if len(args) < 5 else {})}
 
 
-class KeptNorms(TorchFunctionMode):
-    """Lets norms over channels see the kept channels only, as they will after the cut."""
-
-    def __init__(self, removed: Mapping[tuple[int, int], Tensor]) -> None:
-        super().__init__()
-        self.removed = removed
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        weight = self._weight(func, args, kwargs)
-        if weight is None:
-            return func(*args, **kwargs)
-        data = args[0] if args else kwargs["input"]
-        for dim in range(weight.dim()):
-            mask = self.removed.get((id(weight), dim))
-            if mask is not None:
-                return self._without(func, data, dim, mask, (args[1:], kwargs), weight)
-        return func(*args, **kwargs)
-
-    def _weight(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-        if func not in ACROSS:
-            return None
-        return next((v for v in (*args[1:], *kwargs.values()) if isinstance(v, Tensor) and v.dim() > 0), None)
-
-    def _without(
-        self,
-        func: Callable[..., Any],
-        data: Tensor,
-        dim: int,
-        mask: Tensor,
-        rest: tuple[tuple[Any, ...], dict[str, Any]],
-        weight: Tensor,
-    ) -> Tensor:
-        """Compute the norm over the kept entries of one dimension and put the result where they were."""
-        keep = (~mask).nonzero().flatten()
-        axis = data.dim() - weight.dim() + dim
-
-        def narrow(value: Any) -> Any:
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                return value.index_select(dim, keep)
-            shape = list(weight.shape)
-            if isinstance(value, list | tuple) and list(value) == shape:
-                return [len(keep) if place == dim else size for place, size in enumerate(shape)]
-            return value
-
-        args = [narrow(value) for value in rest[0]]
-        kwargs = {key: narrow(value) for key, value in rest[1].items() if key != "input"}
-        short = func(data.index_select(axis, keep), *args, **kwargs)
-        return torch.zeros_like(data).index_copy(axis, keep, short)
-
-
 def zero_removed(
     model: nn.Module, groups: Sequence[ChannelGroup], removal: Removal, producing: Collection[str]
-) -> dict[tuple[int, int], Tensor]:
+) -> Removed:
     """Zero the slices of removed channels, of the named groups only the producing ones.
 
     Returns:
         What norms over channels must leave out, unless zeros alone should do.
     """
-    tensors, own, norms = named_tensors(model), set[int](), {}
+    tensors, own, norms = named_tensors(model), set[int](), Removed()
     for group in groups:
         everything = group.name not in producing
+        if everything:
+            norms.note(group, removal[group.name])
         for part in group.slices if everything else group.producing:
             gone = removal[group.name][torch.tensor(part.channel)]
             index = torch.tensor(part.index)[gone]
@@ -153,9 +103,9 @@ def zero_removed(
                     own.add(id(tensor))
                 tensor.data.index_fill_(part.dim, index.to(tensor.device), 0.0)
             if everything:
-                mask = torch.zeros(tensor.shape[part.dim], dtype=torch.bool)
+                fresh = torch.zeros(tensor.shape[part.dim], dtype=torch.bool)
+                mask = norms.tensors.setdefault((id(tensor), part.dim), fresh)
                 mask[index] = True
-                norms[id(tensor), part.dim] = mask.to(tensor.device)
     return norms
 
 

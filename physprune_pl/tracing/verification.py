@@ -23,7 +23,8 @@ from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.tools.progress import steps
-from physprune_pl.tracing.masking import Comparable, KeptNorms, redrawn, runs, zero_removed
+from physprune_pl.tracing.kept_norms import KeptNorms, Removed
+from physprune_pl.tracing.masking import Comparable, redrawn, runs, zero_removed
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}
@@ -129,7 +130,7 @@ class Verifier:
         return self.crowd if crowded else self.crowd.sized(1)
 
     def _same(self, masked: _Masked, cut: nn.Module, example: Example, training: bool) -> bool:
-        wanted, got = masked.outputs(example, training), _outputs(cut, example, training, {}, {})
+        wanted, got = masked.outputs(example, training), _outputs(cut, example, training, {}, Removed())
         return len(got) == len(wanted) and all(map(self._close, got, wanted))
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
@@ -147,11 +148,11 @@ def _outputs(
     example: Example,
     training: bool,
     keep: Mapping[tuple[int, int], Tensor],
-    norms: Mapping[tuple[int, int], Tensor],
+    norms: Removed,
 ) -> list[Tensor]:
     """Return what a model returns and what its mixing calls put out, the same chance in every run."""
     seed_everything_inside(11)
-    with set_training(model, training), Comparable(keep) as seen, KeptNorms(norms):
+    with set_training(model, training), Comparable(keep) as seen, KeptNorms(norms, training):
         returned = tensors_in(example.copy().run(model))
     return [*returned, *seen.collected]
 
