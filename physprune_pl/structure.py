@@ -157,6 +157,29 @@ class MixingCall:
 
 
 @dataclass(frozen=True)
+class RememberedSize:
+    """A number in an attribute of a module that is the size of an axis, and shrinks with it.
+
+    Attributes:
+        name: path of the attribute, such as ``"attn.num_heads"``, or ``"mixer.sizes.1"`` of an entry in a container.
+        value: the number.
+        slots: for each of the things it counts that can go, group and number of all the channels that it consists of.
+    """
+
+    name: str
+    value: int
+    slots: tuple[tuple[tuple[str, int], ...], ...]
+
+    def after(self, removed: Collection[tuple[str, int]]) -> int:
+        """Return the number once channels are gone.
+
+        >>> RememberedSize("width", 4, ((("a", 0),), (("a", 1),), (("b", 0), ("b", 1)))).after({("a", 0), ("b", 1)})
+        3
+        """
+        return self.value - sum(all(owner in removed for owner in owners) for owners in self.slots)
+
+
+@dataclass(frozen=True)
 class Trace:
     """A model as pruning sees it.
 
@@ -170,6 +193,7 @@ class Trace:
         notes: what the user should know about the trace.
         fixed_macs: MACs of one sample that no entry of ``calls`` covers.
         buffers: names in ``shapes`` that are buffers.
+        sizes: what modules remember of sizes that can change.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -181,6 +205,7 @@ class Trace:
     notes: tuple[str, ...]
     fixed_macs: int
     buffers: frozenset[str]
+    sizes: tuple[RememberedSize, ...] = ()
 
     def summary(self) -> str:
         """Say in a sentence what was found."""

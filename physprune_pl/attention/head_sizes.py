@@ -6,7 +6,7 @@ projection. An entry is for other names, and for classes that derive the head si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 Shapes = Mapping[int, tuple[int, ...]]
 
-COUNTS = (
-    *("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "attention_heads"),
-    *("num_kv_heads", "n_kv_heads", "kv_heads", "num_key_value_heads", "num_q_heads", "num_query_heads"),
-    *("all_head_size", "attn_dim", "attention_dim", "inner_dim", "kv_dim", "q_dim", "qk_dim", "v_dim"),
+COUNTS = frozenset(
+    (
+        *("num_heads", "n_heads", "n_head", "nhead", "heads", "num_attention_heads", "attention_heads"),
+        *("num_kv_heads", "n_kv_heads", "kv_heads", "num_key_value_heads", "num_q_heads", "num_query_heads"),
+        *("all_head_size", "attn_dim", "attention_dim", "inner_dim", "kv_dim", "q_dim", "qk_dim", "v_dim"),
+    )
 )
 """Attributes that are proportional to the number of heads wherever they appear."""
 
@@ -40,7 +42,7 @@ class HeadSizes:
     """
 
     rows: tuple[str, ...]
-    counts: tuple[str, ...] = COUNTS
+    counts: Collection[str] = COUNTS
     widths: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     entries: Mapping[str, tuple[int, str, int]] = field(default_factory=dict)
     fixed: Mapping[str, object] = field(default_factory=dict)
@@ -71,12 +73,13 @@ def register_attention(kind: type[nn.Module] | str, sizes: HeadSizes) -> None:
     _KNOWN[kind if isinstance(kind, str) else _full_name(kind)] = sizes
 
 
-def remembered(module: nn.Module, shapes: Shapes) -> dict[str, Any]:
+def remembered(module: nn.Module, shapes: Shapes, found: Collection[str] = ()) -> dict[str, Any]:
     """Return the attributes of an attention module, its class among them, once its parameters have new shapes.
 
     Args:
         module: any module; one that is no attention has nothing to change.
         shapes: ``id`` of a parameter -> its new shape.
+        found: attributes of which somebody knows better what they become.
 
     Raises:
         ValueError: the new shape holds no whole number of heads.
@@ -88,7 +91,8 @@ def remembered(module: nn.Module, shapes: Shapes) -> dict[str, Any]:
         return {}
     sizes = known or HeadSizes(())
     before, after = rows.shape[0], shapes.get(id(rows), rows.shape)[0]
-    changed = {**sizes.fixed, **_counts(module, sizes.counts, before, after), **_widths(module, sizes.widths, shapes)}
+    counts = _counts(module, frozenset(sizes.counts) - frozenset(found), before, after)
+    changed = {**sizes.fixed, **counts, **_widths(module, sizes.widths, shapes)}
     changed |= _entries(module, sizes.entries, shapes)
     return changed if sizes.stand_in is None else {**changed, "__class__": sizes.stand_in()}
 
@@ -107,13 +111,18 @@ def by_head(model: nn.Module) -> Iterator[None]:
             module.__class__ = kind
 
 
+def is_known(module: nn.Module) -> bool:
+    """Return whether somebody has said how a module remembers its heads."""
+    return _full_name(type(module)) in _KNOWN
+
+
 def _full_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _counts(module: nn.Module, names: tuple[str, ...], before: int, after: int) -> dict[str, Any]:
+def _counts(module: nn.Module, names: Collection[str], before: int, after: int) -> dict[str, Any]:
     changed = {}
-    for name in names if before != after else ():
+    for name in sorted(names) if before != after else ():
         value = getattr(module, name, None)
         if isinstance(value, int) and not isinstance(value, bool):
             if value * after % before:

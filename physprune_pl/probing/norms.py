@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from physprune_pl.probing.observations import Family, Tie
-from physprune_pl.probing.operations import ACROSS, GROUP_NORM, swapped
+from physprune_pl.probing.operations import GROUP_NORM, swapped
+from physprune_pl.probing.sizes import SizeWatch
 from physprune_pl.probing.tainting import along, cleaned
 
 Call = Callable[..., Any]
@@ -94,6 +95,7 @@ class NormWatch:
     Attributes:
         notes: where what was seen is written down.
         walls: what is known of the statistics.
+        remembered: notes which modules remember the sizes of norms.
         sizes: family of a norm -> numbers that the norm takes together for each of its slots.
         leaking: walls that put out nothing but NaN, to show where it goes.
         calls: number of norms and statistics so far.
@@ -102,6 +104,7 @@ class NormWatch:
 
     notes: NormNotes
     walls: Walls
+    remembered: SizeWatch
     leaking: Collection[int] = ()
     sizes: dict[Family, int] = field(default_factory=dict)
     calls: int = 0
@@ -114,19 +117,25 @@ class NormWatch:
         nan = data.isnan()
         output = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
         named = [value for value in (*args[1:], *kwargs.values()) if self.notes.name_of(value)]
+        names = [str(self.notes.name_of(tensor)) for tensor in named]
         if func in GROUP_NORM:
-            groups = args[1] if len(args) > 1 else kwargs["num_groups"]
-            self._see_groups(nan, groups, [str(self.notes.name_of(tensor)) for tensor in named])
-        elif named:
-            for tensor in named:
-                self._see_dims(nan, tensor.shape, str(self.notes.name_of(tensor)))
+            self._see_groups(nan, args[1] if len(args) > 1 else kwargs["num_groups"], names)
         else:
-            self._see_dims(nan, torch.Size(args[1] if len(args) > 1 else kwargs["normalized_shape"]), self._name)
+            self._see_shape(nan, args[1] if len(args) > 1 else kwargs["normalized_shape"], named, names)
         return output.masked_fill(nan, float("nan"))
 
     @property
     def _name(self) -> str:
         return f"{self.notes.mode} norm {self.calls}"
+
+    def _see_shape(self, nan: Tensor, shape: Any, named: list[Any], names: list[str]) -> None:
+        for tensor, name in zip(named, names, strict=True):
+            self._see_dims(nan, tensor.shape, name)
+        sizes = shape if isinstance(shape, list | tuple) else (shape,)
+        if not names:
+            self._see_dims(nan, torch.Size(sizes), self._name)
+        places = [(names[0], dim) if names else (self._name, dim - len(sizes)) for dim in range(len(sizes))]
+        self.remembered.norm(sizes, places)
 
     def _see_dims(self, nan: Tensor, shape: torch.Size, name: str) -> None:
         """Record what reaches a norm over the last dimensions; a nameless one's are counted from the end."""
@@ -138,6 +147,7 @@ class NormWatch:
         size = nan.shape[1] // groups
         for name in names or [self._name]:
             family = (name, 0 if names else 1 - nan.dim())
+            self.remembered.groups(groups, family, nan.shape[1])
             if groups == 1:
                 self._see(family, along(nan, 1), nan[0, 0].numel())
                 continue

@@ -30,9 +30,12 @@ PARTS = {
     F.glu,
     torch._C._nn.glu,
     *(torch.chunk, Tensor.chunk, torch.split, Tensor.split, torch.functional.split),
+    *(torch.split_with_sizes, Tensor.split_with_sizes),
     *(torch.tensor_split, Tensor.tensor_split),
 }
 VIEWS = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.unflatten, torch.unflatten}
+EXPANSIONS = {Tensor.expand, torch.broadcast_to, Tensor.broadcast_to}
+NARROWS = {torch.narrow, Tensor.narrow}
 ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract", "divide", "rsub"} | {
     *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
     *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.nested import tensors_in
+from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.computed import ComputedWatch
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.norms import STATISTICS, NormWatch, Walls
@@ -25,11 +26,9 @@ from physprune_pl.probing.operations import (
     FUSED_ATTENTION,
     GROUP_NORM,
     OPAQUE,
-    PARTS,
     PER_CHANNEL,
     PRODUCTS,
     SOFTMAX,
-    VIEWS,
     Layout,
     conv_groups,
     layout_of,
@@ -38,6 +37,7 @@ from physprune_pl.probing.operations import (
 )
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.row_blocks import RowBlock
+from physprune_pl.probing.sizes import SizeWatch
 from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, taint, tensors_of_call
 
 
@@ -62,7 +62,7 @@ class Probe(TorchFunctionMode):
     mode: str = "eval"
     replay: Replay = field(default_factory=Replay)
     tainted: Collection[str] = ()
-    walls: Walls = Walls()
+    walls: Walls = field(default_factory=Walls)
     leaking: Collection[int] = ()
 
     def __post_init__(self) -> None:
@@ -70,11 +70,12 @@ class Probe(TorchFunctionMode):
         self.observations: list[Observation] = []
         self.mixings: list[Mixing] = []
         self.ties: list[Tie] = []
-        self.views: dict[Family, tuple[int, ...]] = {}
         # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
         own = proxy(self)
         self.heads, self.computed = HeadWatch(own), ComputedWatch(own)
-        self.norms = NormWatch(own, self.walls, self.leaking)
+        self.sizes = SizeWatch(own)
+        self.axes = AxisWatch(own, self.sizes)
+        self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[str] = []
@@ -106,10 +107,7 @@ class Probe(TorchFunctionMode):
         output = self._compute(func, args, kwargs, inputs, named)
         if named and self.computed.follow(func, args, output):
             return output
-        if func in PARTS:
-            self._split(args, kwargs, output)
-        elif func in VIEWS:
-            self._view(args[0] if args else kwargs["input"], output)
+        self.axes.note(func, args, kwargs, output)
         if named:
             self._carry(func, named, output)
         return output
@@ -151,6 +149,14 @@ class Probe(TorchFunctionMode):
     def see_norm(self, family: Family, pattern: Tensor) -> None:
         """Record which slots of a norm over channels are NaN now."""
         self.see("norm", family, pattern)
+
+    def see_part(self, family: Family, pattern: Tensor) -> None:
+        """Record which slots of an axis are NaN now that is about to be cut into parts."""
+        self.see("part", family, pattern)
+
+    def see_size(self, family: Family, pattern: Tensor) -> None:
+        """Record which slots of an axis are NaN now, of which a module remembers the size."""
+        self.see("size", family, pattern)
 
     def see_head(self, family: Family, pattern: Tensor) -> None:
         """Record which slots of products of activations are NaN now."""
@@ -230,40 +236,6 @@ class Probe(TorchFunctionMode):
         safe = torch.utils._pytree.tree_map(lambda v: cleaned(v) if any(v is t for t in inputs) else v, (args, kwargs))
         output = func(*safe[0], **safe[1])
         return torch.utils._pytree.tree_map(lambda v: cleaned(v) if isinstance(v, Tensor) else v, output)
-
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | tuple[Tensor, ...]) -> None:
-        data: Tensor = args[0] if args else kwargs["tensor" if "tensor" in kwargs else "input"]
-        if not data.is_floating_point():
-            return
-        if isinstance(output, Tensor):  # a gated linear unit: its halves are multiplied
-            self._tie_parts(data, kwargs.get("dim", args[1] if len(args) > 1 else -1), 2)
-            return
-        axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
-        if len({part.shape[axis] for part in output}) == 1 and len(output) > 1:
-            self._tie_parts(data, axis, len(output))
-
-    def _view(self, data: Tensor, output: Tensor) -> None:
-        """Note an axis that a view factors; what its parts are shows when it is known where they go."""
-        added = output.dim() - data.dim()
-        if not data.is_floating_point() or added < 1:
-            return
-        for axis in range(1, data.dim()):
-            factors = tuple(output.shape[axis : axis + added + 1])
-            rest = data.shape[:axis] + data.shape[axis + 1 :]
-            around = output.shape[:axis] + output.shape[axis + added + 1 :]
-            if rest == around and 1 < factors[0] < data.shape[axis]:
-                self.views[self._see_part(data, axis)] = factors
-                return
-
-    def _tie_parts(self, data: Tensor, axis: int, parts: int) -> None:
-        family = self._see_part(data, axis)
-        index = torch.arange(data.shape[axis])
-        self.ties.append((family, index, family, index % (data.shape[axis] // parts)))
-
-    def _see_part(self, data: Tensor, axis: int) -> Family:
-        family = (f"{self.mode} part {len(self.sequence)}", 0)
-        self.see("part", family, nan_along(data, axis))
-        return family
 
     def _carry(self, func: Callable[..., Any], values: list[Tensor], output: Any) -> None:
         """Record what reaches the per-channel parameters of an operation; any other use makes a parameter loose."""

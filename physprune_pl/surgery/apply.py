@@ -94,7 +94,7 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
     cuts = _match(plan, tensors)
     check_identity(plan.fingerprint, model)
     shapes = {key: cut.shape_after for key, (_, cut) in cuts.items()}
-    changes = sizes_of(model, shapes)
+    changes = sizes_of(model, shapes, plan.sizes)
     smaller = {key: shrink(tensor.detach(), cut.keep) for key, (tensor, cut) in cuts.items()}
     follow = cut_states(list(optimizers), {key: cut for key, (_, cut) in cuts.items()})
     model.zero_grad(set_to_none=True)
@@ -111,14 +111,22 @@ def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> Non
 
     The new values are uninitialised; parameter objects stay, gradients are dropped.
 
+    Args:
+        model: the network.
+        shapes: path of a parameter or buffer -> its new shape.
+        sizes: path of an attribute -> the number that it holds and the one that it is to hold.
+
     Raises:
-        ValueError: a name is not in the model, or a shape has another number of dimensions.
+        ValueError: a name is not in the model, a shape has another number of dimensions, or an attribute is not what
+            it should be.
     """
-    reshape(model, shapes)
+    reshape(model, shapes, sizes)
     follow_configs(model)
 
 
-def reshape(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def reshape(
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> None:
     """Do the work of `adopt_shapes`, and leave configs as they are."""
     tensors = tensors_by_every_name(model)
     wanted: dict[int, tuple[Tensor, tuple[int, ...]]] = {}

@@ -129,4 +129,6 @@ def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
     """A plan in the names of the part of the LightningModule that `prefix` leads to."""
     whole = {traced + name: cut for name, cut in plan.tensors.items()}
     inside = {name.removeprefix(prefix): cut for name, cut in whole.items() if name.startswith(prefix)}
-    return replace(plan, tensors=inside, fingerprint=plan.fingerprint if prefix == traced else "")
+    sizes = {traced + name: pair for name, pair in plan.sizes.items()}
+    mine = {name.removeprefix(prefix): pair for name, pair in sizes.items() if name.startswith(prefix)}
+    return replace(plan, tensors=inside, sizes=mine, fingerprint=plan.fingerprint if prefix == traced else "")

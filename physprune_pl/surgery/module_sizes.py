@@ -8,7 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from physprune_pl.attention import remembered
+from physprune_pl.networks.names import plain
 from physprune_pl.surgery.instance_norms import any_width
+from physprune_pl.surgery.remembered import size_changes
 
 Shape = tuple[int, ...]
 Sizes = dict[str, Any]
@@ -18,16 +20,19 @@ _CONV = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def sizes_of(model: nn.Module, shapes: Mapping[int, Shape]) -> Changes:
+def sizes_of(
+    model: nn.Module, shapes: Mapping[int, Shape], found: Mapping[str, tuple[int, int]] | None = None
+) -> Changes:
     """What every module has to remember once its tensors have new shapes.
 
     Args:
         model: the network, as it is before the change.
         shapes: ``id`` of a parameter or buffer -> its new shape.
+        found: path of an attribute -> its number before and after, of those that are known from elsewhere.
 
     Raises:
         ValueError: a grouped convolution or group norm would be left with a broken group, or a module with tensors
-            that do not fit together.
+            that do not fit together, or an attribute that is not what it should be.
     """
     changes: Changes = []
     for name, module in model.named_modules():
@@ -42,10 +47,16 @@ def sizes_of(model: nn.Module, shapes: Mapping[int, Shape]) -> Changes:
         stand_in = any_width(module) if shapes else None
         if stand_in is not None:
             changes.append((module, {"__class__": stand_in}))
-        heads = remembered(module, shapes)
+        heads = remembered(module, shapes, _known(found or {}, name))
         if heads:
             changes.append((module, heads))
-    return changes
+    return changes + size_changes(model, found or {})
+
+
+def _known(found: Mapping[str, tuple[int, int]], name: str) -> set[str]:
+    """Return which attributes of a module are known from elsewhere."""
+    prefix = f"{plain(name)}." if name else ""
+    return {path.removeprefix(prefix) for path in found if path.startswith(prefix)}
 
 
 def _shape(tensor: Tensor, shapes: Mapping[int, Shape]) -> Shape:

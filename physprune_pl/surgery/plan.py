@@ -18,6 +18,7 @@ from torch import Tensor
 from physprune_pl.networks.identity import checked_fingerprint, fingerprint
 from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
+from physprune_pl.surgery.remembered import Sizes, planned_sizes
 
 FORMAT = 1
 LATENCY = ("asked", "predicted", "measured", "dense_ms", "pruned_ms", "batch_size")
@@ -108,6 +109,8 @@ class PruningPlan:
         params: number of parameters, dense and pruned.
         fingerprint: names and shapes of all parameters before the cut as a short hash; empty for a part of that
             network, which is not compared.
+        sizes: path of an attribute of a module -> its number before and after, of what modules remember under names
+            of their own.
         latency: for a latency target, the figures of `LATENCY`: shares of the dense network's, and the times of a call.
     """
 
@@ -118,6 +121,7 @@ class PruningPlan:
     params: tuple[int, int]
     fingerprint: str = ""
     latency: dict[str, float] = field(default_factory=dict)
+    sizes: Sizes = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""
@@ -130,6 +134,7 @@ class PruningPlan:
             "params": list(self.params),
             "fingerprint": self.fingerprint,
             **({"latency": dict(self.latency)} if self.latency else {}),
+            **({"sizes": {name: list(pair) for name, pair in self.sizes.items()}} if self.sizes else {}),
         }
 
     @classmethod
@@ -140,7 +145,7 @@ class PruningPlan:
             ValueError: a key is missing or unknown, a value has the wrong type, or the format is not known.
         """
         keys = ("format", "tensors", "groups", "left_whole", "macs", "params", "fingerprint")
-        _check_keys(data, keys, "plan", {"latency"})
+        _check_keys(data, keys, "plan", {"latency", "sizes"})
         if _typed(data["format"], int, "plan: format") != FORMAT:
             raise ValueError(f"plan: expected format {FORMAT}, got {_shown(data['format'])}")
         tensors = _typed(data["tensors"], dict, "tensors")
@@ -152,6 +157,7 @@ class PruningPlan:
             params=_pair(data["params"], "params"),
             fingerprint=checked_fingerprint(_typed(data["fingerprint"], str, "fingerprint")),
             latency=_latency(data.get("latency", {})),
+            sizes=_sizes(data.get("sizes", {})),
         )
         _check_sizes(plan)
         return plan
@@ -192,7 +198,8 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
         params: number of parameters, dense and pruned.
 
     Raises:
-        ValueError: `removed` does not fit the groups, or takes every channel of a group.
+        ValueError: `removed` does not fit the groups, or takes every channel of a group; or a module remembers one
+            number for several sizes that become different.
     """
     if len(removed) != len(trace.groups):
         raise ValueError(f"removed: expected one tensor for each of {len(trace.groups)} groups, got {len(removed)}")
@@ -207,7 +214,11 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
             shape, {dim: _kept(shape[dim], gone[part, dim]) for part, dim in gone if part == name}
         )
     parameters = {name: shape for name, shape in trace.shapes.items() if name not in trace.buffers}
-    return PruningPlan(tensors, cuts, tuple(trace.left_whole), macs, params, fingerprint(parameters))
+    removed_channels = {(cut.name, channel) for cut in cuts for channel in cut.removed}
+    sizes = planned_sizes(trace.sizes, removed_channels)
+    return PruningPlan(
+        tensors, cuts, tuple(trace.left_whole), macs, params, fingerprint(parameters), sizes=sizes if tensors else {}
+    )
 
 
 def _cut_group(group: ChannelGroup, chosen: Tensor) -> GroupCut:
@@ -258,6 +269,15 @@ def _pair(value: Any, what: str) -> tuple[int, int]:
     if len(numbers) != 2 or not 0 <= numbers[1] <= numbers[0]:
         raise ValueError(f"{what}: expected two numbers, dense and pruned, the first no smaller, got {_shown(value)}")
     return numbers[0], numbers[1]
+
+
+def _sizes(value: Any) -> Sizes:
+    pairs = _typed(value, dict, "sizes")
+    found = {_typed(name, str, "sizes"): _pair(pair, f"sizes: {_shown(name)}") for name, pair in pairs.items()}
+    for name, (_, after) in found.items():
+        if after < 1:
+            raise ValueError(f"sizes: {_shown(name)}: expected at least 1 after the cut, got {after}")
+    return found
 
 
 def _latency(value: Any) -> dict[str, float]:

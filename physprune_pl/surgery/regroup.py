@@ -43,7 +43,7 @@ def shrink_groups(groups: Sequence[ChannelGroup], plan: PruningPlan) -> tuple[Ch
 def _shrink(group: ChannelGroup, kept: Sequence[int], plan: PruningPlan) -> ChannelGroup:
     channels = {channel: place for place, channel in enumerate(kept)}
     slices = tuple(_move(part, channels, kept_indices(plan, part.name, part.dim)) for part in group.slices)
-    return replace(group, size=len(kept), slices=slices)
+    return replace(group, size=len(kept), slices=slices, least=min(group.least, len(kept)), norms=())
 
 
 def _move(part: Slice, channels: Places, kept: Sequence[int] | None) -> Slice:

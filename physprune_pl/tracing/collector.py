@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.computed import spectral_ties
 from physprune_pl.probing.norms import over_channels
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
+from physprune_pl.probing.sizes import remembered_sizes
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.components import SlotSpace
@@ -78,6 +80,7 @@ class Collector:
                 evidence.inexact.add(vector)
         evidence.inexact |= probe.inexact
         evidence.norms |= probe.norms.sizes
+        evidence.remembered += probe.sizes.uses
         evidence.used |= probe.used
         evidence.opaque.update(dict.fromkeys(probe.opaque))
 
@@ -89,7 +92,7 @@ class Collector:
         alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(alone.values()), self.clean)
         reached = [_reached(run) for run in alone.values() if run is not None]
-        for family, factors in self.clean.probe.views.items():
+        for family, factors in self.clean.probe.axes.views.items():
             self._tie_view(family, factors, set().union(*(families for families in reached if family in families)))
         for source in steps("telling channels apart", sources):
             self._attribute(source, alone[source], together)
@@ -220,7 +223,7 @@ def _fed(run: Run) -> list[Observation]:
 
 def _unclear(alone: Run, codes: Codes, size: int) -> dict[int, Tensor]:
     """Return by place of an observation the slots that a source reaches by more than one index, where there are any."""
-    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head")]
+    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head", "size")]
     found = {place: alone.seen[place].pattern & ~sure(codes[place], size) for place in asked}
     return {place: slots for place, slots in found.items() if bool(slots.any())}
 
@@ -255,19 +258,20 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
     Returns the evidence and notes for the user.
     """
     evidence, notes, example = Evidence(), [], runs.example
-    with ModulePath(model) as path:
+    with ModulePath(model) as path, remembered_sizes(model):
+        steady = SavedState(model)
         model.eval()
-        first = Collector(Runner(model, example.sized(1), path, runs.steady), evidence)
+        first = Collector(Runner(model, example.sized(1), path, steady), evidence)
         first.collect()
+        evidence.mixings = first.clean.probe.mixings
+        evidence.products = first.clean.probe.heads.products
         if runs.used != first.clean.probe.used & dict(model.named_parameters()).keys():
             runs.fresh.restore()
             Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
-            runs.steady.restore()
-        evidence.mixings = first.clean.probe.mixings
-        evidence.products = first.clean.probe.heads.products
+            steady.restore()
         model.train()
         try:
-            second = Collector(Runner(model, example.sized(2), path, runs.steady), evidence)
+            second = Collector(Runner(model, example.sized(2), path, steady), evidence)
         except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
             notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
             return evidence, tuple(notes)
@@ -277,4 +281,6 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
 
 
 def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
-    return [(seen.kind, None if seen.kind in ("part", "head") else seen.family, len(seen.pattern)) for seen in run.seen]
+    nameless = f"{run.probe.mode} "
+    names = (None if seen.family[0].startswith(nameless) else seen.family for seen in run.seen)
+    return [(seen.kind, name, len(seen.pattern)) for seen, name in zip(run.seen, names, strict=True)]

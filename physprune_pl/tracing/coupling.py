@@ -5,21 +5,46 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import OUTPUT, Family
-from physprune_pl.structure import NORM_CHANNELS, ChannelGroup, LeftWhole, MixingCall, NormSlice, Role, Slice
+from physprune_pl.probing.sizes import SizeUse
+from physprune_pl.structure import (
+    NORM_CHANNELS,
+    ChannelGroup,
+    LeftWhole,
+    MixingCall,
+    NormSlice,
+    RememberedSize,
+    Role,
+    Slice,
+)
 from physprune_pl.tracing.components import Indices, SlotSpace, connected
 from physprune_pl.tracing.evidence import Evidence
 
 
-def find_groups(
-    evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]
-) -> tuple[list[ChannelGroup], list[LeftWhole], list[MixingCall]]:
-    """Return the candidate groups in call order, what stays whole and why, and the products that shrink with heads."""
+@dataclass(frozen=True)
+class Coupled:
+    """What evidence comes to.
+
+    Attributes:
+        groups: the candidate groups in call order.
+        left_whole: what stays whole and why.
+        products: the products that shrink with heads.
+        sizes: what modules remember of sizes that can change.
+    """
+
+    groups: list[ChannelGroup]
+    left_whole: list[LeftWhole]
+    products: list[MixingCall]
+    sizes: list[RememberedSize]
+
+
+def find_groups(evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> Coupled:
+    """Turn evidence into groups; the names are those of the model's parameters and buffers."""
     return _Coupling(evidence, parameters, buffers).result()
 
 
@@ -67,10 +92,31 @@ class _Coupling:
             self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels"
         return bool(emptied)
 
-    def result(self) -> tuple[list[ChannelGroup], list[LeftWhole], list[MixingCall]]:
-        groups = [self._group(roots) for roots in self._clusters() if self._plural(roots)]
+    def result(self) -> Coupled:
+        clusters = [roots for roots in self._clusters() if self._plural(roots)]
+        groups = _unique([self._group(roots) for roots in clusters])
         calls = [call for call in map(self._call, self.evidence.products) if call is not None]
-        return _unique(groups), self._left_whole(), calls
+        owners = {
+            root: (group.name, channel)
+            for group, roots in zip(groups, clusters, strict=True)
+            for channel, root in enumerate(roots)
+        }
+        return Coupled(groups, self._left_whole(), calls, self._sizes(owners))
+
+    def _sizes(self, owners: Mapping[int, tuple[str, int]]) -> list[RememberedSize]:
+        """Return what modules remember, once for every place where it is used and something of it can go."""
+        found = (RememberedSize(use.name, use.value, self._slots(use, owners)) for use in self.evidence.remembered)
+        return list(dict.fromkeys(size for size in found if size.slots))
+
+    def _slots(self, use: SizeUse, owners: Mapping[int, tuple[str, int]]) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """Return the channels of each of the things that an attribute counts, of those that can go."""
+        parts: list[set[int]] = [set() for _ in range(use.value)]
+        for root, unit in zip(self._roots(use.family).tolist(), use.unit.tolist(), strict=True):
+            if unit >= 0:
+                parts[unit].add(root)
+        return tuple(
+            tuple(sorted(owners[root] for root in roots)) for roots in parts if roots and roots <= owners.keys()
+        )
 
     def _call(self, product: Product) -> MixingCall | None:
         """Return what a product costs as a multiple of a dimension that is shared out evenly among its units."""

@@ -23,21 +23,21 @@ class FirstRuns:
 
     Attributes:
         example: the inputs; they keep their batch if the model does not run on one and on two samples.
-        steady: the state of the model once it has run, in which it is traced: what is found must not depend on
-            whether somebody has run it before. Hooks that a first run puts in are there; tables that eval mode keeps
-            are not, where ``train()`` lets them go: every run makes them again from the parameters.
         fresh: the state before the first run.
         used: names of the parameters that the first run used.
     """
 
     example: Example
-    steady: SavedState
     fresh: SavedState
     used: frozenset[str]
 
 
 def first_runs(model: nn.Module, example: Example, saved: SavedState) -> FirstRuns:
     """Run a model in eval mode, on one and on two samples if it can, and leave it as it is then.
+
+    So it is traced: what is found must not depend on whether somebody has run it before. Hooks that a first run puts
+    in are there; tables that eval mode keeps are not, where ``train()`` lets them go: every run makes them again from
+    the parameters.
 
     Args:
         model: the model.
@@ -66,13 +66,14 @@ def first_runs(model: nn.Module, example: Example, saved: SavedState) -> FirstRu
             if len(named_tensors(model)) > own:  # who traces a model that has not run does not have those
                 saved.restore()
             forget_tables(model)
-            found = FirstRuns(choice, SavedState(model), saved, runs[0].used)
+            found = FirstRuns(choice, saved, runs[0].used)
             if not any(run.spoilt for run in runs):
                 return found
             spoilt = spoilt or found
             saved.restore()
     if spoilt is not None:
-        spoilt.steady.restore()
+        spoilt.example.copy().run(model)
+        forget_tables(model)
         return spoilt
     _, as_given, _ = errors
     raise ValueError(

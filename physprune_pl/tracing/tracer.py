@@ -71,13 +71,13 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
 def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs: int) -> Trace:
     tensors = named_tensors(model)
     buffers = frozenset(dict(model.named_buffers()))
-    groups, whole, products = find_groups(evidence, frozenset(tensors) - buffers, buffers)
-    calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *products)
+    found = find_groups(evidence, frozenset(tensors) - buffers, buffers)
+    calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *found.products)
     used = _used(model, evidence, buffers)
     unused = [LeftWhole(name, _UNUSED) for name in _without_any(model, used)]
     return Trace(
-        groups=tuple(groups),
-        left_whole=(*whole, *unused),
+        groups=tuple(found.groups),
+        left_whole=(*found.left_whole, *unused),
         calls=calls,
         seconds=0.0,
         shapes={name: tuple(tensor.shape) for name, tensor in tensors.items()},
@@ -85,6 +85,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
         notes=notes,
         fixed_macs=macs - sum(call.macs(tensors[call.weight].shape) for call in calls),
         buffers=buffers,
+        sizes=tuple(found.sizes),
     )
 
 

@@ -8,6 +8,7 @@ from physprune_pl.callbacks.trainer.internals import averaged_copies, has_traine
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.surgery.remembered import mirror_sizes
 
 
 def validated(trainer: Trainer, pl_module: LightningModule) -> LightningModule:
@@ -33,3 +34,4 @@ def follow_shapes(pl_module: LightningModule, *_: object) -> None:
     shapes = {plain(name): tuple(tensor.shape) for name, tensor in tensors_by_every_name(pl_module).items()}
     for copy in averaged_copies(pl_module.trainer):
         adopt_shapes(copy, shapes)
+        mirror_sizes(copy, pl_module)

@@ -16,6 +16,7 @@ from physprune_pl.callbacks.trainer.checkpoints import loaded_checkpoint
 from physprune_pl.networks.identity import fingerprint
 from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes
+from physprune_pl.surgery.remembered import Sizes
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -40,7 +41,8 @@ class AnyWidth:
         before: Any = module.register_load_state_dict_pre_hook
         after: Any = module.register_load_state_dict_post_hook
         # Copies of the module copy this too, so it holds names and shapes alone.
-        self._handles = [before(partial(_adopt, _shapes(own, "shape"))), after(follow_shapes)]
+        known = _shapes(own, "shape"), _sizes(own, back=True)
+        self._handles = [before(partial(_adopt, *known)), after(follow_shapes)]
 
     def detach(self) -> None:
         """Leave the module alone again."""
@@ -49,12 +51,16 @@ class AnyWidth:
         self._handles = []
 
 
-def _adopt(before: Shapes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
-    adopt(module, weights, records_in(loaded_checkpoint(module)), before)
+def _adopt(before: Shapes, sizes: Sizes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
+    adopt(module, weights, records_in(loaded_checkpoint(module)), before, sizes)
 
 
 def adopt(
-    module: LightningModule, weights: MutableMapping[str, Any], saved: Sequence[Record], before: Shapes | None = None
+    module: LightningModule,
+    weights: MutableMapping[str, Any],
+    saved: Sequence[Record],
+    before: Shapes | None = None,
+    sizes: Sizes | None = None,
 ) -> None:
     """Give a module the shapes of a state dict, and the state dict the names of the module, before it is loaded.
 
@@ -63,6 +69,7 @@ def adopt(
         weights: the state dict.
         saved: what lies beside it in the checkpoint, see :func:`records_in`.
         before: shapes that need no plan where none is saved.
+        sizes: what modules remember with them.
 
     Raises:
         ValueError: a plan does not fit module and weights, or no plan explains a shape; nothing has changed then.
@@ -81,7 +88,8 @@ def adopt(
         _check_plan(record, module, incoming)
     known = {name: shape for record in cuts for name, shape in _shapes(record, "shape_after").items()}
     _explain(changed, known if cuts else before or {})
-    adopt_shapes(module, changed)
+    after = {name: pair for record in cuts for name, pair in _sizes(record).items()}
+    adopt_shapes(module, changed, after if cuts else sizes)
 
 
 def records_in(checkpoint: Mapping[str, Any]) -> list[Record]:
@@ -98,6 +106,12 @@ def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
     """Shapes before or after a cut of what it changed, by their names in the LightningModule."""
     cuts = {} if record.plan is None else record.plan.tensors
     return {record.prefix + name: getattr(cut, moment) for name, cut in cuts.items()}
+
+
+def _sizes(record: Record, back: bool = False) -> Sizes:
+    """What modules remember before and after a cut, by path in the LightningModule; ``back``: the other way round."""
+    sizes = {} if record.plan is None else record.plan.sizes
+    return {record.prefix + name: pair[::-1] if back else pair for name, pair in sizes.items()}
 
 
 def _check_plan(record: Record, module: nn.Module, incoming: Shapes) -> None:

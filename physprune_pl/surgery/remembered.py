@@ -1,0 +1,109 @@
+"""Numbers that modules remember of sizes, as a plan carries them and as modules get them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from physprune_pl.attention.head_sizes import COUNTS
+from physprune_pl.networks.names import plain
+from physprune_pl.structure import RememberedSize
+
+Sizes = dict[str, tuple[int, int]]
+"""Path of an attribute, or of an entry of one -> its number before and after a cut."""
+Owner = tuple[nn.Module, str, tuple[str, ...]]
+
+
+def planned_sizes(sizes: Iterable[RememberedSize], removed: Collection[tuple[str, int]]) -> Sizes:
+    """Return what becomes of the numbers that modules remember once channels of groups are gone.
+
+    Those that stay as they are count where their name alone would say something else.
+
+    Raises:
+        ValueError: a number stands for several sizes that become different.
+    """
+    found: dict[str, set[tuple[int, int]]] = {}
+    for size in sizes:
+        found.setdefault(size.name, set()).add((size.value, size.after(removed)))
+    for name, values in found.items():
+        if len(values) > 1:
+            after = sorted(number for _, number in values)
+            raise ValueError(f"{name}: it is the size of several things, which become {after} channels wide")
+    return {
+        name: pair
+        for name, (pair,) in found.items()
+        if pair[0] != pair[1] or not COUNTS.isdisjoint(name.rpartition(".")[2:])
+    }
+
+
+def size_changes(model: nn.Module, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[nn.Module, dict[str, Any]]]:
+    """Return the attributes of each module that are to hold the second number of each pair.
+
+    Raises:
+        ValueError: an attribute is not there, or holds neither of the two numbers.
+    """
+    modules = {plain(name): module for name, module in model.named_modules(remove_duplicate=False)}
+    changed: dict[tuple[int, str], tuple[nn.Module, Any]] = {}
+    for name, (before, after) in sizes.items():
+        module, attribute, place = _owner(modules, name)
+        _, value = changed.get((id(module), attribute), (module, vars(module).get(attribute)))
+        if _entry(value, place) not in (before, after):
+            raise ValueError(f"plan: {name!r} was planned as {before}, the model has {_entry(value, place)}")
+        changed[id(module), attribute] = (module, _with_entry(value, place, after))
+    return [(module, {attribute: value}) for (_, attribute), (module, value) in changed.items()]
+
+
+def _owner(modules: Mapping[str, nn.Module], name: str) -> Owner:
+    """Return the module that an attribute belongs to, its name, and the way to an entry inside it."""
+    parts = name.split(".")
+    for length in range(len(parts) - 1, -1, -1):
+        module = modules.get(".".join(parts[:length]))
+        if module is not None and not parts[length].startswith("__") and parts[length] in vars(module):
+            return module, parts[length], tuple(parts[length + 1 :])
+    raise ValueError(f"plan: {name!r} is no attribute of a module of the model")
+
+
+def _entry(value: Any, place: Sequence[str]) -> int | None:
+    """Return the number at a place in nested containers; None if there is none."""
+    for key in place:
+        entries = _entries(value)
+        if key not in entries:
+            return None
+        value = entries[key]
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _entries(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    return {str(number): item for number, item in enumerate(value)} if isinstance(value, list | tuple) else {}
+
+
+def _with_entry(value: Any, place: Sequence[str], number: int) -> Any:
+    """Return a number, or a copy of nested containers with one exchanged."""
+    if not place:
+        return number
+    entries = _entries(value)
+    inner = _with_entry(entries[place[0]], place[1:], number)
+    if isinstance(value, dict):
+        return {**value, place[0]: inner}
+    return type(value)(inner if key == place[0] else item for key, item in entries.items())
+
+
+def mirror_sizes(model: nn.Module, like: nn.Module) -> None:
+    """Give a model the numbers and the classes of the modules of another one of the same structure."""
+    others = {plain(name): module for name, module in like.named_modules(remove_duplicate=False)}
+    for name, module in model.named_modules(remove_duplicate=False):
+        other = others.get(plain(name), module)
+        module.__class__ = type(other)
+        for attribute, value in vars(other).items():
+            own = vars(module).get(attribute)
+            if attribute != "training" and _is_size(value) and type(own) is type(value) and own != value:
+                setattr(module, attribute, value)
+
+
+def _is_size(value: Any) -> bool:
+    items = value if isinstance(value, list | tuple) else (value,)
+    return bool(items) and all(type(item) is int for item in items)
