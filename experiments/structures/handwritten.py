@@ -15,6 +15,16 @@ class _RootMeanSquare(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)  # type: ignore[arg-type]
 
 
+def in_torch(model: nn.Module) -> nn.Module:
+    """Let every module that names a class as its ``in_torch`` be of that class, in place, and return the model.
+
+    That class computes the same from the same parameters, with PyTorch's norms in the place of what is written out.
+    """
+    for module in model.modules():
+        module.__class__ = getattr(type(module), "in_torch", type(module))
+    return model
+
+
 def with_torch_norms(model: nn.Module) -> nn.Module:
     """Exchange what is called ``...RMSNorm``, in place, and return the model; it computes in its own precision."""
     for module in list(model.modules()):

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from experiments.structures.handwritten import with_torch_norms
+from experiments.structures.handwritten import in_torch, with_torch_norms
 from physprune_pl.networks.isolation import copied
 from physprune_pl.structure import ChannelGroup, Slice, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
@@ -105,7 +105,7 @@ def masked(model: nn.Module, groups: Sequence[ChannelGroup], removed: Removed, *
         removed: per group a bool tensor [K].
         producing_only: spare consumers and buffers of exact groups, which must not matter.
     """
-    dense = copied(model)
+    dense = in_torch(copied(model))
     tensors = {**dict(dense.named_parameters()), **dict(dense.named_buffers())}
     for group, gone in zip(groups, removed, strict=True):
         for part in group.producing if producing_only and group.exact else group.slices:

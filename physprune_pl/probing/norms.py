@@ -29,7 +29,7 @@ class Statistic:
     Attributes:
         place: position of the argument that names the axis, or axes.
         exact: whether channels that are zero do not count.
-        same_shape: whether the result has an entry for every channel, as that of a softmax has.
+        same_shape: whether the result has an entry for every channel, as that of a division by their length has.
         default: the axis where none is given.
     """
 
@@ -56,8 +56,6 @@ STATISTICS: dict[Call, Statistic] = {
     **dict.fromkeys((torch.norm, Tensor.norm, torch.linalg.norm), Statistic(2, exact=True)),
     torch.linalg.vector_norm: Statistic(2, exact=True),
     F.normalize: Statistic(2, exact=True, same_shape=True, default=1),
-    **dict.fromkeys((torch.softmax, Tensor.softmax, F.softmax), Statistic(same_shape=True)),
-    **dict.fromkeys((torch.log_softmax, Tensor.log_softmax, F.log_softmax), Statistic(same_shape=True)),
 }
 
 

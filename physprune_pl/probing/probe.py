@@ -126,7 +126,6 @@ class Probe(TorchFunctionMode):
         if func in PRODUCTS and not named:
             return self.heads.multiply(func, args, kwargs)
         if func in SOFTMAX and self.heads.are_scores(args[0] if args else kwargs["input"]):
-            self.norms.calls += 1
             return self.heads.normalise(func, args, kwargs)
         if func in STATISTICS:
             return self.norms.statistic(func, args, kwargs)

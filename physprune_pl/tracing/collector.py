@@ -7,7 +7,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -23,10 +23,11 @@ from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.probing.sizes import remembered_sizes
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
-from physprune_pl.tracing.components import SlotSpace
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.first_runs import FirstRuns
+from physprune_pl.tracing.gates import Reach
 from physprune_pl.tracing.loose_tensors import LooseTensors
+from physprune_pl.tracing.mixers import find_mixers
 
 _FLOW = "its control flow depends on values"
 
@@ -39,6 +40,7 @@ class Collector:
         self.clean = runner.run()
         self.lowest_bit = self._find_walls()
         self.spectral = spectral_ties(runner.model)
+        self.own: dict[Family, Codes | None] = {}
         self._register()
 
     def _find_walls(self) -> list[Run]:
@@ -88,14 +90,14 @@ class Collector:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         indices = {source: torch.arange(self.evidence.sizes[source]) for source in sources}
-        together = self.runner.coded(self.runner.run, indices, self.clean, self.lowest_bit)
-        alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
-        self.contested = contested(list(alone.values()), self.clean)
-        reached = [_reached(run) for run in alone.values() if run is not None]
+        self.together = self.runner.coded(self.runner.run, indices, self.clean, self.lowest_bit)
+        self.alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
+        self.contested = contested(list(self.alone.values()), self.clean)
+        reached = {source: _reached(run) for source, run in self.alone.items() if run is not None}
         for family, factors in self.clean.probe.axes.views.items():
-            self._tie_view(family, factors, set().union(*(families for families in reached if family in families)))
+            self._tie_view(family, factors, {source: seen for source, seen in reached.items() if family in seen})
         for source in steps("telling channels apart", sources):
-            self._attribute(source, alone[source], together)
+            self._attribute(source)
         self._block_inputs()
         self._block_statistics()
         loose = LooseTensors(self.runner, self.evidence, self.clean)
@@ -107,27 +109,58 @@ class Collector:
 
     def _alone(self, source: Family) -> Run | None:
         """Taint one source whole."""
-        everything = torch.ones(self.evidence.sizes[source], dtype=torch.bool)
-        return self.runner.attempt(lambda: self.runner.run({source: everything}), self.clean)
+        return self._some(source, torch.ones(self.evidence.sizes[source], dtype=torch.bool))
 
-    def _tie_view(self, family: Family, factors: tuple[int, ...], beside: set[Family]) -> None:
-        """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part."""
+    def _codes(self, source: Family) -> Codes | None:
+        """Return which channel of a source reached every slot: as all sources together tell, or it alone."""
+        if source not in self.own:
+            alone, codes = self.alone[source], self.together
+            asked = alone is not None and self._worth_asking(source, alone, codes)
+            self.own[source] = self._coded({source: torch.arange(self.evidence.sizes[source])}) if asked else codes
+        return self.own[source]
+
+    def _tie_view(self, family: Family, factors: tuple[int, ...], reached: Mapping[Family, set[Family]]) -> None:
+        """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part.
+
+        Where the channels of a part are mixed with each other and with no others, each part stays or goes as a whole,
+        as the heads of additive attention do.
+        """
         units = self.clean.probe.heads.units
-        axis = _head_axis(factors, {units[other] for other in beside & units.keys()})
+        beside = set().union(*reached.values()) & units.keys()
+        axis = _head_axis(factors, {units[other] for other in beside})
         size = self.evidence.sizes[family]
         index = torch.arange(size)
         if axis is not None:
             inner = math.prod(factors[axis + 1 :])
             self.evidence.link(family, index, family, index // inner % factors[axis] * inner)
         elif len(factors) == 2:
-            self.evidence.link(family, index, family, index % (size // factors[0]))
+            whole = any(self._mixed_by_part(source, family, factors) for source in reached)
+            first = index // factors[1] * factors[1] if whole else index % factors[1]
+            self.evidence.link(family, index, family, first)
 
-    def _attribute(self, source: Family, alone: Run | None, together: Codes | None) -> None:
+    def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
+        """Return whether a source is mixed within the parts of an axis, and clear once its channels are taken by part."""
+        alone, codes, size = self.alone[source], self._codes(source), self.evidence.sizes[source]
+        if alone is None or codes is None:
+            return False
+        unclear = {
+            place: s for place, s in _unclear(alone, codes, size).items() if alone.seen[place].kind == "consumer"
+        }
+        place = next(place for place in alone.hits if alone.seen[place].family == family)
+        slots, (channel, certain) = alone.seen[place].pattern, codes[place]
+        if not unclear or not bool(certain[slots].all()) or len(channel[slots].unique()) < size:
+            return False
+        part = torch.zeros(size, dtype=torch.long)
+        part[channel[slots]] = slots.nonzero().flatten() // factors[1]
+        by_part = self._coded({source: part})
+        return by_part is not None and all(
+            bool(sure(by_part[place], factors[0])[slots].all()) for place, slots in unclear.items()
+        )
+
+    def _attribute(self, source: Family) -> None:
         """Find out where the channels of one source go."""
         size = self.evidence.sizes[source]
-        codes = together
-        if alone is not None and self._worth_asking(source, alone, codes):
-            codes = self._coded({source: torch.arange(size)})
+        alone, codes = self.alone[source], self._codes(source)
         if alone is None or codes is None:
             self.evidence.block(source, _FLOW)
             return
@@ -135,8 +168,9 @@ class Collector:
             self.evidence.block(source, self.runner.example.ends)
         if _unclear(alone, codes, size) or _headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
+            alone, codes = self._without_mixers(source, alone, codes)
         for place in alone.hits:
-            self._link(source, alone.seen[place], *codes[place])
+            self._link(source, alone, place, codes)
 
     def _worth_asking(self, source: Family, alone: Run, codes: Codes | None) -> bool:
         """Return whether coding a source alone may tell more than all of them together did."""
@@ -157,9 +191,9 @@ class Collector:
         size = self.evidence.sizes[source]
         for place in alone.hits:
             if alone.seen[place].kind == "part":
-                self._link(source, alone.seen[place], *codes[place])
-        space = SlotSpace.of(self.evidence.sizes)
-        roots = space.components(self.evidence.links)[space.slots(source)]
+                self._link(source, alone, place, codes)
+        space, root, _ = self.evidence.components()
+        roots = root[space.slots(source)]
         _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
         by_unit = self._coded({source: torch.from_numpy(unit).long()}) if len(first) < size else None
         if by_unit is None:
@@ -171,7 +205,32 @@ class Collector:
             for seen, code, answer in zip(alone.seen, codes, answers, strict=True)
         ]
 
-    def _link(self, source: Family, seen: Observation, index: Tensor, certain: Tensor) -> None:
+    def _without_mixers(self, source: Family, alone: Run, codes: Codes) -> tuple[Run, Codes]:
+        """Keep the few channels that are combined with all others of their layer, and ask again without them."""
+        size = self.evidence.sizes[source]
+        mixed = {
+            place: slots
+            for place, slots in _unclear(alone, codes, size).items()
+            if alone.seen[place].kind in ("consumer", "carrier", "norm")
+        }
+        mixers = find_mixers(partial(self._some, source), mixed, size) if mixed and size > 2 else None
+        rest = None if mixers is None else self._some(source, ~mixers)
+        if mixers is None or rest is None:
+            return alone, codes
+        answers = self.runner.coded(
+            lambda masks: self.runner.run({source: masks[source] & ~mixers}), {source: torch.arange(size)}, self.clean
+        )
+        if answers is None:
+            return alone, codes
+        self.evidence.block(source, "it is combined with all other channels of its layer", mixers.nonzero().flatten())
+        return rest, answers
+
+    def _some(self, source: Family, mask: Tensor) -> Run | None:
+        """Taint some channels of a source."""
+        return self.runner.attempt(lambda: self.runner.run({source: mask}), self.clean)
+
+    def _link(self, source: Family, alone: Run, place: int, codes: Codes) -> None:
+        seen, (index, certain) = alone.seen[place], codes[place]
         hit = seen.pattern
         if seen.kind == "opaque":
             self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is not pruned")
@@ -179,11 +238,13 @@ class Collector:
         certainly = hit & sure((index, certain), self.evidence.sizes[source])
         slots = certainly.nonzero().flatten()
         if seen.kind == "consumer" and bool((hit & ~certainly).any()):
-            place = seen.family[0].rpartition(".")[0]
-            self.evidence.block(source, f"several of its channels reach one input of {place}")
+            reader = seen.family[0].rpartition(".")[0]
+            self.evidence.block(source, f"several of its channels reach one input of {reader}")
             self.evidence.block(seen.family, "fed by a mixture of channels", (hit & ~certainly).nonzero().flatten())
-        if seen.kind == "consumer" or bool(certainly[hit].all()):
+        if seen.kind == "head" and bool(certainly[hit].all()):  # several heads may share what one of them has
             self.evidence.link(source, index[slots], seen.family, slots)
+        elif seen.kind == "consumer" or bool(certainly[hit].all()):
+            self.evidence.reach(Reach(source, index[slots], seen.family, slots, (alone.probe.mode, place)))
 
     def _block_inputs(self) -> None:
         run = self.runner.attempt(self.runner.run_tainted_input, self.clean)
@@ -212,7 +273,8 @@ class Collector:
         return {seen.family[0] for seen in self.clean.seen if seen.kind == "carrier" and seen.family not in linked}
 
     def _linked(self) -> set[Family]:
-        return {family for one, _, other, _ in self.evidence.links for family in (one, other)}
+        ties = {family for one, _, other, _ in self.evidence.links for family in (one, other)}
+        return ties | {family for reach in self.evidence.reaches for family in (reach.source, reach.family)}
 
 
 def _fed(run: Run) -> list[Observation]:

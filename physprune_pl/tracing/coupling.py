@@ -22,8 +22,9 @@ from physprune_pl.structure import (
     Role,
     Slice,
 )
-from physprune_pl.tracing.components import Indices, SlotSpace, connected
+from physprune_pl.tracing.components import Indices, connected
 from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.gates import Channel
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Coupled:
     sizes: list[RememberedSize]
 
 
+_UNREAD = "nothing was seen to read its channels"
+
+
 def find_groups(evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> Coupled:
     """Turn evidence into groups; the names are those of the model's parameters and buffers."""
     return _Coupling(evidence, parameters, buffers).result()
@@ -51,9 +55,8 @@ def find_groups(evidence: Evidence, parameters: frozenset[str], buffers: frozens
 class _Coupling:
     def __init__(self, evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> None:
         self.evidence, self.known, self.buffers = evidence, parameters | buffers, buffers
-        self.space = SlotSpace.of(evidence.sizes)
-        self.root = self.space.components(evidence.links)
-        self.reasons = self._reasons()
+        self.space, self.root, gates = evidence.components()
+        self.reasons = self._reasons(gates)
         self.inexact = {
             int(root) for family in evidence.inexact & evidence.sizes.keys() for root in self._roots(family)
         }
@@ -66,8 +69,11 @@ class _Coupling:
     def _roots(self, family: Family) -> Indices:
         return self.root[self.space.slots(family)]
 
-    def _reasons(self) -> dict[int, str]:
+    def _reasons(self, gates: Sequence[Channel]) -> dict[int, str]:
         reasons: dict[int, str] = {}
+        for family, entry in gates:
+            root = self._roots(family)[entry]
+            reasons[int(root)] = "a channel that meets all channels of another layer at once, as a gate does"
         for family, index, reason in self.evidence.blocked:
             for root in self.root[self.space.slots(family, index)]:
                 reasons.setdefault(int(root), reason)
@@ -196,11 +202,12 @@ class _Coupling:
             for name in self.evidence.opaque
         }
         for family in self.evidence.sources:
-            missing = [root for root in self._roots(family).tolist() if self.members.get(root) is None]
-            missing += [root for root in self._roots(family).tolist() if root in self.reasons]
+            roots = self._roots(family).tolist()
+            missing = [root for root in roots if root in self.reasons or self.members.get(root) is None]
             if missing:
-                reason = next((self.reasons[root] for root in missing if root in self.reasons), None)
-                whole.setdefault(_module_of(family[0]), reason or "nothing was seen to read its channels")
+                reason = next((self.reasons[root] for root in missing if root in self.reasons), _UNREAD)
+                some = f"{len(missing)} of {len(roots)} channels: " if len(missing) < len(roots) else ""
+                whole.setdefault(_module_of(family[0]), some + reason)
         return [LeftWhole(name, reason) for name, reason in whole.items()]
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.sizes import SizeUse
-from physprune_pl.tracing.components import Link
+from physprune_pl.tracing.components import Indices, Link, SlotSpace
+from physprune_pl.tracing.gates import Channel, Reach, settled
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Evidence:
     Attributes:
         sizes: family -> number of slots.
         links: slots that carry the same channel, as pairs of equally long index tensors.
+        reaches: where entries of families went, which couples them with what they reached.
         sources: families whose slots produce channels, in call order, with the name of the weight's bias.
         readers: families whose slots read channels.
         blocked: slots that must stay, with the reason.
@@ -34,6 +36,7 @@ class Evidence:
 
     sizes: dict[Family, int] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
+    reaches: list[Reach] = field(default_factory=list)
     sources: dict[Family, None] = field(default_factory=dict)
     readers: set[Family] = field(default_factory=set)
     blocked: list[tuple[Family, Tensor, str]] = field(default_factory=list)
@@ -52,3 +55,13 @@ class Evidence:
     def link(self, one: Family, one_index: Tensor, other: Family, other_index: Tensor) -> None:
         """Couple slots pairwise."""
         self.links.append((one, one_index, other, other_index))
+
+    def reach(self, reach: Reach) -> None:
+        """Note where entries of a family went."""
+        self.reaches.append(reach)
+
+    def components(self) -> tuple[SlotSpace, Indices, list[Channel]]:
+        """Number all slots; return for each the smallest that carries its channel, and what meets several channels."""
+        space = SlotSpace.of(self.sizes)
+        links, gates = settled(self.reaches, self.links, space)
+        return space, space.components(links), gates

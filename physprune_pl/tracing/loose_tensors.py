@@ -11,6 +11,7 @@ from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.observations import Family
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.gates import Reach
 
 _PLACES = ("consumer", "carrier", "norm", "head")
 
@@ -77,7 +78,7 @@ class LooseTensors:
     def _link(self, family: Family, alone: Run, codes: Codes) -> None:
         """Link a tensor that is used by its own index; a dimension that does not hold channels is ignored."""
         found = []
-        for seen, code in ((alone.seen[place], codes[place]) for place in alone.hits):
+        for place, seen, code in ((place, alone.seen[place], codes[place]) for place in alone.hits):
             if seen.kind not in _PLACES:
                 continue
             if bool((seen.pattern & ~sure(code, self._size(family))).any()):
@@ -87,10 +88,10 @@ class LooseTensors:
             slots = seen.pattern.nonzero().flatten()
             if self._shared_by_heads(seen.family, slots, code[0][slots]):
                 return
-            found.append((seen.family, slots, code[0]))
+            found.append(Reach(family, code[0][slots], seen.family, slots, (alone.probe.mode, place)))
         self.evidence.sizes[family] = self._size(family)
-        for other, slots, index in found:
-            self.evidence.link(family, index[slots], other, slots)
+        for reach in found:
+            self.evidence.reach(reach)
         if alone.returned:
             self.evidence.block(family, self.runner.example.ends)
 

@@ -35,7 +35,7 @@ class GroupNormUnits(Between):
         self.middle = nn.GroupNorm(4, 12)
 
 
-@case(cut=("conv2",))
+@case(cut=("conv1", "conv2"))
 class GroupNormOne(Between):
     """group norm with one norm group over all channels"""
 
@@ -127,7 +127,7 @@ class RMSNormMLP(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.inward, self.norm = nn.Linear(6, 12), nn.RMSNorm(12)
+        self.inward, self.norm = nn.Linear(6, 12), nn.RMSNorm(12, eps=1e-6)
         self.wide, self.narrow, self.head = nn.Linear(12, 20), nn.Linear(20, 12), nn.Linear(12, CLASSES)
 
     def forward(self, x: Tensor) -> Any:
@@ -135,9 +135,11 @@ class RMSNormMLP(nn.Module):
         return self.head(x + self.narrow(F.silu(self.wide(self.norm(x)))))
 
 
-@case(whole=("inward",), cut=("wide",), example=sequences)
+@case(cut=("inward", "wide"), example=sequences)
 class HandWrittenRMSNorm(RMSNormMLP):
-    """the same with the norm written out: a mean over channels that no rule knows"""
+    """the same with the norm written out"""
+
+    in_torch = RMSNormMLP
 
     def forward(self, x: Tensor) -> Any:
         x = self.inward(x)
