@@ -106,7 +106,9 @@ def cut(model: Model, plan: PruningPlan, optimizers: Iterable[Optimizer] = ()) -
     return model
 
 
-def adopt_shapes(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def adopt_shapes(
+    model: nn.Module, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> None:
     """Give parameters and buffers new shapes, larger or smaller, before a state dict of those shapes is loaded.
 
     The new values are uninitialised; parameter objects stay, gradients are dropped.
@@ -136,7 +138,7 @@ def reshape(
             raise ValueError(f"shapes: {name!r} has shape {tuple(tensor.shape)}, so {tuple(shape)} cannot be adopted")
         if tuple(tensor.shape) != tuple(shape):
             wanted[id(tensor)] = (tensor, tuple(shape))
-    changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()})
+    changes = sizes_of(model, {key: shape for key, (_, shape) in wanted.items()}, sizes)
     for tensor, shape in wanted.values():
         replace_data(tensor, stored_like(tensor.detach().new_empty(shape), tensor))
     set_attributes(changes)

@@ -148,7 +148,7 @@ class Collector:
         }
         place = next(place for place in alone.hits if alone.seen[place].family == family)
         slots, (channel, certain) = alone.seen[place].pattern, codes[place]
-        if not unclear or not bool(certain[slots].all()) or len(channel[slots].unique()) < size:
+        if not unclear or not bool(certain[slots].all()) or len(torch.unique(channel[slots])) < size:
             return False
         part = torch.zeros(size, dtype=torch.long)
         part[channel[slots]] = slots.nonzero().flatten() // factors[1]

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from physprune_pl.callbacks.trainer.stand_in import attached, stand_in
-from physprune_pl.networks.isolation import SavedState
+from physprune_pl.networks.saved_state import SavedState
 
 
 class Stage:
