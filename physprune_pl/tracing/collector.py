@@ -139,7 +139,7 @@ class Collector:
             self.evidence.link(family, index, family, first)
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
-        """Return whether a source is mixed within the parts of an axis, and clear once its channels are taken by part."""
+        """Return whether a source is mixed within the parts of an axis, and clear once it is taken by part."""
         alone, codes, size = self.alone[source], self._codes(source), self.evidence.sizes[source]
         if alone is None or codes is None:
             return False
