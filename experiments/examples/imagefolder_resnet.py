@@ -46,8 +46,7 @@ def main(folder: str | Path, epochs: int = 30, size: int = 224, batch_size: int 
     trainer = L.Trainer(max_epochs=epochs, callbacks=callbacks)
     # To start from published weights: resnet18(weights="DEFAULT") with an fc of your own.
     trainer.fit(Classifier(resnet18(num_classes=len(data.train.classes)), lr=0.01), datamodule=data)
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 if __name__ == "__main__":

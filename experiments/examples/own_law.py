@@ -29,8 +29,7 @@ def main(epochs: int = 15, folder: str = "runs/own_law") -> PruningReport:
     callbacks = physics_pruning(Spring(2.0), target={"macs": 0.4}, finetune_epochs=max(1, epochs // 3))
     trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks, default_root_dir=folder)
     trainer.fit(Classifier(small_network()), datamodule=Digits())
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ def fit(folder: str | Path, epochs: int, *more: Callback, checkpoint: Path | Non
         max_epochs=epochs, accelerator="cpu", callbacks=[*more, last, *callbacks], plugins=AtomicCheckpointIO()
     )
     trainer.fit(Classifier(small_network()), datamodule=Digits(), ckpt_path=checkpoint)
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 def main(epochs: int = 15, killed_at: int = 10, folder: str | Path = "runs/resume") -> PruningReport:

@@ -50,8 +50,7 @@ def main(epochs: int = 10, count: int = 512) -> PruningReport:
     train: DataLoader[Sample] = DataLoader(sentences(count), 32, shuffle=True)  # type: ignore[arg-type]
     val: DataLoader[Sample] = DataLoader(sentences(64), 32)  # type: ignore[arg-type]
     trainer.fit(TextClassifier(network), train, val)
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 if __name__ == "__main__":

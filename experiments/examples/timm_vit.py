@@ -27,8 +27,7 @@ def main(epochs: int = 20, depth: int = 4) -> PruningReport:
     callbacks = physics_pruning("uniform", target={"macs": 0.5}, finetune_epochs=max(1, epochs // 3))
     trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks)
     trainer.fit(Tuned(model, lr=1e-3), datamodule=Digits())
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 if __name__ == "__main__":

@@ -50,8 +50,7 @@ def main(epochs: int = 15, count: int = 128) -> PruningReport:
     )
     trainer = L.Trainer(max_epochs=epochs, accelerator="cpu", callbacks=callbacks)
     trainer.fit(UNet(), DataLoader(pictures, 16, shuffle=True), DataLoader(pictures, 32))
-    report: PruningReport = callbacks[-1].report  # type: ignore[attr-defined]
-    return report
+    return callbacks.report
 
 
 if __name__ == "__main__":

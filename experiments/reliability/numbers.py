@@ -54,7 +54,7 @@ def compare(recipe: Recipe, folder: Path) -> str:
     )
     trainer = quiet(folder, callbacks=[dense, *recipe.callbacks(), *callbacks], **recipe.trainer_settings())
     trainer.fit(module, loader(), loader())
-    plan = callbacks[-1].plan  # type: ignore[attr-defined]
+    plan = callbacks.plan
     live_in_optimizers(module.net.parameters(), trainer.optimizers)
 
     batches = [[images.to(recipe.dtype), labels] for images, labels in batches]

@@ -4,7 +4,7 @@ from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.checkpoint_io import AtomicCheckpointIO
 from physprune_pl.callbacks.cut.reloading import pruned_module, pruned_module_of_cli
 from physprune_pl.callbacks.distillation import Distillation
-from physprune_pl.callbacks.factory import physics_pruning
+from physprune_pl.callbacks.factory import PhysicsPruning, physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
@@ -15,6 +15,7 @@ __all__ = [
     "ChannelTracker",
     "Distillation",
     "ForceRegularization",
+    "PhysicsPruning",
     "PruneAndFinetune",
     "RandomStates",
     "ReportWriter",

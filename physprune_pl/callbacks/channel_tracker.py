@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import NDArray
 
-from physprune_pl.callbacks.session.session import PruningSession, sessions_of
+from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.sharing import Sharing, share
+from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.tracker.heat_maps import log_heat_maps
 from physprune_pl.callbacks.tracker.histograms import log_histograms
 from physprune_pl.callbacks.tracker.scalars import summary
@@ -21,7 +23,7 @@ from physprune_pl.history import ChannelHistory, channel_table, filter_table
 from physprune_pl.tools.files import put_aside
 
 
-class ChannelTracker(Callback):
+class ChannelTracker(Sharing):
     """Records every channel of every group, and every filter of every convolution and linear layer, epoch by epoch.
 
     Per channel: strength, and until the cut its distance from the pivot and the coefficient c that the force law gave
@@ -59,14 +61,12 @@ class ChannelTracker(Callback):
         path: str | os.PathLike[str] | None = None,
         session: PruningSession | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(session, Wishes(module))
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs: expected at least 1, got {every_n_epochs!r}")
         self.every_n_epochs = every_n_epochs
         self._given_path = None if path is None else Path(path)
         self.path = self._given_path
-        self.session = session or PruningSession(module)
-        self._shared = session is not None
         self._history = ChannelHistory()
 
     @property
@@ -78,8 +78,7 @@ class ChannelTracker(Callback):
         """Start afresh; a checkpoint is restored later."""
         if stage != "fit":
             return
-        if not self._shared:
-            self.session = _session_of(trainer, self) or self.session
+        share(trainer, fitting=True)
         self.session.begin(trainer)
         self._history = ChannelHistory()
 
@@ -153,8 +152,3 @@ class ChannelTracker(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model; the history stays."""
         self.session.release()
-
-
-def _session_of(trainer: Trainer, tracker: ChannelTracker) -> PruningSession | None:
-    wanted = tracker.session.module
-    return next((one for one in sessions_of(trainer, tracker) if wanted in (None, one.module)), None)

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.sharing import Sharing, share
+from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.trainer.judges import find_monitor, fresh_metrics
 from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.networks.isolation import saved_random_state
@@ -54,7 +56,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 2.
     return temperature**2 * (theirs.exp() * (theirs - ours)).sum(dim=1).mean()
 
 
-class Distillation(Callback):
+class Distillation(Sharing):
     r"""Mixes the loss of fine-tuning with the distance from what a teacher says to the same inputs.
 
     .. math:: loss = (1 - weight) \cdot task + weight \cdot distance(student, teacher)
@@ -63,7 +65,7 @@ class Distillation(Callback):
     pruned. Before the cut nothing changes; in the first step it is tried whether teacher and loss take these calls.
 
     Args:
-        session: the one of the fit's :class:`~physprune_pl.callbacks.PruneAndFinetune`.
+        session: the one of the :class:`~physprune_pl.callbacks.PruneAndFinetune` of the fit; None finds it.
         teacher: a network that is called as the pruned one is. None: the fit's own network as it was before the cut,
             at its best epoch by the first ModelCheckpoint's or EarlyStopping's monitor, else at the last.
         weight: share of the distance in the loss, from 0 (none) to 1 (nothing else).
@@ -78,7 +80,7 @@ class Distillation(Callback):
 
     def __init__(
         self,
-        session: PruningSession,
+        session: PruningSession | None = None,
         teacher: nn.Module | None = None,
         weight: float = 0.5,
         loss: DistillationLoss | None = None,
@@ -87,16 +89,18 @@ class Distillation(Callback):
             raise ValueError(f"weight: expected a share in [0, 1], got {weight}")
         if teacher is not None and not isinstance(teacher, nn.Module):
             raise TypeError(f"teacher: expected a network, got {teacher!r}")
-        self.session, self.weight, self.given = session, weight, teacher
+        super().__init__(session, Wishes())
+        self.weight, self.given = weight, teacher
         self.loss = loss or soft_cross_entropy
         self.teacher: nn.Module | None = teacher
         self._best: float | None = None
         self._tried = False
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Copy the network while it is dense; a checkpoint fills the copy later."""
         if stage != "fit":
             return
+        share(trainer, fitting=True)
         if not pl_module.automatic_optimization:
             raise ValueError("teacher: with manual optimization the loss is out of reach; distil in training_step")
         self._best, self._tried = None, False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 from lightning.pytorch import Callback
@@ -15,35 +15,62 @@ from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.random_states import RandomStates
 from physprune_pl.callbacks.report_writer import ReportWriter
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.trainer.composite import CompositeCallback
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore
 from physprune_pl.pressing.steering import Select
+from physprune_pl.reports.report import PruningReport
 from physprune_pl.schedules import Schedule
 from physprune_pl.strengths import Strength
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.choices import unknown
 
 
-class PruningCallbacks(list[Callback]):
-    """A list whose last callback stays the last: a Trainer appends its own callbacks to the list it is given.
+class PhysicsPruning(CompositeCallback):
+    """The callbacks of :func:`physics_pruning`: one callback for a Trainer, and a list of them for everybody else.
 
-    >>> callbacks = PruningCallbacks(["track", "cut"])
-    >>> callbacks.append("progress bar")
-    >>> callbacks
-    ['track', 'progress bar', 'cut']
+    ``Trainer(callbacks=pruning)``, ``[pruning, other]`` and ``[*pruning, other]`` are all the same fit. A Trainer that
+    was given the object itself has the callbacks in its list from the start of the fit on.
     """
 
-    def append(self, callback: Callback) -> None:
-        """Put a callback in front of the last one."""
-        self.insert(len(self) - 1, callback)
+    def __init__(self, members: Sequence[Callback], cutter: PruneAndFinetune) -> None:
+        super().__init__(members)
+        self.cutter = cutter
 
-    def extend(self, callbacks: Iterable[Callback]) -> None:
-        """Put callbacks in front of the last one."""
-        self[-1:-1] = callbacks
+    @property
+    def report(self) -> PruningReport:
+        """The report of the fit.
+
+        Raises:
+            RuntimeError: before the end of a fit.
+        """
+        if self.cutter.report is None:
+            raise RuntimeError("report: there is none before the end of trainer.fit")
+        return self.cutter.report
+
+    @property
+    def plan(self) -> PruningPlan:
+        """What was cut.
+
+        Raises:
+            RuntimeError: before the cut.
+        """
+        if self.cutter.plan is None:
+            raise RuntimeError("plan: there is none before the cut")
+        return self.cutter.plan
+
+    def preview(self, model: nn.Module, example_input: ExampleInput | None = None) -> str:
+        """Say, before an expensive fit, what it would do: groups, costs, whether the target is in reach, phases.
+
+        Raises:
+            ValueError: there is no example input, or nothing can be pruned.
+        """
+        return self.cutter.preview(model, example_input)
 
 
 def physics_pruning(
@@ -68,11 +95,11 @@ def physics_pruning(
     max_share: Shares | None = None,
     teacher: bool | nn.Module | None = False,
     stopwatch: Stopwatch | None = None,
-) -> list[Callback]:
-    """Return the callbacks that prune a network within one fit, to be given to a Trainer as they are.
+) -> PhysicsPruning:
+    """Return what prunes a network within one fit, to be given to a Trainer as one callback or as a list of them.
 
     The fit trains ``max_epochs`` epochs under a penalty, removes channels until ``target`` is met, and fine-tunes
-    ``finetune_epochs`` more epochs; the last callback holds the ``report``.
+    ``finetune_epochs`` more epochs; then there is a ``report``.
 
     A trainer's ``max_steps`` ends the first of these phases as ``max_epochs`` does, after exactly so many optimizer
     steps, and fine-tuning comes on top in whole epochs. Its ``max_time`` is for both: the first phase may use its share
@@ -109,10 +136,9 @@ def physics_pruning(
             :class:`~physprune_pl.latency.Stopwatch`; None: calls of one sample, times kept in the user's cache folder.
 
     Returns:
-        :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
+        One callback that holds :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
         :class:`~physprune_pl.callbacks.RandomStates`, with a teacher :class:`~physprune_pl.callbacks.Distillation`,
-        :class:`~physprune_pl.callbacks.ReportWriter`, and :class:`PruneAndFinetune`, which stays the last of the list
-        whatever a Trainer adds to it.
+        :class:`~physprune_pl.callbacks.ReportWriter`, and :class:`PruneAndFinetune`, the last, whatever is appended.
 
     Raises:
         ValueError: for an argument outside its range, an unknown name included.
@@ -140,4 +166,4 @@ def physics_pruning(
     callbacks += [ChannelTracker(session=session), RandomStates()]
     if teacher is not None and teacher is not False:
         callbacks.append(Distillation(session, None if teacher is True else teacher))
-    return PruningCallbacks([*callbacks, ReportWriter(cut), cut])
+    return PhysicsPruning([*callbacks, ReportWriter(cut), cut], cut)

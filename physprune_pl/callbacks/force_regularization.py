@@ -12,7 +12,9 @@ from torch.optim import Optimizer
 
 from physprune_pl.callbacks.session.progress_bar import show_progress
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.sharing import share
 from physprune_pl.callbacks.session.step_watching import StepWatching
+from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.trainer.injection import (
     check_optimizers,
     effective_rate,
@@ -25,11 +27,12 @@ from physprune_pl.callbacks.trainer.peeking import step_of
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
-from physprune_pl.networks.ignored import Ignore
+from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.pressing.group_coefficients import GroupCoefficients
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.schedules import Constant, Schedule, resolve_schedule
-from physprune_pl.strengths import Strength
+from physprune_pl.strengths import Strength, resolve_strength
+from physprune_pl.targets.widths import Shares, Widths
 
 # Whether the coefficients are finite is read back from the device once in so many steps.
 CHECK_EVERY = 50
@@ -56,8 +59,8 @@ class ForceRegularization(StepWatching):
     Args:
         force: name of a force law, a :class:`~physprune_pl.forces.ForceLaw`, or a function of
             :class:`~physprune_pl.channels.Channels`.
-        coefficient: pressure of the penalty, or ``"auto"``: steered until the target of ``session`` is met, as
-            :func:`~physprune_pl.physics_pruning` sets it up.
+        coefficient: pressure of the penalty, or ``"auto"``: steered until the target of the trainer's
+            :class:`PruneAndFinetune` is met.
         schedule: factor of the coefficient over the sparsify phase: a name, an object or a function of progress. With
             ``"auto"`` it is a factor of what steering sets.
         strength: norm of a channel; None means ``L2(scope="group")``.
@@ -66,13 +69,16 @@ class ForceRegularization(StepWatching):
         module: name of the submodule to press; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         example_input: input to trace the network with; None: ``example_input_array``, else the first training batch.
         ignore: name, regular expression or object of modules left alone, or several.
-        session: state shared with other callbacks; module, example_input, ignore and strength are then its own.
+        session: state shared with other callbacks; None shares it with the :class:`PruneAndFinetune` of the trainer
+            that cuts this network, whose arguments and these then hold for both.
+        min_share, max_share: as of that :class:`PruneAndFinetune`.
 
     Raises:
         TypeError: for an argument of another kind.
         ValueError: for an unknown name, a coefficient that is negative or not finite, ``"auto"`` without a target;
-            at the start of training for a frozen network, LBFGS, no group, or a pivot outside a group; during
-            training when the law returns a number that is not finite.
+            at the start of training for arguments that contradict those of :class:`PruneAndFinetune`, a frozen network,
+            LBFGS, no group, or a pivot outside a group; during training when the law returns a number that is not
+            finite.
 
     Source: the four papers cited in :mod:`physprune_pl.forces`; the injection is ours.
 
@@ -80,6 +86,8 @@ class ForceRegularization(StepWatching):
     >>> callback.law
     GroupLaw(force=Gravity(normalize=True, orientation='far'), distance=IndexDistance(), pivot='middle')
     """
+
+    role = "force"
 
     def __init__(
         self,
@@ -93,12 +101,17 @@ class ForceRegularization(StepWatching):
         example_input: ExampleInput | None = None,
         ignore: Ignore = (),
         session: PruningSession | None = None,
+        *,
+        min_share: Shares | None = None,
+        max_share: Shares | None = None,
     ) -> None:
-        super().__init__()
+        widths = Widths(min_share=min_share or {}, max_share=max_share or {})
+        norm = None if strength is None else resolve_strength(strength)
+        super().__init__(session, Wishes(module, example_input, Ignored.of(ignore), norm, widths=widths))
         self.law = GroupLaw.resolve(force, distance, pivot)
         self.schedule = resolve_schedule(schedule)
-        self.session = session or PruningSession(module, example_input, ignore, strength)
-        self.coefficient = _checked_coefficient(coefficient, self.session)
+        self.coefficient = _checked_coefficient(coefficient)
+        self._check_aim()
         self.session.law, self.session.steered = self.law, coefficient == "auto"
         self.session.mean_coefficient = self._mean_coefficient
         self.steps = 0
@@ -114,7 +127,9 @@ class ForceRegularization(StepWatching):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Start afresh; a checkpoint is restored later."""
+        share(trainer, stage == "fit")
         if stage == "fit":
+            self._check_aim(alone=self.session.target is None)
             self.session.begin(trainer)
             self.steps, self._steering_state, self._keep = 0, None, None
 
@@ -225,6 +240,18 @@ class ForceRegularization(StepWatching):
             where = f"epoch {trainer.current_epoch}, optimizer step {trainer.global_step}"
             raise ValueError(f"{error} ({where})") from error
 
+    def _check_aim(self, alone: bool = False) -> None:
+        target = self.session.target
+        if self.coefficient == "auto" and target is not None and target.kind == "threshold":
+            raise ValueError('coefficient="auto" cannot steer to a threshold, which names no size: give a number')
+        if self.coefficient == "auto" and alone:
+            raise ValueError(
+                'coefficient="auto" needs a target to steer to: give the trainer PruneAndFinetune(target=...) as well, '
+                "or use physics_pruning(target=...), or a number"
+            )
+        if alone and self.session.widths != Widths():
+            raise ValueError("min_share, max_share: a force alone cuts nothing; they go with PruneAndFinetune")
+
     def _check_length(self) -> None:
         length = self.session.length
         endless = length.steps is None and length.epochs in (None, -1)
@@ -246,21 +273,18 @@ class ForceRegularization(StepWatching):
         # Files of version 0.1.0 have none.
         self.session.waiting = dict(state_dict.get("waiting", {}))
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Drop every reference into the model; what a later checkpoint needs is kept."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Keep what a later checkpoint needs, before the first callback of the session drops it."""
         self.state_dict()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Drop every reference into the model."""
         self._coefficients = None
         self.session.release()
 
 
-def _checked_coefficient(coefficient: Any, session: PruningSession) -> float | Literal["auto"]:
+def _checked_coefficient(coefficient: Any) -> float | Literal["auto"]:
     if coefficient == "auto":
-        if session.target is None:
-            raise ValueError(
-                'coefficient="auto" needs a target to steer to: use physics_pruning(target=...) or a number'
-            )
-        if session.target.kind == "threshold":
-            raise ValueError('coefficient="auto" cannot steer to a threshold, which names no size: give a number')
         return "auto"
     if isinstance(coefficient, bool) or not isinstance(coefficient, int | float):
         raise TypeError(f'coefficient: expected a number or "auto", got {coefficient!r}')

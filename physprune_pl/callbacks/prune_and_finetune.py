@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -19,8 +20,10 @@ from physprune_pl.callbacks.session.optimized import optimized, regroup_as_saved
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
-from physprune_pl.callbacks.session.session import PruningSession, session_of_force
+from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.sharing import share
 from physprune_pl.callbacks.session.step_watching import StepWatching
+from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.trainer.checkpoints import complete_files
 from physprune_pl.callbacks.trainer.judges import Mode, forget_scores
 from physprune_pl.callbacks.trainer.limits import Limits
@@ -30,6 +33,7 @@ from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
+from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.reports.report import PruningReport, command_line
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
@@ -62,16 +66,22 @@ class PruneAndFinetune(StepWatching):
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes.
         min_share, max_share: name or regular expression of modules -> least and largest share of channels to keep.
         session: state shared with other callbacks; None shares the one of the trainer's
-            :class:`ForceRegularization`.
-        stopwatch: what times the network, for a session of its own.
+            :class:`ForceRegularization` of this network; the arguments of both then hold for both.
+        stopwatch: what times the network.
+        module: name of the submodule to cut, see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
+        example_input: input to trace the network with; None: what a training step calls it with.
+        ignore: name, regular expression or object of modules left whole, or several.
 
     Attributes:
         report: the :class:`~physprune_pl.reports.report.PruningReport`, None before the end of the fit.
 
     Raises:
-        ValueError: for an argument outside its range; at the start of a fit for a target that cannot be met, a frozen
-            network, LBFGS, a fit without ``max_epochs`` and ``max_steps``, or StochasticWeightAveraging.
+        ValueError: for an argument outside its range; at the start of a fit for arguments that contradict those of
+            :class:`ForceRegularization`, a target that cannot be met, a frozen network, LBFGS, a fit without
+            ``max_epochs`` and ``max_steps``, or StochasticWeightAveraging.
     """
+
+    role = "cut"
 
     def __init__(
         self,
@@ -85,21 +95,22 @@ class PruneAndFinetune(StepWatching):
         min_share: Shares | None = None,
         max_share: Shares | None = None,
         stopwatch: Stopwatch | None = None,
+        *,
+        module: str | None = None,
+        example_input: ExampleInput | None = None,
+        ignore: Ignore = (),
     ) -> None:
-        super().__init__()
         self.target = parse_target(target)
+        widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+        network = Wishes(module, example_input, Ignored.of(ignore))
+        super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
         self.monitor, self.mode = monitor, mode
         self._moments = Moments(self, monitor, mode)
-        self.widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
-        self.session = session or PruningSession(target=self.target, widths=self.widths, stopwatch=stopwatch)
-        self._shared = session is not None
-        if self.session.target not in (None, self.target):
-            raise ValueError(f"target: the session aims at {self.session.target}, got {self.target}")
         self.report: PruningReport | None = None
         self._cut_by = Record()
-        self._aim = cutting.Aim(self.session, self.target, self.widths)
+        self._aim = cutting.Aim(self.session)
         self._any_width = AnyWidth()
         self._fitting = self._due = False
         self._monitored = MonitorCheck(monitor)
@@ -131,14 +142,14 @@ class PruneAndFinetune(StepWatching):
         Raises:
             ValueError: there is no example input, or nothing can be pruned.
         """
-        return preview_of_fit(model, self.session, self.target, self.widths, self.finetune_epochs, example_input)
+        return preview_of_fit(model, self.session, self.target, self.finetune_epochs, example_input)
 
     # Start of a fit, and resuming
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
-        if not self._shared:
-            self.session = session_of_force(trainer, self.session)
+        share(trainer, stage == "fit")
+        self._aim = cutting.Aim(self.session)
         self._any_width.attach(pl_module, self._cut_by)
         self._fitting = self._due = False
         self._monitored.begin()

@@ -68,7 +68,7 @@ def test_every_argument_arrives():
     assert (force.coefficient, force.schedule) == ("auto", Linear())
     session = force.session
     assert (session.module, session.ignore, session.strength) == ("net", Ignored(("head",)), L1())
-    assert session.widths == cut.widths == Widths(8, {"net.*": 0.5}, {"net.0": 0.75})
+    assert session.widths == cut.session.widths == Widths(8, {"net.*": 0.5}, {"net.0": 0.75})
     assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
     assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")
 
@@ -167,7 +167,7 @@ def test_the_callback_with_the_report_stays_last_in_a_trainer_with_its_own(tmp_p
     cut = callbacks[-1]
     trainer = Trainer(callbacks=callbacks, default_root_dir=tmp_path, accelerator="cpu", logger=False)
     assert callbacks[-1] is cut
-    assert cut in trainer.callbacks
+    assert callbacks in trainer.callbacks
     assert isinstance(trainer.callbacks[-1], ModelCheckpoint)
     callbacks.extend([ModelCheckpoint(), ModelCheckpoint(monitor="loss")])
     assert callbacks[-1] is cut

@@ -29,8 +29,13 @@ def test_the_coefficient_must_be_a_number(coefficient):
 
 
 def test_auto_needs_a_target():
-    with pytest.raises(ValueError, match="needs a target"):
-        ForceRegularization("exponential", "auto")
+    with pytest.raises(ValueError, match=r"needs a target to steer to: give the trainer PruneAndFinetune\(target"):
+        fit(Module(), ForceRegularization("exponential", "auto"))
+
+
+def test_a_force_alone_cuts_nothing():
+    with pytest.raises(ValueError, match="min_share, max_share: a force alone cuts nothing"):
+        fit(Module(), ForceRegularization("exponential", 0.1, min_share={"one": 0.5}))
 
 
 def test_an_unknown_force_lists_the_choices():

@@ -209,7 +209,7 @@ def test_preview():
         ({"monitor": "val_loss"}, "mode"),
         ({"mode": "min"}, "mode"),
         ({"monitor": "val_loss", "mode": "best"}, "mode"),
-        ({"session": PruningSession(target=Target("params", 0.5))}, "session aims at"),
+        ({"session": PruningSession(target=Target("params", 0.5))}, "target: expected one for the force and the cut"),
     ],
 )
 def test_arguments_out_of_range(wrong, message):

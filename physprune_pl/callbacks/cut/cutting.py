@@ -28,8 +28,7 @@ from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.chooser import Chooser
-from physprune_pl.targets.target import Target, TargetError
-from physprune_pl.targets.widths import Widths
+from physprune_pl.targets.target import TargetError
 
 # A group whose strongest channel is below this share of the strongest of all does nothing.
 DEAD = 1e-6
@@ -179,8 +178,8 @@ def summary(plan: PruningPlan, late: Sequence[str], dead: Sequence[str]) -> str:
 class Aim:
     """Finds out which channels go so that the target is met."""
 
-    def __init__(self, session: PruningSession, target: Target, widths: Widths) -> None:
-        self._session, self._target, self._widths = session, target, widths
+    def __init__(self, session: PruningSession) -> None:
+        self._session = session
 
     def find_chooser(
         self, trainer: Trainer, pl_module: LightningModule, record: Record, step: Any = None
@@ -188,10 +187,10 @@ class Aim:
         """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
         session = self._session
         fresh = not session.ready
-        if not session.prepare(trainer, pl_module, step):
+        if not session.prepare(trainer, pl_module, step) or session.chooser is None:
             return None
         # Always the session's: a step may show that groups must stay whole.
-        chooser = session.chooser or Chooser(session.trace, self._target, self._widths)
+        chooser = session.chooser
         if fresh or "trace" not in record.seconds:
             record.seconds["trace"] = session.trace.seconds
             rehearse(trainer, session, chooser, self._in_reach(chooser))

@@ -12,14 +12,12 @@ from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.preview import preview
 from physprune_pl.targets.target import Target
-from physprune_pl.targets.widths import Widths
 
 
 def preview_of_fit(
     model: nn.Module,
     session: PruningSession,
     target: Target,
-    widths: Widths,
     finetune_epochs: int,
     example_input: ExampleInput | None,
 ) -> str:
@@ -29,8 +27,8 @@ def preview_of_fit(
         ValueError: there is no example input, or nothing can be pruned.
     """
     network = resolve_module(model, session.module) if is_a(model, "LightningModule") else model
-    options: dict[str, Any] = {name: getattr(session, name) for name in ("ignore", "strength", "stopwatch")}
-    found = preview(network, _example(model, session, example_input), target, widths, **options)
+    options: dict[str, Any] = {name: getattr(session, name) for name in ("widths", "ignore", "strength", "stopwatch")}
+    found = preview(network, _example(model, session, example_input), target, **options)
     return f"{found}\n\n{_phases(target, finetune_epochs)}"
 
 

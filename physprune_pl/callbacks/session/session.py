@@ -15,6 +15,7 @@ from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import Watch
 from physprune_pl.callbacks.session.trained import thawed, unpressed_groups, unreached
+from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.trainer.peeking import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.refusals import check_strategy
@@ -26,7 +27,7 @@ from physprune_pl.planning import measured_chooser
 from physprune_pl.pressing.group_law import GroupLaw
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Select, Steering
-from physprune_pl.strengths import Strength, resolve_strength
+from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Reasons, Trace, without
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import kept_channels, shrink_groups
@@ -51,12 +52,14 @@ class PruningSession:
         strength: the norm of a channel, a name or an object; None means L2 over the whole group.
         target: what the cut must keep, when it is known beforehand; needed for steering.
         widths: how many channels a group may keep.
-        select: the set to cut: the weakest channels, or those that the law presses most.
+        select: the set to cut: ``"strength"``, which None means, the weakest channels; ``"law"``: those that the law
+            presses most.
         stopwatch: what times the network where the target or the widths need it.
 
     Attributes:
         record: what the fit has done so far, its phase and its plan among it.
         length: of the phase that runs.
+        wishes: what the callbacks that were built with the session want of it.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
@@ -75,17 +78,12 @@ class PruningSession:
         *,
         target: Target | None = None,
         widths: Widths | None = None,
-        select: Select = "strength",
+        select: Select | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
-        self.module = module
-        self.given_input = example_input
-        self.ignore = Ignored.of(ignore)
-        self.strength = resolve_strength("l2" if strength is None else strength)
-        self.target = target
-        self.widths = widths or Widths()
-        self.select = select
-        self.stopwatch = stopwatch or Stopwatch()
+        norm = None if strength is None else resolve_strength(strength)
+        chosen = (Ignored.of(ignore), norm, target, widths or Widths(), select, stopwatch)
+        self.wishes = Wishes(module, example_input, *chosen)
         self.law = GroupLaw()
         self.steered = False
         self.mean_coefficient: Callable[[Trainer], float] | None = None
@@ -94,6 +92,23 @@ class PruningSession:
         self.excluded: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
         self.step_watch = Watch()
+        self.adopt(self.wishes)
+
+    def wish(self, wishes: Wishes) -> None:
+        """Add what one more callback wants, for good.
+
+        Raises:
+            ValueError: it contradicts what another one wants.
+        """
+        self.wishes = self.wishes.merged(wishes)
+        self.adopt(self.wishes)
+
+    def adopt(self, wishes: Wishes) -> None:
+        """Do for the next fit what other wishes say than :attr:`wishes`."""
+        self.module, self.given_input, self.ignore = wishes.module, wishes.example_input, wishes.ignore
+        self.strength = wishes.strength or L2()
+        self.target, self.widths, self.select = wishes.target, wishes.widths, wishes.select or "strength"
+        self.stopwatch = wishes.stopwatch or Stopwatch()
         self.release()
 
     def release(self) -> None:
@@ -277,19 +292,3 @@ def _ready(part: T | None) -> T:
 def _nothing_to_prune(model: nn.Module, found: Trace) -> str:
     reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
     return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons) or 'nothing'}"
-
-
-def sessions_of(trainer: Trainer, but: object) -> list[PruningSession]:
-    """The sessions of a trainer's callbacks, those of forces first, without that of one of them."""
-    callbacks = [callback for callback in trainer.callbacks if callback is not but]  # type: ignore[attr-defined]
-    sessions = [getattr(callback, "session", None) for callback in callbacks]
-    found = [session for session in sessions if isinstance(session, PruningSession)]
-    return sorted(found, key=lambda session: session.mean_coefficient is None)
-
-
-def session_of_force(trainer: Trainer, own: PruningSession) -> PruningSession:
-    """The first session of a force of the trainer, which from now on has the target of one's own; else one's own."""
-    forces = (session for session in sessions_of(trainer, None) if session.mean_coefficient is not None)
-    found = next(forces, own)
-    found.target, found.widths, found.stopwatch = own.target, own.widths, own.stopwatch
-    return found

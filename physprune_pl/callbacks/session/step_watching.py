@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from physprune_pl.callbacks.session.losses import LossWatch
+from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.sharing import Sharing
+from physprune_pl.callbacks.session.wishes import Wishes
 
-if TYPE_CHECKING:
-    from physprune_pl.callbacks.session.session import PruningSession
 
-
-class StepWatching(Callback):
+class StepWatching(Sharing):
     """Watches steps of training and validation with its session, and the loss of every step.
 
     Of several callbacks with one session the first looks at the losses, see
     :class:`~physprune_pl.callbacks.session.losses.LossWatch`.
     """
 
-    session: PruningSession
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, session: PruningSession | None, wishes: Wishes) -> None:
+        super().__init__(session, wishes)
         self._losses = LossWatch()
 
     def _looks_at_losses(self, trainer: Trainer) -> bool:

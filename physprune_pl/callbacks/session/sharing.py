@@ -1,0 +1,85 @@
+"""Callbacks that were built one by one, such as by the nodes of a configuration, find one another in their trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from lightning.pytorch import Callback, Trainer
+
+from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.session.wishes import Wishes
+from physprune_pl.callbacks.trainer.composite import unfolded
+
+Role = Literal["force", "cut", "watcher"]
+
+
+class Sharing(Callback):
+    """A callback whose session may be that of another callback of its trainer.
+
+    Args:
+        session: one that is shared from the start; None makes one.
+        wishes: what the callback wants of it.
+
+    Attributes:
+        session: the one in use; from ``setup`` on it is shared.
+        own_session: the one that the callback was built with.
+        apart: whether that is its own.
+
+    Raises:
+        ValueError: the session is wanted otherwise already.
+    """
+
+    role: ClassVar[Role] = "watcher"
+
+    def __init__(self, session: PruningSession | None, wishes: Wishes) -> None:
+        super().__init__()
+        self.apart = session is None
+        self.session = self.own_session = session or PruningSession()
+        self.session.wish(wishes)
+
+
+def share(trainer: Trainer, fitting: bool) -> None:
+    """Let every cut share the session of the force on its network, and every watcher that of either.
+
+    The session is the force's, and has the wishes of both. To be called in ``setup`` of every such callback: whichever
+    comes first does it for all.
+
+    Raises:
+        ValueError: force and cut contradict each other, or several forces press what one cuts.
+    """
+    found = [one for one in unfolded(trainer.callbacks) if isinstance(one, Sharing)]  # type: ignore[attr-defined]
+    forces, cuts = ([one for one in found if one.role == role] for role in ("force", "cut"))
+    taken = [cut.session for cut in cuts if not cut.apart]
+    # A cut that names its network chooses before one that takes what there is.
+    for cut in sorted((cut for cut in cuts if cut.apart), key=lambda cut: cut.own_session.wishes.module is None):
+        # Once paired it keeps what it knows of its fit: tests ask for that.
+        if fitting or cut.session is cut.own_session:
+            cut.session = _joined(cut, [force for force in forces if force.session not in taken])
+        taken.append(cut.session)
+    for force in forces if fitting else ():
+        if force.session not in taken:
+            force.session.adopt(force.session.wishes)  # without those of an earlier trainer's cut
+    for watcher in found:
+        if watcher.role == "watcher" and watcher.apart:
+            watcher.session = _watched(watcher, [*forces, *cuts])
+
+
+def _joined(cut: Sharing, forces: Sequence[Sharing]) -> PruningSession:
+    """Return the session of the force that presses what is cut, with the wishes of both; without one the cut's own."""
+    wishes = cut.own_session.wishes
+    modules = [force.own_session.wishes.module for force in forces]
+    same = [force for force, module in zip(forces, modules, strict=True) if module == wishes.module]
+    fitting = same or [force for force, module in zip(forces, modules, strict=True) if None in (module, wishes.module)]
+    if len(fitting) > 1:
+        raise ValueError(f"module: expected the name of the network that is cut, as forces press {modules}, got None")
+    if not fitting:
+        return cut.own_session
+    session = fitting[0].own_session
+    session.adopt(session.wishes.merged(wishes))
+    return session
+
+
+def _watched(watcher: Sharing, others: Sequence[Sharing]) -> PruningSession:
+    module = watcher.own_session.wishes.module
+    return next((one.session for one in others if module in (None, one.session.module)), watcher.own_session)
