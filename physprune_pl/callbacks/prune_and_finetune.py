@@ -44,17 +44,13 @@ from physprune_pl.tools.randomness import global_seed
 class PruneAndFinetune(StepWatching):
     """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
 
-    Phases: *sparsify* is the ``max_epochs`` of the trainer (0 prunes a trained network at once) or its ``max_steps``,
-    whichever comes first, ended earlier by an EarlyStopping; then the channels that steering pressed, or the weakest,
-    are cut so that the target is met; then come ``finetune_epochs`` epochs of *finetune*, with optimizers configured
-    anew. The last checkpoint of the sparsify phase is dense. ModelCheckpoint and EarlyStopping start anew after the
-    cut; the best dense file stays on disk.
+    *Sparsify* lasts ``max_epochs`` (0 prunes at once) or ``max_steps`` of the trainer, whichever comes first; an
+    EarlyStopping may end it. Then the channels that steering penalised, or the least important ones, are removed so
+    that the target is met. *Finetune* lasts ``finetune_epochs`` epochs, with new optimizers. The last checkpoint before
+    the cut is dense and stays; ModelCheckpoint and EarlyStopping start again after it.
 
-    ``max_time`` is the time of both phases: sparsify may use its share of the epochs (of 60 + 20 epochs three quarters)
-    and ends with the epoch in which that is up; fine-tuning may use the rest.
-
-    The averaged copy that WeightAveraging or EMAWeightAveraging keeps is cut by the same plan and goes on averaging. It
-    is what validation and ``monitor`` judge, and what the fit ends with.
+    ``max_time`` is shared: sparsify may use its share of the epochs, fine-tuning the rest. The copy of WeightAveraging
+    or EMAWeightAveraging is pruned too; validation and ``monitor`` judge it, and the fit ends with it.
 
     Args:
         target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.target.parse_target`.

@@ -138,7 +138,7 @@ def test_moments_of_a_thawed_backbone_are_carried(tmp_path):
 
 def test_a_target_that_needs_what_is_frozen_names_it_before_training(tmp_path):
     frozen = r"backbone\.0: all parameters that produce its channels are frozen; backbone\.2"
-    with pytest.raises(TargetError, match=rf"cannot be met.*left whole as long as nothing trains them: {frozen}"):
+    with pytest.raises(TargetError, match=rf"cannot be met.*not pruned as long as nothing trains them: {frozen}"):
         fitted(tmp_path, Thaws, share=0.4)
 
 

@@ -204,7 +204,7 @@ class Aim:
             waiting = [f"{name}: {reason}" for name, reason in self._session.waiting.items()]
             if not waiting:
                 raise
-            message = f"{error}; left whole as long as nothing trains them: {'; '.join(waiting)}"
+            message = f"{error}; not pruned as long as nothing trains them: {'; '.join(waiting)}"
             raise TargetError(message, error.closest) from error
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:

@@ -25,7 +25,7 @@ def trained_names(trainer: Trainer, module: nn.Module) -> frozenset[str]:
 
 
 def unpressed_groups(trainer: Trainer, network: nn.Module, groups: Sequence[ChannelGroup]) -> Reasons:
-    """Return the groups that no force can empty, with the reason why they are left whole."""
+    """Return the groups that no force can empty, with the reason why they are not pruned."""
     trainable = {name for name, one in network.named_parameters() if one.requires_grad}
     frozen = made_by_none(groups, trainable, "all parameters that produce its channels are frozen")
     held = made_by_none(groups, held_names(trainer, network), "no optimizer holds what produces its channels")
