@@ -15,9 +15,8 @@ from typing import Any
 
 from experiments.bench.runs import write_table
 from experiments.training.sweeps.figures import spread
-from physprune_pl.reports.drawing import AFTER, BEFORE, draw_strengths, figure_of, groups_of
+from physprune_pl.reports.drawing import cut_epoch, draw_curve, draw_strengths, draw_widths, figure_of, groups_of
 from physprune_pl.reports.page import read_run
-from physprune_pl.reports.page.course import cut_epoch
 from physprune_pl.reports.page.folder import Run
 
 FOLDER = Path(__file__).parent
@@ -89,16 +88,11 @@ def draw_overview(run: Run, path: Path) -> None:
     channels.set(title="channels of one group: norms", xlabel="epoch", ylabel="channel")
     figure.colorbar(image, ax=channels, label="share of the largest")
     curve = run.curves["val/acc"]
-    metric.plot(list(curve), list(curve.values()), color=AFTER, marker=".", markersize=3, linewidth=1)
-    metric.axvline(cut, color="grey", linestyle=":")
-    metric.annotate("pruned", (cut, 0.5), xycoords=("data", "axes fraction"), rotation=90, ha="right", color="grey")
-    metric.set(title="pruned and fine-tuned in one fit", xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
-    places = range(len(run.report.groups))
-    for key, colour in (("before", BEFORE), ("after", AFTER)):
-        sizes = [group[key] for group in run.report.groups]
-        widths.barh(places, sizes, left=[-size / 2 for size in sizes], height=0.75, color=colour, label=key)
-    widths.invert_yaxis()
-    widths.set(title="channels of every group", xticks=[], yticks=[], xlabel="input (top) to output")
+    draw_curve(metric, curve, cut)
+    metric.set(xlabel="epoch", ylabel="validation accuracy", ylim=(0, 1.05))
+    metric.set_title("pruned and fine-tuned in one fit", pad=14)
+    draw_widths(widths, run.report.groups, [""] * len(run.report.groups))
+    widths.set(title="channels of every group", xlabel="input (top) to output")
     widths.legend(fontsize=7, loc="upper right", frameon=False)
     figure.savefig(path, dpi=90)
 

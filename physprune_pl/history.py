@@ -25,6 +25,9 @@ Row = NDArray[np.float32]
 CHANNEL_SERIES = ("strength", "distance", "coefficient")
 FILTER_SERIES = ("l1", "l2")
 
+PLANNED = "planned"
+"""Series of the line that steering follows: the share of their first strength that channels to be cut should have."""
+
 MANTISSA_BITS = 10
 """Binary digits kept after the leading one: a stored value is within a share of 2^-11 (0.05 %) of the true one."""
 
@@ -64,8 +67,8 @@ class ChannelHistory:
             ``epochs`` [E], integers, and ``phases`` [E], strings; per group ``strength/<group>``,
             ``distance/<group>`` and ``coefficient/<group>``, each [E, K], and per layer ``l1/<layer>`` and
             ``l2/<layer>``, each [E, filters], all float32. Columns are original indices; NaN where there was no value.
-            Of a steered run also ``chosen/<group>`` [E, K], ``group_coefficient/<group>`` and ``remaining/<group>``,
-            each [E, 1], see :func:`~physprune_pl.callbacks.tracker.series.epoch_rows`.
+            Of a steered run also ``chosen/<group>`` [E, K], ``group_coefficient/<group>``, ``remaining/<group>`` and
+            ``planned``, each [E, 1], see :func:`~physprune_pl.callbacks.tracker.series.epoch_rows`.
         """
         names = sorted({name for row in self._rows for name in row})
         return {

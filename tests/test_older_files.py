@@ -1,8 +1,6 @@
 """Files that version 0.1.0 wrote before its modules moved still load, apply, test, resume and read."""
 
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ from fixtures.small_module import FINETUNE_EPOCHS, SPARSIFY_EPOCHS, SmallModule,
 from safe_load import SAFE_LOAD
 
 from physprune_pl import PruningPlan, PruningReport, apply_plan, load_pruned
+from physprune_pl.commands import main
 from physprune_pl.history import load_filters, load_history
 
 FOLDER = Path(__file__).parent / "fixtures" / "version_0_1_0"
@@ -125,13 +124,11 @@ def test_the_report_reads(report):
     assert PruningReport.from_json(report.to_json()) == report
 
 
-def test_the_command_line_draws_the_page_of_an_older_run(tmp_path, monkeypatch):
+def test_the_command_line_draws_the_page_of_an_older_run(tmp_path):
     for name in ("channels.npz", "report.json"):
         shutil.copy(FOLDER / name, tmp_path / name)
-    monkeypatch.setattr(sys, "argv", ["physprune_pl", "report", str(tmp_path)])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_module("physprune_pl", run_name="__main__")
-    assert end.value.code == 0
+    assert main(("report", str(tmp_path))) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "net.0" in page
     assert "net.3" in page
+    assert "The line that steering followed is not recorded." in page

@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from physprune_pl.history import History
-from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, alive_share, draw_strengths, figure_of, groups_of
+from physprune_pl.reports.drawing import (
+    cut_epoch,
+    draw_curve,
+    draw_left,
+    draw_strengths,
+    draw_widths,
+    figure_of,
+    groups_of,
+)
 from physprune_pl.reports.report import PHASES, PruningReport
 
 
@@ -63,13 +69,7 @@ def plot_widths(report: PruningReport, path: str | Path) -> None:
         raise ValueError("report: expected at least one group, got none")
     figure = figure_of((7, 0.24 * len(report.groups) + 1.2))
     axis = figure.subplots()
-    places = range(len(report.groups))
-    axis.barh(places, [group["before"] for group in report.groups], color=BEFORE, label="before")
-    axis.barh(places, [group["after"] for group in report.groups], color=AFTER, height=0.5, label="after")
-    axis.set_yticks(places, [group["name"] for group in report.groups], fontsize=7)
-    axis.invert_yaxis()
-    axis.margins(y=0.01)
-    axis.set_xlabel("channels")
+    draw_widths(axis, report.groups, [f"{one['name']}: {one['before']} → {one['after']}" for one in report.groups])
     axis.set_title(f"MACs {_ratio(report.macs)}, parameters {_ratio(report.params)} fewer", fontsize=10, loc="left")
     figure.legend(frameon=False, loc="outside lower right", ncols=2)
     figure.savefig(path, dpi=120)
@@ -92,20 +92,11 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     """
     figure = figure_of((7, 5))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    upper.plot(list(metric), list(metric.values()), color=AFTER, marker=".")
+    draw_curve(upper, metric, cut_epoch(history))
     upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
     upper.set_title(_summary(report), fontsize=8, loc="left")
-    epochs = history["epochs"]
-    cut = history["phases"] == "finetune"
-    share = report.macs["pruned"] / report.macs["dense"]
-    lower.step(epochs, np.where(cut, share, 1.0), where="mid", color=AFTER, label="MACs")
-    lower.plot(epochs, alive_share(history), color=ACCENT, label="channels over 1 % of the largest")
-    lower.set(ylim=(0, 1.05), xlabel="epoch", ylabel="share of dense")
-    lower.xaxis.get_major_locator().set_params(integer=True)
+    draw_left(lower, history, report.macs)
     lower.legend(frameon=False, fontsize=8)
-    if cut.any():
-        for axis in (upper, lower):
-            axis.axvline(float(epochs[cut][0]) - 0.5, color="grey", linestyle=":", linewidth=1)
     figure.savefig(path, dpi=120)
 
 

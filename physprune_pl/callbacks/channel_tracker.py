@@ -119,7 +119,8 @@ class ChannelTracker(Sharing):
             ``epochs`` [E] and ``phases`` [E]; per group ``strength/<group>``, ``distance/<group>`` and
             ``coefficient/<group>``, each [E, K]; per layer ``l1/<layer>`` and ``l2/<layer>``, each [E, filters].
             Columns are the indices before the cut; NaN where a channel was gone, or no force acted. Of a steered run
-            also ``chosen/<group>`` [E, K], ``group_coefficient/<group>`` and ``remaining/<group>``, each [E, 1].
+            also ``chosen/<group>`` [E, K], ``group_coefficient/<group>``, ``remaining/<group>`` and ``planned``, each
+            [E, 1].
         """
         return self._history.arrays()
 

@@ -163,6 +163,11 @@ class Steering:
     def _rate(self) -> float:
         return max(self.rate, FADING * self.peak_rate)
 
+    @property
+    def planned(self) -> float:
+        """Share of the strength at the start that the chosen channels should have by now, the same for all groups."""
+        return self._line(self.last)
+
     def removed(self) -> list[Tensor]:
         """Return, group by group, which channels are to be cut, bool [K]."""
         return [self.chosen[segment] for segment in self.segments]

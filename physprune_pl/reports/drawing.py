@@ -1,10 +1,11 @@
-"""What all pictures have in common: the library, its colours, and the strengths of a group over the epochs.
+"""What the pictures of a run show, drawn on the axes that files and pages lay out: strengths, widths, what is left.
 
 ``history`` is what :meth:`physprune_pl.ChannelTracker.history` returns, or the same file read by ``numpy.load``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from physprune_pl.reports.concentration import near_zero
 
 # Grey, blue and vermilion: apart for every kind of colour vision, and in a grey print.
 BEFORE, AFTER, ACCENT = "#c3ccd6", "#0069b0", "#c75000"
+MUTED = "#5b6571"
 
 
 def library() -> Any:
@@ -64,3 +66,63 @@ def alive_share(history: History) -> NDArray[np.float64]:
     alive = torch.stack([(~near_zero(table) & ~table.isnan()).sum(dim=1) for table in tables]).sum(dim=0).numpy()
     total: int = sum(table.shape[1] for table in tables)
     return np.asarray(alive / total, dtype=np.float64)
+
+
+def draw_widths(axis: Any, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Draw the groups of a report from the first (top) to the last, each as wide as it has channels before and after.
+
+    Args:
+        axis: without its own ticks from left to right: bars are centred.
+        groups: of a report.
+        names: to show, one for each group.
+    """
+    places = range(len(groups))
+    for key, colour in (("before", BEFORE), ("after", AFTER)):
+        sizes = [int(group[key]) for group in groups]
+        axis.barh(places, sizes, left=[-size / 2 for size in sizes], height=0.72, color=colour, label=key)
+    axis.set(ylim=(len(groups) - 0.4, -0.6), xticks=[])
+    axis.set_yticks(places, names, fontsize=7.5)
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+
+
+def draw_curve(axis: Any, curve: Mapping[int, float], cut: float | None) -> None:
+    """Draw a logged value over the epochs; the cut where it is known."""
+    axis.plot(list(curve), list(curve.values()), color=AFTER, marker=".", markersize=4, linewidth=1.2)
+    mark_cut(axis, cut)
+
+
+def draw_left(axis: Any, history: History, macs: Mapping[str, int]) -> None:
+    """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero."""
+    share = macs["pruned"] / macs["dense"]
+    epochs, kept = history["epochs"], np.where(history["phases"] == "finetune", share, 1.0)
+    axis.step(epochs, kept, where="mid", color=AFTER, label="MACs")
+    axis.plot(epochs, alive_share(history), color=ACCENT, linestyle="--", label="channels over 1 % of the strongest")
+    axis.set(ylim=(0, 1.05), ylabel="share of the dense network")
+    mark_cut(axis, cut_epoch(history))
+    label_epochs(axis)
+
+
+def cut_epoch(history: History) -> float | None:
+    """Return where on the axis of epochs the cut was, if an epoch after it is recorded.
+
+    >>> cut_epoch({"epochs": np.array([0, 1, 2]), "phases": np.array(["sparsify", "sparsify", "finetune"])})
+    1.5
+    """
+    after = history["epochs"][history["phases"] == "finetune"]
+    return float(after[0]) - 0.5 if len(after) else None
+
+
+def mark_cut(axis: Any, cut: float | None) -> None:
+    """Draw a line where the network was cut, if that is known."""
+    if cut is None:
+        return
+    axis.axvline(cut, color=MUTED, linestyle=":", linewidth=1.2)
+    place = {"xycoords": ("data", "axes fraction"), "va": "bottom", "ha": "center"}
+    axis.annotate("cut", (cut, 1), fontsize=7, color=MUTED, **place)
+
+
+def label_epochs(axis: Any) -> None:
+    """Count epochs along an axis, in whole numbers."""
+    axis.set_xlabel("epoch")
+    axis.xaxis.get_major_locator().set_params(integer=True)

@@ -10,6 +10,7 @@ from tiny import Module, fit, loader, trainer
 from physprune_pl.callbacks.channel_tracker import ChannelTracker
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.pressing.steering import ARRIVAL
 from physprune_pl.targets.target import Target
 
 pytestmark = pytest.mark.usefixtures("traced_by_hand")
@@ -86,6 +87,9 @@ def test_the_history_tells_how_far_the_chosen_channels_have_come(tmp_path):
     chosen = [history[f"chosen/{name}"][-1].astype(bool) for name in ("one", "two")]
     assert np.concatenate(chosen).tolist() == arrivals.chosen.tolist()
     assert history["remaining/one"].shape == (15, 1)
+    line = 1 - np.arange(1, 16) / 15 / ARRIVAL
+    # What is recorded is the line of the last step of the epoch.
+    assert history["planned"][:, 0] == pytest.approx(np.clip(line, 0, 1), abs=0.06)
     for name, remaining in arrivals.remaining.items():
         assert history[f"remaining/{name}"][-1, 0] == pytest.approx(remaining, abs=0.01)
         assert (history[f"group_coefficient/{name}"] > 0).all()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.history import Row, spread
+from physprune_pl.history import PLANNED, Row, spread
 from physprune_pl.networks.names import plain
 from physprune_pl.surgery.regroup import kept_indices
 
@@ -31,8 +32,8 @@ def epoch_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> dict
     Returns:
         ``<series>/<group or layer>`` -> values by original index; distances until the cut, which may take the pivot
         away, and coefficients while a force acts. While a coefficient is steered also ``chosen``, 1 for the channels
-        to be cut, and two series of one value a group: ``group_coefficient`` and ``remaining``, the share that is
-        left of the strength that its chosen channels had at the start.
+        to be cut, two series of one value a group: ``group_coefficient`` and ``remaining``, the share that is left of
+        the strength that its chosen channels had at the start, and ``planned``, what that share should be.
     """
     rows = (_channel_rows(session, strengths), _distance_rows(session), _steering_rows(session), _filter_rows(session))
     return dict(row for part in rows for row in part)
@@ -60,6 +61,7 @@ def _steering_rows(session: PruningSession) -> NamedRows:
     steering = session.steering
     if steering is None or session.phase != "sparsify":
         return
+    yield PLANNED, np.array([steering.planned], dtype=np.float32)
     coefficients = steering.coefficients()
     for place, group in enumerate(session.groups):
         yield f"chosen/{group.name}", _row(steering.removed()[place], session.original_channels(group))

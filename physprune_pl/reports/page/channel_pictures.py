@@ -10,8 +10,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from physprune_pl.history import History
-from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, draw_strengths
-from physprune_pl.reports.page.inks import MUTED, picture
+from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, MUTED, draw_strengths, draw_widths
+from physprune_pl.reports.page.inks import picture
 from physprune_pl.reports.page.names import short_names
 
 Flags = NDArray[np.bool_]
@@ -27,19 +27,14 @@ def widths_picture(groups: Groups) -> Markup:
     """Draw the network as a column of groups, each as wide as it has channels, before and after the cut."""
     names = short_names([group["name"] for group in groups])
     before, after = ([int(group[key]) for group in groups] for key in ("before", "after"))
-    places = range(len(groups))
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
-        for sizes, colour, label in ((before, BEFORE, "before"), (after, AFTER, "after")):
-            axis.barh(places, sizes, left=[-size / 2 for size in sizes], height=0.72, color=colour, label=label)
-        axis.set(ylim=(len(groups) - 0.4, -0.6), xticks=[])
-        axis.set_yticks(places, names, fontsize=7.5)
-        kept = axis.secondary_yaxis("right")
+        draw_widths(axis, groups, names)
+        kept, places = axis.secondary_yaxis("right"), range(len(groups))
         kept.set_yticks(places, [f"{one} → {other}" for one, other in zip(before, after, strict=True)], fontsize=7.5)
-        for side in (axis, kept):
-            side.tick_params(length=0)
-            side.spines[:].set_visible(False)
+        kept.tick_params(length=0)
+        kept.spines[:].set_visible(False)
         figure.legend(loc="outside upper center", ncols=2, fontsize=8)
 
     alt = (

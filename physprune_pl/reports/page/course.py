@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from physprune_pl.history import History
-from physprune_pl.pressing.steering import ARRIVAL
-from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, alive_share, groups_of
+from physprune_pl.history import PLANNED, History
+from physprune_pl.reports.drawing import (
+    ACCENT,
+    AFTER,
+    BEFORE,
+    alive_share,
+    draw_curve,
+    draw_left,
+    groups_of,
+    label_epochs,
+)
 from physprune_pl.reports.page.folder import Curve
-from physprune_pl.reports.page.inks import MUTED, picture
+from physprune_pl.reports.page.inks import picture
 from physprune_pl.reports.page.names import milliseconds, times
 from physprune_pl.reports.report import PruningReport
 
@@ -45,12 +53,11 @@ def curves_picture(curves: Mapping[str, Curve], cut: float | None) -> Markup:
         axes = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
         for axis, (name, curve) in zip(axes, curves.items(), strict=True):
             values = np.array(list(curve.values()))
-            axis.plot(list(curve), values, color=AFTER, marker=".", markersize=4, linewidth=1.2)
+            draw_curve(axis, curve, cut)
             wide = bool(values.min() > 0 and values.max() > WIDE * values.min())
             axis.set_yscale("log" if wide else "linear")
             axis.set_title(f"{name} (log scale)" if wide else name, fontsize=9, loc="left")
-            _mark_cut(axis, cut)
-        _epochs(axes[-1])
+        label_epochs(axes[-1])
 
     ends = "; ".join(f"{name} ends at {list(curve.values())[-1]:.4g}" for name, curve in curves.items())
     return picture(draw, (4.6, 0.4 + 1.3 * len(curves)), f"Logged values over the epochs: {ends}.")
@@ -58,18 +65,12 @@ def curves_picture(curves: Mapping[str, Curve], cut: float | None) -> Markup:
 
 def left_picture(history: History, report: PruningReport) -> Markup:
     """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero."""
-    share, alive = report.macs["pruned"] / report.macs["dense"], alive_share(history)
 
     def draw(figure: Any) -> None:
-        axis = figure.subplots()
-        macs = np.where(history["phases"] == "finetune", share, 1.0)
-        axis.step(history["epochs"], macs, where="mid", color=AFTER, label="MACs")
-        axis.plot(history["epochs"], alive, color=ACCENT, linestyle="--", label="channels over 1 % of the strongest")
-        axis.set(ylim=(0, 1.05), ylabel="share of the dense network")
-        _mark_cut(axis, cut_epoch(history))
-        _epochs(axis)
+        draw_left(figure.subplots(), history, report.macs)
         figure.legend(loc="outside upper center", fontsize=8)
 
+    share, alive = report.macs["pruned"] / report.macs["dense"], alive_share(history)
     alt = f"Share of the dense network over the epochs: MACs end at {share:.0%}, living channels at {alive[-1]:.0%}."
     return picture(draw, (4.6, 2.8), alt)
 
@@ -93,13 +94,15 @@ def coefficients_picture(history: History, names: Sequence[str]) -> Markup:
 
 
 def arrival_picture(history: History, names: Sequence[str]) -> Markup:
-    """Draw how far the channels to be cut are from zero, group by group, and the line that steering follows."""
+    """Draw how far the channels to be cut are from zero, group by group, and the line that steering followed."""
     epochs = _before_the_cut(history, "epochs")
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         _groups_and_mean(axis, history, "remaining", names)
-        axis.plot([-1, (epochs[-1] + 1) * ARRIVAL - 1], [1, 0], color=ACCENT, linestyle="--", label="as planned")
+        if PLANNED in history:
+            planned = _before_the_cut(history, PLANNED)[:, 0]
+            axis.plot(epochs, planned, color=ACCENT, linestyle="--", marker=".", markersize=3, label="as planned")
         axis.set(ylabel="importance left, share of the start", xlim=(-0.5, epochs[-1] + 0.5))
         axis.legend(fontsize=8)
 
@@ -114,7 +117,7 @@ def _groups_and_mean(axis: Any, history: History, kind: str, names: Sequence[str
     series = np.column_stack([_before_the_cut(history, f"{kind}/{name}")[:, 0] for name in names])
     axis.plot(epochs, series, color=AFTER, alpha=0.35, linewidth=0.8)
     axis.plot(epochs, np.nanmean(series, axis=1), color=AFTER, linewidth=2.2, label="mean of the groups")
-    _epochs(axis)
+    label_epochs(axis)
 
 
 def _before_the_cut(history: History, name: str) -> Any:
@@ -153,26 +156,3 @@ def latency_picture(report: PruningReport) -> Markup:
         for batch, cost in found.items()
     )
     return picture(draw, (4.6, 0.4 + 1.1 * len(found)), f"Latency. {alt}.")
-
-
-def cut_epoch(history: History) -> float | None:
-    """Return where on the axis of epochs the cut was, if an epoch after it is recorded.
-
-    >>> cut_epoch({"epochs": np.array([0, 1, 2]), "phases": np.array(["sparsify", "sparsify", "finetune"])})
-    1.5
-    """
-    after = history["epochs"][history["phases"] == "finetune"]
-    return float(after[0]) - 0.5 if len(after) else None
-
-
-def _mark_cut(axis: Any, cut: float | None) -> None:
-    if cut is not None:
-        axis.axvline(cut, color=MUTED, linestyle=":", linewidth=1.2)
-        axis.annotate(
-            "cut", (cut, 1), xycoords=("data", "axes fraction"), fontsize=7, color=MUTED, va="bottom", ha="center"
-        )
-
-
-def _epochs(axis: Any) -> None:
-    axis.set_xlabel("epoch")
-    axis.xaxis.get_major_locator().set_params(integer=True)

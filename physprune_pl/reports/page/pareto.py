@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from physprune_pl.reports.drawing import ACCENT, AFTER
-from physprune_pl.reports.page.inks import MUTED, picture
+from physprune_pl.reports.drawing import ACCENT, AFTER, MUTED
+from physprune_pl.reports.page.inks import picture
 
 Mode = Literal["max", "min"]
 Place = tuple[float, float]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from physprune_pl.history import History
-from physprune_pl.reports.drawing import groups_of
+from physprune_pl.history import PLANNED, History
+from physprune_pl.reports.drawing import cut_epoch, groups_of
 from physprune_pl.reports.page import channel_pictures, course
 from physprune_pl.reports.page.folder import Run, read_run
 from physprune_pl.reports.page.names import milliseconds, score, short_names, times
@@ -199,7 +199,8 @@ def _steering(run: Run, history: History) -> Section:
     found = course.steered(history)
     if found:
         pictures = [course.coefficients_picture(history, found), course.arrival_picture(history, found)]
-        return Section("Steering", STEERING, pictures)
+        about = STEERING if PLANNED in history else f"{STEERING} The line that steering followed is not recorded."
+        return Section("Steering", about, pictures)
     known = course.mean_picture(run.curves)
     if known is not None:
         return Section("Steering", "What the loggers recorded; the history tells nothing group by group.", [known])
@@ -211,7 +212,7 @@ def _curves(run: Run) -> Section:
     found = course.users_curves(run.curves)
     pictures = []
     if found:
-        pictures.append(course.curves_picture(found, course.cut_epoch(run.history) if run.history else None))
+        pictures.append(course.curves_picture(found, cut_epoch(run.history) if run.history else None))
     if run.history is not None and groups_of(run.history):
         pictures.append(course.left_picture(run.history, run.report))
     absent = "" if found else "Not recorded: the folder holds no metrics.csv, which the CSV logger writes."

@@ -36,6 +36,7 @@ def rows(epoch: int, steered: bool) -> dict[str, Any]:
         found[f"distance/{name}"] = np.arange(size, dtype=np.float32)
         found[f"coefficient/{name}"] = np.exp(np.arange(size, dtype=np.float32))
         if steered:
+            found["planned"] = np.array([1 - epoch / 4], dtype=np.float32)
             found[f"chosen/{name}"] = np.isin(np.arange(size), CUT[name]).astype(np.float32)
             found[f"group_coefficient/{name}"] = np.array([0.01 * (epoch + 1)], dtype=np.float32)
             found[f"remaining/{name}"] = np.array([max(0.0, 1 - epoch / 2)], dtype=np.float32)

@@ -38,7 +38,6 @@ def test_figures_are_not_shortened() -> None:
     text = picture(digits, (2, 1), "0.98765")
     assert ">0.123456<" in text
     assert 'aria-label="0.98765"' in text
-    assert 'x="17.77"' in text
 
 
 def test_colours_are_those_of_the_style_sheet() -> None:
@@ -55,6 +54,16 @@ def test_no_two_pictures_share_a_name() -> None:
     for text in (picture(line, (2, 1), "line"),):
         used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
         assert used <= set(re.findall(r'\bid="([^"]+)"', text))
+
+
+def test_text_that_names_a_colour_stays_as_it_is() -> None:
+    def colours(figure) -> None:
+        figure.text(0.1, 0.5, AFTER, color=AFTER)
+
+    text = picture(colours, (2, 1), f"The colour {AFTER}")
+    assert f">{AFTER}<" in text
+    assert f'aria-label="The colour {AFTER}"' in text
+    assert "fill: var(--after)" in text
 
 
 def test_the_settings_of_the_user_stay_as_they_are() -> None:
