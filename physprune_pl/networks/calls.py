@@ -12,6 +12,11 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
 from physprune_pl.networks.names import named_tensors
 
+REFUSAL = (
+    "training_step: the network does not run again on what it was called with, in eval mode",
+    "give example_input, what forward is called with",
+)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -45,6 +50,8 @@ class Calls(Example):
     >>> [output.shape for output in calls.sized(1).run(nn.Sequential(nn.Linear(3, 2)))]
     [torch.Size([1, 2]), torch.Size([1, 2])]
     """
+
+    refusal = REFUSAL
 
     def to(self, like: nn.Module) -> Calls:  # noqa: ARG002 - what was noted there is where it belongs
         """Return the calls as they are: every tensor is where the part was given it."""

@@ -37,6 +37,11 @@ class Example:
 
     ends = "the model returns its channels"
     """What may be said of channels that a run puts out."""
+    refusal = (
+        "example_input: the model does not run on it",
+        "expected inputs as the model's forward takes them, the batch first",
+    )
+    """What is wrong where no run succeeds, and what to do about it."""
 
     @classmethod
     def of(cls, example_input: object) -> Example:

@@ -153,6 +153,23 @@ def untouched(model: nn.Module) -> Iterator[SavedModel]:
 
 
 @contextmanager
+def without_autocast() -> Iterator[None]:
+    """Leave autocast off, even where a model switches it on: its rounding hides what differs a little."""
+    enter: Callable[[Any], Any] = torch.autocast.__enter__
+
+    def entered(context: Any) -> Any:
+        result = enter(context)
+        torch.set_autocast_enabled(context.device, False)
+        return result
+
+    torch.autocast.__enter__ = entered  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.autocast.__enter__ = enter  # type: ignore[method-assign]
+
+
+@contextmanager
 def unwritten(tensors: Mapping[str, Tensor], written: Collection[str]) -> Iterator[None]:
     """Put back what a run writes to: other networks may share its memory."""
     own = {name: tensors[name].data for name in written}

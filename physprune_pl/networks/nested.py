@@ -45,18 +45,33 @@ def mapped(value: T, change: Callable[[Tensor], Tensor]) -> T:
     """
     leaves = {id(leaf): leaf for leaf in _leaves(value)}
     changed = {key: change(leaf) if isinstance(leaf, Tensor) else leaf for key, leaf in leaves.items()}
+    copied: T = _copied(value, changed)
+    return copied
+
+
+def _copied(value: Any, changed: Mapping[int, Any]) -> Any:
     try:
         return copy.deepcopy(value, dict(changed))
     except Exception:  # whatever an object raises that cannot be copied
-        copied: T = torch.utils._pytree.tree_map(partial(_copied, memo=dict(changed)), value)
-        return copied
+        pass
+    if torch.utils._pytree.tree_is_leaf(value):
+        return _rebuilt(value, changed)
+    return torch.utils._pytree.tree_map_only(object, partial(_copied, changed=changed), value, _is_part_of(value))
 
 
-def _copied(value: Any, memo: dict[int, Any]) -> Any:
-    try:
-        return copy.deepcopy(value, memo)
-    except Exception:  # likewise
+def _is_part_of(whole: object) -> Callable[[Any], bool]:
+    return lambda part: part is not whole
+
+
+def _rebuilt(value: Any, changed: Mapping[int, Any]) -> Any:
+    """Return a new object with copies of what another one holds; itself if it holds nothing that could be copied."""
+    if isinstance(value, Mapping):
+        return type(value)({key: _copied(item, changed) for key, item in value.items()})  # type: ignore[call-arg]
+    if not hasattr(value, "__dict__") or not any(id(leaf) in changed for leaf in _leaves(value)):
         return value
+    twin = object.__new__(type(value))
+    vars(twin).update({name: _copied(item, changed) for name, item in vars(value).items()})
+    return twin
 
 
 def _leaves(value: object) -> list[Any]:

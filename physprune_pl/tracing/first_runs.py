@@ -76,10 +76,8 @@ def first_runs(model: nn.Module, example: Example, saved: SavedState) -> FirstRu
         forget_tables(model)
         return spoilt
     _, as_given, _ = errors
-    raise ValueError(
-        f"example_input: the model does not run on it ({type(as_given).__name__}: {as_given}); expected inputs as the "
-        "model's forward takes them, the batch first"
-    ) from as_given
+    problem, way_round = example.refusal
+    raise ValueError(f"{problem} ({type(as_given).__name__}: {as_given}); {way_round}") from as_given
 
 
 class _Run(NamedTuple):

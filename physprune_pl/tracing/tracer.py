@@ -22,7 +22,7 @@ from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.first_runs import first_runs
 from physprune_pl.tracing.following import follow
-from physprune_pl.tracing.verification import Verifier
+from physprune_pl.tracing.verification import verified
 
 
 def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()) -> Trace:
@@ -64,8 +64,8 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
         found = _assemble(model, evidence, notes, count_macs(model, example))
         saved.parameters.restore()  # the check runs copies only, and needs the memory
-        verified = Verifier(model, example, found).verify() if found.groups else found
-    return replace(verified, seconds=time.perf_counter() - start)
+        found = verified(model, example, found) if found.groups else found
+    return replace(found, seconds=time.perf_counter() - start)
 
 
 def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs: int) -> Trace:

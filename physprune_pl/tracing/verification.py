@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin
+from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin, without_autocast
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
@@ -51,6 +51,15 @@ class _Masked:
         return _outputs(self.model, example, training, self.keep, self.norms)
 
 
+def verified(model: nn.Module, example: Example, trace: Trace) -> Trace:
+    """Return a trace with the groups only whose cut holds, compared in exact arithmetic where the model runs in it."""
+    with without_autocast():
+        verifier = Verifier(model, example, trace)
+        if verifier.evaluates:
+            return verifier.verify()
+    return Verifier(model, example, trace).verify()
+
+
 class Verifier:
     """Compares cut copies of a model with masked ones.
 
@@ -69,7 +78,7 @@ class Verifier:
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
         self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
-        self.trains = runs(twin(self.base), self.crowd, training=True)
+        self.evaluates, self.trains = (runs(twin(self.base), self.crowd, training) for training in (False, True))
         self.model = model
         self.tolerance = _TOLERANCE[next(self.base.parameters()).dtype]
         self.trace = trace

@@ -8,7 +8,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.trainer.stage import Stage
-from physprune_pl.networks.calls import Calls
+from physprune_pl.networks.calls import REFUSAL, Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
 from physprune_pl.probing.call_recorder import Recording
@@ -32,6 +32,7 @@ class StepReplay(Example):
     recording: Recording = field(kw_only=True)
 
     ends = "the loss is computed from its channels"
+    refusal = REFUSAL
 
     def to(self, like: nn.Module) -> Self:  # noqa: ARG002 - what was recorded there is where it belongs
         """Return the step as it is: every tensor is where the step was given it."""
