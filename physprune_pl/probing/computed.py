@@ -1,11 +1,11 @@
-"""Weights that are computed from a parameter of their shape: by weight norm, spectral norm, or a scale for all of it.
+"""Weights that are computed from a parameter of their shape: by weight norm, spectral norm, or element by element.
 
 What is computed stands for the parameter: it has the same channels in the same places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -15,35 +15,43 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.probing.observations import Family, Tie
-from physprune_pl.probing.operations import SCALES, WEIGHT_NORM
-from physprune_pl.probing.tainting import has_nan
+from physprune_pl.probing.operations import ELEMENT_BY_ELEMENT, WEIGHT_NORM
+from physprune_pl.probing.tainting import tensors_of_call
 
 
 class ComputedWeights:
-    """Knows, within one run, which tensors stand for a parameter."""
+    """Knows, within one run, which tensors stand for a parameter.
 
-    def __init__(self) -> None:
+    Args:
+        own: ``id`` of the parameters and buffers of the model.
+    """
+
+    def __init__(self, own: Collection[int]) -> None:
+        self._own = own
         # A tensor that nobody held any longer would hand its id on to another one.
         self._known: dict[int, tuple[Tensor, nn.Parameter]] = {}
+        self._fixed: dict[int, Tensor] = {}
 
     def original(self, value: Any) -> Any:
         """Return the parameter that a tensor stands for; any other value as it is."""
         return self._known[id(value)][1] if id(value) in self._known else value
 
     def follow(self, func: Callable[..., Any], args: tuple[Any, ...], output: Any) -> bool:
-        """Remember the output of an operation if it stands for a parameter, and tell whether it does."""
-        source = next((value for value in map(self.original, args) if isinstance(value, nn.Parameter)), None)
-        if source is None or source.dim() < 2 or not isinstance(output, Tensor) or output.shape != source.shape:
+        """Remember the output of an operation if it stands for a parameter, and tell whether it does.
+
+        It does if it is made, element by element, of a parameter and of what does not depend on the data.
+        """
+        inputs = tensors_of_call(args, {})
+        if not isinstance(output, Tensor) or not all(id(one) in self._own or id(one) in self._fixed for one in inputs):
             return False
-        scaled = getattr(func, "__name__", "") in SCALES and len(args) == 2 and any(map(_is_number, args))
-        if (func in WEIGHT_NORM or scaled) and not has_nan(output):
+        self._fixed[id(output)] = output
+        source = next((value for value in map(self.original, args) if isinstance(value, nn.Parameter)), None)
+        if source is None or source.dim() < 2 or output.shape != source.shape:
+            return False
+        if func in WEIGHT_NORM or getattr(func, "__name__", "") in ELEMENT_BY_ELEMENT:
             self._known[id(output)] = (output, source)
             return True
         return False
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, Tensor) and value.dim() == 0)
 
 
 def direction_and_length(func: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Tensor, Tensor, int] | None:
@@ -60,6 +68,7 @@ def direction_and_length(func: Callable[..., Any], args: tuple[Any, ...]) -> tup
 class ComputedNotes(Protocol):
     """Where what was seen is written down: the probe of a run."""
 
+    names: Mapping[int, str]
     ties: list[Tie]
     inexact: set[Family]
 
@@ -68,10 +77,10 @@ class ComputedNotes(Protocol):
 
 
 class ComputedWatch(ComputedWeights):
-    """Notes besides which lengths of weight norm belong to which directions."""
+    """Notes besides what lies beside the entries of a weight: lengths of weight norm, scales, masks."""
 
     def __init__(self, notes: ComputedNotes) -> None:
-        super().__init__()
+        super().__init__(notes.names)
         self.notes = notes
         self._lengths: dict[Family, Family] = {}
 
@@ -81,7 +90,22 @@ class ComputedWatch(ComputedWeights):
         parts = direction_and_length(func, args) if known else None
         if parts is not None:
             self._note(*parts)
+        elif known:
+            self.tie(self.original(output), tensors_of_call(args, {}))
         return known
+
+    def tie(self, weight: Tensor, others: Iterable[Tensor], axis: int | None = None) -> None:
+        """Tie tensors with names to the weight that they lie beside: from its last dimension on, or along an axis."""
+        name = str(self.notes.name_of(weight))
+        for other in others:
+            beside = self.notes.name_of(other)
+            if beside is None or beside == name:
+                continue
+            for dim, size in enumerate(other.shape):
+                place = weight.dim() - other.dim() + dim if axis is None else axis
+                if size > 1 and weight.shape[place] == size:
+                    index = torch.arange(size)
+                    self.notes.ties.append(((beside, dim), index, (name, place), index))
 
     def _note(self, direction: Tensor, length: Tensor, dim: int) -> None:
         """Tie every length to its index of the direction; a norm over channels makes a group inexact."""

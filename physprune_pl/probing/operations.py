@@ -41,7 +41,13 @@ ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract"
     *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
 }
 WEIGHT_NORM = {torch._weight_norm}
-SCALES = {"mul", "div", "true_divide", "multiply", "divide", "__mul__", "__rmul__", "__truediv__"}
+ELEMENT_BY_ELEMENT = {
+    *("mul", "div", "true_divide", "multiply", "divide", "__mul__", "__rmul__", "__truediv__"),
+    *("add", "sub", "subtract", "__add__", "__radd__", "__sub__", "__rsub__"),
+    *("to", "float", "half", "bfloat16", "double", "type_as", "clone", "contiguous", "detach"),
+    *("abs", "neg", "__neg__", "exp", "tanh", "sigmoid", "sign", "round", "clamp", "clamp_min", "clamp_max"),
+}
+"""What makes a weight of a parameter without moving any of its numbers."""
 QUOTIENTS = {"div", "true_divide", "divide", "div_", "__truediv__", "__itruediv__"}
 PRODUCTS_BY_ELEMENT = {"mul", "multiply", "mul_", "__mul__", "__rmul__", "__imul__"}
 FUSED_ATTENTION = {F.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention}

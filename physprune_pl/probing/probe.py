@@ -35,6 +35,7 @@ from physprune_pl.probing.operations import (
     operands,
     swapped,
 )
+from physprune_pl.probing.quantisers import quantised
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.sizes import SizeWatch
@@ -95,6 +96,8 @@ class Probe(TorchFunctionMode):
             return self._mix(func, args, kwargs, layout)
         if func in EMBEDDING:
             return self._embed(func, args, kwargs)
+        if func is quantised:
+            return self._pass_quantised(*args)
         if func in OPAQUE:
             return self.opaque_call(func, args, kwargs)
         if func in ACROSS or func in GROUP_NORM:
@@ -105,7 +108,7 @@ class Probe(TorchFunctionMode):
         inputs = tensors_of_call(args, kwargs)
         named = [value for value in inputs if self.name_of(value)]
         output = self._compute(func, args, kwargs, inputs, named)
-        if named and self.computed.follow(func, args, output):
+        if self.computed.follow(func, args, output):
             return output
         self.axes.note(func, args, kwargs, output)
         if named:
@@ -173,8 +176,9 @@ class Probe(TorchFunctionMode):
         reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
         for family in (reads, *self.computed.lengths_of(reads)):
             self.see("consumer", family, nan_along(data, layout.axis))
-        output = self._mixed(func, args, kwargs, data, [name, bias_name])
         source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
+        args = self._see_computed(args, kwargs, (weight, bias), (source, reads), layout)
+        output = self._mixed(func, args, kwargs, data, [name, bias_name])
         outputs = output.shape[layout.axis]
         slid_over = data if layout.transposed else output
         positions = slid_over.numel() // slid_over.shape[layout.axis]
@@ -186,6 +190,30 @@ class Probe(TorchFunctionMode):
             self._tie_groups(name, groups, data.shape[layout.axis], outputs, layout.transposed)
         self.mixings.append(Mixing(name, bias_name, source, outputs, positions, share))
         return taint(output, layout.axis, block.part_of(self.taints[source])) if source in self.taints else output
+
+    def _see_computed(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        tensors: tuple[Tensor, Any],
+        families: tuple[Family, Family],
+        layout: Layout,
+    ) -> tuple[Any, ...]:
+        """Record what reaches a weight or a bias that is put together from other tensors, and return it clean."""
+        weight, bias = tensors
+        source, reads = families
+        if isinstance(bias, Tensor) and bias.dim() == 1 and self._is_computed(bias):
+            self.see("bias", source, bias.isnan())
+            args = swapped(args, kwargs, bias, cleaned(bias))
+        if self._is_computed(weight) and reads[1] != INPUT and source[1] != OUTPUT:
+            self.see("bias", source, nan_along(weight, layout.output_dim))
+            self.see("bias", reads, nan_along(weight, layout.input_dim))
+            args = swapped(args, kwargs, weight, cleaned(weight))
+        return args
+
+    def _is_computed(self, tensor: Tensor) -> bool:
+        """Return whether a tensor is neither a parameter or buffer nor some rows of one."""
+        return id(tensor) not in self.names and id(RowBlock.of(tensor).owner) not in self.names
 
     def _tie_bias(self, source: Family, block: RowBlock, bias: RowBlock, name: str | None) -> None:
         """Couple rows of a weight with those of a bias, either of which may be a part of a longer one."""
@@ -225,6 +253,13 @@ class Probe(TorchFunctionMode):
         source = (str(self.name_of(weight)), 1)
         self.mixings.append(Mixing(source[0], None, source, output.shape[-1], 0))
         return taint(output, -1, self.taints[source]) if source in self.taints else output
+
+    def _pass_quantised(self, data: Tensor, axis: int, *vectors: Tensor) -> Tensor:
+        """Let a tensor through; what has a number for every index of an axis of a weight belongs to it."""
+        weight = self.computed.original(data)
+        if self.name_of(weight):
+            self.computed.tie(weight, vectors, axis)
+        return data
 
     def opaque_call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Treat a call as a wall: what goes in stays whole, what comes out is clean."""

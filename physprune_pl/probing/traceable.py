@@ -10,10 +10,11 @@ from torch import nn
 from physprune_pl.attention.head_sizes import by_head
 from physprune_pl.probing.caches import without_cache
 from physprune_pl.probing.plain_norms import plain_norms
+from physprune_pl.probing.quantisers import plain_quantisers
 
 
 @contextmanager
 def traceable(model: nn.Module) -> Iterator[None]:
     """Let a model run in the way in which its channels can be followed, and as it was again on leaving."""
-    with by_head(model), plain_norms(model), without_cache(model):
+    with by_head(model), plain_norms(model), plain_quantisers(model), without_cache(model):
         yield

@@ -139,16 +139,15 @@ class Collector:
             self.evidence.link(family, index, family, first)
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
-        """Return whether a source is mixed within the parts of an axis, and clear once it is taken by part."""
+        """Return whether a source is mixed within the parts of an axis, and clear once channels are taken by part."""
         alone, codes, size = self.alone[source], self._codes(source), self.evidence.sizes[source]
         if alone is None or codes is None:
             return False
-        unclear = {
-            place: s for place, s in _unclear(alone, codes, size).items() if alone.seen[place].kind == "consumer"
-        }
+        found = _unclear(alone, codes, size)
+        unclear = {place: slots for place, slots in found.items() if alone.seen[place].kind == "consumer"}
         place = next(place for place in alone.hits if alone.seen[place].family == family)
         slots, (channel, certain) = alone.seen[place].pattern, codes[place]
-        if not unclear or not bool(certain[slots].all()) or len(torch.unique(channel[slots])) < size:
+        if not unclear or not bool(certain[slots].all()) or len(set(channel[slots].tolist())) < size:
             return False
         part = torch.zeros(size, dtype=torch.long)
         part[channel[slots]] = slots.nonzero().flatten() // factors[1]
@@ -285,7 +284,7 @@ def _fed(run: Run) -> list[Observation]:
 
 def _unclear(alone: Run, codes: Codes, size: int) -> dict[int, Tensor]:
     """Return by place of an observation the slots that a source reaches by more than one index, where there are any."""
-    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head", "size")]
+    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head", "size", "bias")]
     found = {place: alone.seen[place].pattern & ~sure(codes[place], size) for place in asked}
     return {place: slots for place, slots in found.items() if bool(slots.any())}
 

@@ -13,7 +13,7 @@ from physprune_pl.probing.runner import Masks, Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.gates import Reach
 
-_PLACES = ("consumer", "carrier", "norm", "head")
+_PLACES = ("consumer", "carrier", "norm", "head", "bias")
 
 
 class LooseTensors:

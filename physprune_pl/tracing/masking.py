@@ -1,83 +1,24 @@
-"""Copies of a network that a cut can be compared with: drawn anew, masked instead of cut, free of chance."""
+"""Copies of a network that a cut can be compared with: drawn anew, and masked instead of cut."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, set_training, twin
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
-from physprune_pl.probing.operations import FUSED_ATTENTION, Layout, layout_of, operands
-from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import has_nan
 from physprune_pl.structure import ChannelGroup
 from physprune_pl.tracing.kept_norms import Removed
 
-_DROPOUTS = {
-    *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
-    *(torch.dropout, torch.feature_dropout, torch.alpha_dropout, torch.feature_alpha_dropout),
-}
-_NOISE = {torch.rand_like, torch.randn_like, torch.bernoulli, Tensor.bernoulli}
 Removal = Mapping[str, Tensor]
-
-
-class Comparable(TorchFunctionMode):
-    """Makes runs of networks of different widths comparable: no dropout, and noise that is the same everywhere.
-
-    It also collects what every mixing call puts out: an output that is rounded, clipped or saturated hides errors.
-
-    Args:
-        keep: ``id`` of a weight and dimension -> channels of its output to collect, all where there is no entry.
-    """
-
-    def __init__(self, keep: Mapping[tuple[int, int], Tensor]) -> None:
-        super().__init__()
-        self.keep = keep
-        self.collected: list[Tensor] = []
-        self.computed = ComputedWeights()
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in _DROPOUTS:
-            return args[0] if args else kwargs["input"]
-        if func in _NOISE:
-            return torch.full_like(args[0] if args else kwargs["input"], 0.5)
-        if func in FUSED_ATTENTION:
-            args, kwargs = _without_dropout(args, kwargs)
-        parts = direction_and_length(func, args)
-        output = func(*args, **kwargs) if parts is None else normed_by_length(*parts)
-        self.computed.follow(func, args, output)
-        layout = layout_of(func, args, kwargs)
-        if layout is not None:
-            self._collect(layout, operands(func, args, kwargs)[1], output)
-        return output
-
-    def _collect(self, layout: Layout, weight: Tensor, output: Tensor) -> None:
-        if layout.transposed:  # in conv groups its output channels are no dimension of its weight
-            return
-        block = RowBlock.of(weight)
-        keep = self.keep.get((id(self.computed.original(block.owner)), layout.output_dim))
-        if keep is not None and not block.whole:
-            keep = keep[(keep >= block.first) & (keep < block.first + block.rows)] - block.first
-        self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
-
-
-def _without_dropout(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of fused attention with its dropout, the fifth of them, at zero."""
-    return (*args[:4], *[0.0] * len(args[4:5]), *args[5:]), {**kwargs, **({"dropout_p": 0.0} if len(args) < 5 else {})}
 
 
 def zero_removed(

@@ -23,8 +23,9 @@ from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.comparable import Comparable
 from physprune_pl.tracing.kept_norms import KeptNorms, Removed
-from physprune_pl.tracing.masking import Comparable, redrawn, runs, zero_removed
+from physprune_pl.tracing.masking import redrawn, runs, zero_removed
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}
@@ -46,9 +47,10 @@ class _Masked:
         self.norms = zero_removed(self.model, groups, removal, producing)
         self.keep = _kept(self.model, plan)
 
-    def outputs(self, example: Example, training: bool) -> list[Tensor]:
+    def outputs(self, example: Example, training: bool, double: bool) -> list[Tensor]:
         """Return what the cut network should put out for an example, in train mode or not."""
-        return _outputs(self.model, example, training, self.keep, self.norms)
+        own = set(map(id, named_tensors(self.model).values()))
+        return _outputs(self.model, example, training, Comparable(self.keep, own, double), self.norms)
 
 
 def verified(model: nn.Module, example: Example, trace: Trace) -> Trace:
@@ -78,9 +80,15 @@ class Verifier:
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
         self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
-        self.evaluates, self.trains = (runs(twin(self.base), self.crowd, training) for training in (False, True))
+        self.evaluates = runs(twin(self.base), self.crowd, training=False)
         self.model = model
-        self.tolerance = _TOLERANCE[next(self.base.parameters()).dtype]
+        dtype = next(self.base.parameters()).dtype
+        self.tolerance, self.double = _TOLERANCE[dtype], False
+        with Comparable({}) as seen:
+            self.trains = runs(twin(self.base), self.crowd, training=True)
+        if seen.shortened and dtype is torch.float64:
+            with Comparable({}, double=True):
+                self.double = runs(twin(self.base), self.crowd, training=False)
         self.trace = trace
 
     def verify(self) -> Trace:
@@ -139,7 +147,8 @@ class Verifier:
         return self.crowd if crowded else self.crowd.sized(1)
 
     def _same(self, masked: _Masked, cut: nn.Module, example: Example, training: bool) -> bool:
-        wanted, got = masked.outputs(example, training), _outputs(cut, example, training, {}, Removed())
+        wanted = masked.outputs(example, training, self.double)
+        got = _outputs(cut, example, training, Comparable({}, double=self.double), Removed())
         return len(got) == len(wanted) and all(map(self._close, got, wanted))
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
@@ -153,15 +162,11 @@ class Verifier:
 
 
 def _outputs(
-    model: nn.Module,
-    example: Example,
-    training: bool,
-    keep: Mapping[tuple[int, int], Tensor],
-    norms: Removed,
+    model: nn.Module, example: Example, training: bool, comparable: Comparable, norms: Removed
 ) -> list[Tensor]:
     """Return what a model returns and what its mixing calls put out, the same chance in every run."""
     seed_everything_inside(11)
-    with set_training(model, training), Comparable(keep) as seen, KeptNorms(norms, training):
+    with set_training(model, training), comparable as seen, KeptNorms(norms, training):
         returned = tensors_in(example.copy().run(model))
     return [*returned, *seen.collected]
 
