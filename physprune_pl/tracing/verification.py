@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
+from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin, without_autocast
 from physprune_pl.networks.names import plain, tensors_by_every_name
 from physprune_pl.networks.nested import tensors_in
