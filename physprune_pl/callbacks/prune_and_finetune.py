@@ -56,25 +56,20 @@ class PruneAndFinetune(StepWatching):
         target: what to keep, such as ``{"macs": 0.4}``; see :func:`~physprune_pl.targets.target.parse_target`.
         finetune_epochs: epochs added after the cut; with 0 the cut is the last thing that happens in the fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
-        monitor: metric by which the best weights of fine-tuning are chosen and restored at the end; None: the one of
-            the first ModelCheckpoint, else EarlyStopping, else the last weights are kept.
-        mode: ``"min"`` or ``"max"``, goes with ``monitor``.
+        monitor, mode: metric that chooses the weights to keep, and ``"min"`` or ``"max"``; None: of the first
+            ModelCheckpoint, else EarlyStopping, else the last weights are kept.
         round_to: channels kept are a multiple of this; ``"auto"``: of what this device likes.
         min_share, max_share: name or regular expression of modules -> least and largest share of channels to keep.
-        session: state shared with other callbacks; None shares the one of the trainer's
-            :class:`ForceRegularization` of this network; the arguments of both then hold for both.
-        stopwatch: what times the network.
-        module: name of the submodule to cut, see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
-        example_input: input to trace the network with; None: what a training step calls it with.
-        ignore: name, regular expression or object of modules left whole, or several.
+        session: state shared with other callbacks; None: with the trainer's :class:`ForceRegularization`.
+        stopwatch, module, example_input, ignore: what times the network, which submodule it is, what it is traced with,
+            modules not to prune; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
 
     Attributes:
         report: the :class:`~physprune_pl.reports.report.PruningReport`, None before the end of the fit.
 
     Raises:
-        ValueError: for an argument outside its range; at the start of a fit for arguments that contradict those of
-            :class:`ForceRegularization`, a target that cannot be met, a frozen network, LBFGS, a fit without
-            ``max_epochs`` and ``max_steps``, or StochasticWeightAveraging.
+        ValueError: for an argument outside its range; at the start of a fit for a contradiction with the force, a
+            target out of reach, a frozen network, LBFGS, no ``max_epochs`` or ``max_steps``, StochasticWeightAveraging.
     """
 
     role = "cut"
@@ -106,11 +101,9 @@ class PruneAndFinetune(StepWatching):
         self._moments = Moments(self, monitor, mode)
         self.report: PruningReport | None = None
         self._cut_by = Record()
-        self._aim = cutting.Aim(self.session)
         self._any_width = AnyWidth()
         self._fitting = self._due = False
         self._monitored = MonitorCheck(monitor)
-        self._limits: Limits
 
     @property
     def state_key(self) -> str:
@@ -139,8 +132,6 @@ class PruneAndFinetune(StepWatching):
             ValueError: there is no example input, or nothing can be pruned.
         """
         return preview_of_fit(model, self.session, self.target, self.finetune_epochs, example_input)
-
-    # Start of a fit, and resuming
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
@@ -210,7 +201,6 @@ class PruneAndFinetune(StepWatching):
             self._aim.find_chooser(trainer, pl_module, self.record, step_of(trainer, batch, batch_idx))
         if self._due and self.session.ready:
             self._enter_finetuning(trainer, pl_module)
-        # Before the cut a force tells how far it has come.
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
@@ -274,10 +264,9 @@ class PruneAndFinetune(StepWatching):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
-        if not self._fitting:
-            return
-        self._monitored.note(trainer)
-        if not trainer.sanity_checking:
+        if self._fitting:
+            self._monitored.note(trainer)
+        if self._fitting and not trainer.sanity_checking:
             self._moments.note(trainer, pl_module, self.record)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -288,7 +277,7 @@ class PruneAndFinetune(StepWatching):
         self.record.tick()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the report; a fit that was resumed when nothing was left to train did not come by ``on_train_end``."""
+        """Write the report; a fit resumed with nothing left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
         if self.plan is not None:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
-import reprlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,10 +16,19 @@ from torch import Tensor
 from physprune_pl.networks.identity import checked_fingerprint, fingerprint
 from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
+from physprune_pl.surgery.checked_data import (
+    check_keys,
+    integers,
+    latency_of_plan,
+    pair_of,
+    shown,
+    sizes_of_plan,
+    typed,
+    without_repeats,
+)
 from physprune_pl.surgery.remembered import Sizes, planned_sizes
 
 FORMAT = 1
-LATENCY = ("asked", "predicted", "measured", "dense_ms", "pruned_ms", "batch_size")
 
 # No tensor of torch has more than 64 dimensions.
 _DIMENSIONS = frozenset(map(str, range(64)))
@@ -55,14 +62,9 @@ def _check_kept(dim: int, kept: tuple[int, ...], shape: tuple[int, ...]) -> None
     if not kept:
         raise ValueError(f"keep: at least one index of dimension {dim} of shape {shape} must stay, got none")
     if any(later <= earlier for earlier, later in itertools.pairwise(kept)):
-        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {_shown(kept)}")
+        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {shown(kept)}")
     if kept[0] < 0 or kept[-1] >= shape[dim]:
-        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {_shown(kept)}")
-
-
-def _shown(value: Any) -> str:
-    """A value for a message, cut short: a plan that somebody tampered with may hold anything, of any length."""
-    return reprlib.repr(value)
+        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {shown(kept)}")
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,10 @@ class GroupCut:
                 f"least one left, got before={self.before}, after={self.after}"
             )
         if list(self.removed) != sorted(set(self.removed)):
-            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {_shown(self.removed)}")
+            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {shown(self.removed)}")
         if self.removed and not 0 <= self.removed[0] <= self.removed[-1] < self.before:
             raise ValueError(
-                f"group {self.name!r}: expected channels from 0 to {self.before - 1}, got {_shown(self.removed)}"
+                f"group {self.name!r}: expected channels from 0 to {self.before - 1}, got {shown(self.removed)}"
             )
 
 
@@ -145,19 +147,19 @@ class PruningPlan:
             ValueError: a key is missing or unknown, a value has the wrong type, or the format is not known.
         """
         keys = ("format", "tensors", "groups", "left_whole", "macs", "params", "fingerprint")
-        _check_keys(data, keys, "plan", {"latency", "sizes"})
-        if _typed(data["format"], int, "plan: format") != FORMAT:
-            raise ValueError(f"plan: expected format {FORMAT}, got {_shown(data['format'])}")
-        tensors = _typed(data["tensors"], dict, "tensors")
+        check_keys(data, keys, "plan", {"latency", "sizes"})
+        if typed(data["format"], int, "plan: format") != FORMAT:
+            raise ValueError(f"plan: expected format {FORMAT}, got {shown(data['format'])}")
+        tensors = typed(data["tensors"], dict, "tensors")
         plan = cls(
-            tensors={_typed(name, str, "tensors"): _tensor_from_dict(cut, name) for name, cut in tensors.items()},
-            groups=tuple(_group_from_dict(group) for group in _typed(data["groups"], list, "groups")),
-            left_whole=tuple(_left_from_dict(part) for part in _typed(data["left_whole"], list, "left_whole")),
-            macs=_pair(data["macs"], "macs"),
-            params=_pair(data["params"], "params"),
-            fingerprint=checked_fingerprint(_typed(data["fingerprint"], str, "fingerprint")),
-            latency=_latency(data.get("latency", {})),
-            sizes=_sizes(data.get("sizes", {})),
+            tensors={typed(name, str, "tensors"): _tensor_from_dict(cut, name) for name, cut in tensors.items()},
+            groups=tuple(_group_from_dict(group) for group in typed(data["groups"], list, "groups")),
+            left_whole=tuple(_left_from_dict(part) for part in typed(data["left_whole"], list, "left_whole")),
+            macs=pair_of(data["macs"], "macs"),
+            params=pair_of(data["params"], "params"),
+            fingerprint=checked_fingerprint(typed(data["fingerprint"], str, "fingerprint")),
+            latency=latency_of_plan(data.get("latency", {})),
+            sizes=sizes_of_plan(data.get("sizes", {})),
         )
         _check_sizes(plan)
         return plan
@@ -174,7 +176,7 @@ class PruningPlan:
             ValueError: the text is no JSON, or no plan.
         """
         try:
-            data = json.loads(text, object_pairs_hook=_without_repeats)
+            data = json.loads(text, object_pairs_hook=without_repeats)
         except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets without end
             raise ValueError(f"text: expected the JSON of a plan, got {text[:40]!r} ({error})") from error
         return cls.from_dict(data)
@@ -241,80 +243,31 @@ def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
     return tuple(index for index in range(size) if index not in gone)
 
 
-def _check_keys(data: Any, keys: Sequence[str], what: str, optional: Set[str] = frozenset()) -> None:
-    if not isinstance(data, Mapping) or set(data) - optional != set(keys):
-        got = _shown(sorted(map(str, data))) if isinstance(data, Mapping) else type(data).__name__
-        raise ValueError(f"{what}: expected the keys {sorted(keys)}, got {got}")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError(f"a key stands there twice among {_shown([key for key, _ in pairs])}")
-    return found
-
-
-def _typed(value: Any, kind: type, what: str) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{what}: expected {kind.__name__}, got {_shown(value)}")
-    return value
-
-
-def _integers(value: Any, what: str) -> tuple[int, ...]:
-    return tuple(_typed(number, int, what) for number in _typed(value, list, what))
-
-
-def _pair(value: Any, what: str) -> tuple[int, int]:
-    numbers = _integers(value, what)
-    if len(numbers) != 2 or not 0 <= numbers[1] <= numbers[0]:
-        raise ValueError(f"{what}: expected two numbers, dense and pruned, the first no smaller, got {_shown(value)}")
-    return numbers[0], numbers[1]
-
-
-def _sizes(value: Any) -> Sizes:
-    pairs = _typed(value, dict, "sizes")
-    found = {_typed(name, str, "sizes"): _pair(pair, f"sizes: {_shown(name)}") for name, pair in pairs.items()}
-    for name, (_, after) in found.items():
-        if after < 1:
-            raise ValueError(f"sizes: {_shown(name)}: expected at least 1 after the cut, got {after}")
-    return found
-
-
-def _latency(value: Any) -> dict[str, float]:
-    found: dict[str, float] = _typed(value, dict, "latency")
-    for name, number in found.items():
-        if name not in LATENCY or type(number) not in (int, float) or not 0 <= number < math.inf:
-            raise ValueError(f"latency: expected finite numbers {list(LATENCY)}, got {_shown({name: number})}")
-    return found
-
-
 def _tensor_to_dict(cut: TensorCut) -> dict[str, Any]:
     return {"shape": list(cut.shape), "keep": {str(dim): list(kept) for dim, kept in cut.keep.items()}}
 
 
 def _tensor_from_dict(data: Any, name: str) -> TensorCut:
-    _check_keys(data, ("shape", "keep"), f"tensor {name!r}")
-    keep = _typed(data["keep"], dict, f"tensor {name!r}: keep")
+    check_keys(data, ("shape", "keep"), f"tensor {name!r}")
+    keep = typed(data["keep"], dict, f"tensor {name!r}: keep")
     # Only one way to write a number: "0" beside "00" would hide one of the two.
     if not all(isinstance(dim, str) and dim in _DIMENSIONS for dim in keep):
-        raise ValueError(
-            f"tensor {name!r}: expected dimensions as the keys of keep, got {_shown(list(map(str, keep)))}"
-        )
-    kept = {int(dim): _integers(indices, f"tensor {name!r}: keep") for dim, indices in keep.items()}
-    return TensorCut(_integers(data["shape"], f"tensor {name!r}: shape"), kept)
+        raise ValueError(f"tensor {name!r}: expected dimensions as the keys of keep, got {shown(list(map(str, keep)))}")
+    kept = {int(dim): integers(indices, f"tensor {name!r}: keep") for dim, indices in keep.items()}
+    return TensorCut(integers(data["shape"], f"tensor {name!r}: shape"), kept)
 
 
 def _group_from_dict(data: Any) -> GroupCut:
-    _check_keys(data, ("name", "before", "after", "exact", "removed"), "group")
+    check_keys(data, ("name", "before", "after", "exact", "removed"), "group")
     return GroupCut(
-        name=_typed(data["name"], str, "group: name"),
-        before=_typed(data["before"], int, "group: before"),
-        after=_typed(data["after"], int, "group: after"),
-        exact=_typed(data["exact"], bool, "group: exact"),
-        removed=_integers(data["removed"], "group: removed"),
+        name=typed(data["name"], str, "group: name"),
+        before=typed(data["before"], int, "group: before"),
+        after=typed(data["after"], int, "group: after"),
+        exact=typed(data["exact"], bool, "group: exact"),
+        removed=integers(data["removed"], "group: removed"),
     )
 
 
 def _left_from_dict(data: Any) -> LeftWhole:
-    _check_keys(data, ("name", "reason"), "left_whole")
-    return LeftWhole(_typed(data["name"], str, "left_whole: name"), _typed(data["reason"], str, "left_whole: reason"))
+    check_keys(data, ("name", "reason"), "left_whole")
+    return LeftWhole(typed(data["name"], str, "left_whole: name"), typed(data["reason"], str, "left_whole: reason"))

@@ -12,22 +12,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, sure
 from physprune_pl.probing.computed import spectral_ties
 from physprune_pl.probing.norms import over_channels
-from physprune_pl.probing.observations import Family, Observation
+from physprune_pl.probing.observations import Family
 from physprune_pl.probing.runner import Masks, Run, Runner, contested
-from physprune_pl.probing.sizes import remembered_sizes
-from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.first_runs import FirstRuns
 from physprune_pl.tracing.gates import Reach
 from physprune_pl.tracing.loose_tensors import LooseTensors
 from physprune_pl.tracing.mixers import find_mixers
+from physprune_pl.tracing.reached_slots import fed_slots, is_headless, reached_families, unclear_slots
 
 _FLOW = "its control flow depends on values"
 
@@ -93,7 +90,7 @@ class Collector:
         self.together = self.runner.coded(self.runner.run, indices, self.clean, self.lowest_bit)
         self.alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(self.alone.values()), self.clean)
-        reached = {source: _reached(run) for source, run in self.alone.items() if run is not None}
+        reached = {source: reached_families(run) for source, run in self.alone.items() if run is not None}
         for family, factors in self.clean.probe.axes.views.items():
             self._tie_view(family, factors, {source: seen for source, seen in reached.items() if family in seen})
         for source in steps("telling channels apart", sources):
@@ -143,7 +140,7 @@ class Collector:
         alone, codes, size = self.alone[source], self._codes(source), self.evidence.sizes[source]
         if alone is None or codes is None:
             return False
-        found = _unclear(alone, codes, size)
+        found = unclear_slots(alone, codes, size)
         unclear = {place: slots for place, slots in found.items() if alone.seen[place].kind == "consumer"}
         place = next(place for place in alone.hits if alone.seen[place].family == family)
         slots, (channel, certain) = alone.seen[place].pattern, codes[place]
@@ -165,7 +162,7 @@ class Collector:
             return
         if alone.returned:
             self.evidence.block(source, self.runner.example.ends)
-        if _unclear(alone, codes, size) or _headless(alone, codes, size):
+        if unclear_slots(alone, codes, size) or is_headless(alone, codes, size):
             codes = self._coded_by_unit(source, alone, codes)
             alone, codes = self._without_mixers(source, alone, codes)
         for place in alone.hits:
@@ -174,10 +171,10 @@ class Collector:
     def _worth_asking(self, source: Family, alone: Run, codes: Codes | None) -> bool:
         """Return whether coding a source alone may tell more than all of them together did."""
         size = self.evidence.sizes[source]
-        if codes is None or _headless(alone, codes, size):
+        if codes is None or is_headless(alone, codes, size):
             return True
         # What one source alone has blurred is not cleared by asking again.
-        unclear = {place: slots & self.contested[place] for place, slots in _unclear(alone, codes, size).items()}
+        unclear = {place: slots & self.contested[place] for place, slots in unclear_slots(alone, codes, size).items()}
         asked = any(bool(slots.any()) for slots in unclear.values())
         index = {source: torch.arange(size)}
         return asked and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
@@ -209,7 +206,7 @@ class Collector:
         size = self.evidence.sizes[source]
         mixed = {
             place: slots
-            for place, slots in _unclear(alone, codes, size).items()
+            for place, slots in unclear_slots(alone, codes, size).items()
             if alone.seen[place].kind in ("consumer", "carrier", "norm")
         }
         mixers = find_mixers(partial(self._some, source), mixed, size) if mixed and size > 2 else None
@@ -247,10 +244,10 @@ class Collector:
 
     def _block_inputs(self) -> None:
         run = self.runner.attempt(self.runner.run_tainted_input, self.clean)
-        if run is not None and self._linked() & {seen.family for seen in _fed(run)}:
+        if run is not None and self._linked() & {seen.family for seen in fed_slots(run)}:
             everything = {mixing.source: torch.ones(mixing.outputs, dtype=torch.bool) for mixing in run.probe.mixings}
             run = self.runner.attempt(lambda: self.runner.run_gated_input(everything), self.clean) or run
-        for seen in _fed(run) if run is not None else []:
+        for seen in fed_slots(run) if run is not None else []:
             self.evidence.block(seen.family, "fed by the model's input", seen.pattern.nonzero().flatten())
 
     def _block_statistics(self) -> None:
@@ -276,32 +273,6 @@ class Collector:
         return ties | {family for reach in self.evidence.reaches for family in (reach.source, reach.family)}
 
 
-def _fed(run: Run) -> list[Observation]:
-    """Return the slots of the model's tensors that met NaN."""
-    met = [run.seen[place] for place in run.hits]
-    return [seen for seen in met if seen.kind in ("consumer", "carrier", "norm")]
-
-
-def _unclear(alone: Run, codes: Codes, size: int) -> dict[int, Tensor]:
-    """Return by place of an observation the slots that a source reaches by more than one index, where there are any."""
-    asked = [place for place in alone.hits if alone.seen[place].kind not in ("opaque", "head", "size", "bias")]
-    found = {place: alone.seen[place].pattern & ~sure(codes[place], size) for place in asked}
-    return {place: slots for place, slots in found.items() if bool(slots.any())}
-
-
-def _headless(alone: Run, codes: Codes, size: int) -> bool:
-    """Return whether a source reaches heads, but mixed: it turns pairs of its channels, or divides by their norm."""
-    heads = [place for place in alone.hits if alone.seen[place].kind == "head"]
-    whole = [bool(sure(codes[place], size)[alone.seen[place].pattern].all()) for place in heads]
-    return bool(whole) and not any(whole)
-
-
-def _reached(run: Run) -> set[Family]:
-    """Return the families that are no slots of the model's tensors and met NaN."""
-    met = [run.seen[place] for place in run.hits]
-    return {seen.family for seen in met if seen.kind in ("head", "part")}
-
-
 def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
     """Return which factor of an axis counts heads; the first of three rather counts queries, keys and values."""
     places = [*range(1, len(factors)), 0] if len(factors) > 2 else [0, 1]
@@ -311,37 +282,3 @@ def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:
     if len(factors) == 2 and 0 in shared:  # a head may be as large as there are heads
         return 0
     return next(iter([*exact, *shared]), None)
-
-
-def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...]]:
-    """Probe a model in eval mode and, where it runs differently there, before its first run and in train mode.
-
-    Returns the evidence and notes for the user.
-    """
-    evidence, notes, example = Evidence(), [], runs.example
-    with ModulePath(model) as path, remembered_sizes(model):
-        steady = SavedState(model)
-        model.eval()
-        first = Collector(Runner(model, example.sized(1), path, steady), evidence)
-        first.collect()
-        evidence.mixings = first.clean.probe.mixings
-        evidence.products = first.clean.probe.heads.products
-        if runs.used != first.clean.probe.used & dict(model.named_parameters()).keys():
-            runs.fresh.restore()
-            Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
-            steady.restore()
-        model.train()
-        try:
-            second = Collector(Runner(model, example.sized(2), path, steady), evidence)
-        except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
-            notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
-            return evidence, tuple(notes)
-        if _calls(second.clean) != _calls(first.clean):
-            second.collect()
-    return evidence, tuple(notes)
-
-
-def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
-    nameless = f"{run.probe.mode} "
-    names = (None if seen.family[0].startswith(nameless) else seen.family for seen in run.seen)
-    return [(seen.kind, name, len(seen.pattern)) for seen, name in zip(run.seen, names, strict=True)]

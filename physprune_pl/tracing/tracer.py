@@ -17,7 +17,7 @@ from physprune_pl.networks.names import named_tensors, plain, uncompiled
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.traceable import traceable
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
-from physprune_pl.tracing.collector import collect
+from physprune_pl.tracing.both_modes import collect
 from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.first_runs import first_runs

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin, without_autocast
-from physprune_pl.networks.names import plain, tensors_by_every_name
+from physprune_pl.networks.names import named_tensors, plain, tensors_by_every_name
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place

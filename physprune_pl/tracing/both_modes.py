@@ -1,0 +1,48 @@
+"""A model probed in eval mode and, where it runs differently there, before its first run and in train mode."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from physprune_pl.networks.saved_state import SavedState
+from physprune_pl.probing.observations import Family
+from physprune_pl.probing.runner import Run, Runner
+from physprune_pl.probing.sizes import remembered_sizes
+from physprune_pl.probing.tainting import ModulePath
+from physprune_pl.tracing.collector import Collector
+from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.first_runs import FirstRuns
+
+
+def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...]]:
+    """Probe a model in eval mode and, where it runs differently there, before its first run and in train mode.
+
+    Returns the evidence and notes for the user.
+    """
+    evidence, notes, example = Evidence(), [], runs.example
+    with ModulePath(model) as path, remembered_sizes(model):
+        steady = SavedState(model)
+        model.eval()
+        first = Collector(Runner(model, example.sized(1), path, steady), evidence)
+        first.collect()
+        evidence.mixings = first.clean.probe.mixings
+        evidence.products = first.clean.probe.heads.products
+        if runs.used != first.clean.probe.used & dict(model.named_parameters()).keys():
+            runs.fresh.restore()
+            Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
+            steady.restore()
+        model.train()
+        try:
+            second = Collector(Runner(model, example.sized(2), path, steady), evidence)
+        except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
+            notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
+            return evidence, tuple(notes)
+        if _calls(second.clean) != _calls(first.clean):
+            second.collect()
+    return evidence, tuple(notes)
+
+
+def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
+    nameless = f"{run.probe.mode} "
+    names = (None if seen.family[0].startswith(nameless) else seen.family for seen in run.seen)
+    return [(seen.kind, name, len(seen.pattern)) for seen, name in zip(run.seen, names, strict=True)]
