@@ -1,0 +1,1 @@
+"""The three lines in front of modules of other libraries."""

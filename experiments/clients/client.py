@@ -1,4 +1,4 @@
-"""What a client is: a LightningModule of somebody else's library, and data of a size that one core trains in seconds."""
+"""What a client is: a LightningModule of somebody else's library, with data that one core trains on in seconds."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from experiments.clients.libraries.synthetic import waves
 PAST, FUTURE = 24, 8
 
 
-class Handed(Exception):
+class HandedError(Exception):
     """Says that darts has handed over what it would train."""
 
 
@@ -37,15 +37,15 @@ def handed() -> dict[str, Any]:
     class Catcher(pytorch_lightning.Trainer):  # type: ignore[misc]
         """A trainer that only looks at what it is given."""
 
-        def fit(self, model: Any, datamodule: Any = None, **_: Any) -> None:
+        def fit(self, model: Any, datamodule: Any = None, **_: Any) -> None:  # type: ignore[override]
             found.update(module=model, data=datamodule)
-            raise Handed
+            raise HandedError
 
     model = NHiTSModel(PAST, FUTURE, num_layers=2, layer_widths=64, batch_size=16, dropout=0.1, random_state=0)
     train, validation = series()
     try:
         model.fit(train, val_series=validation, trainer=Catcher(logger=False, accelerator="cpu"))
-    except Handed:
+    except HandedError:
         return found
     raise RuntimeError("darts did not call trainer.fit")
 

@@ -47,7 +47,7 @@ def client() -> Client:
     class Validated(SasRec):  # type: ignore[misc]
         """The library's module scores items in validation; here it logs its training loss too."""
 
-        def validation_step(self, batch: Any, batch_idx: int) -> None:
+        def validation_step(self, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
             self.log("val_loss", self._compute_loss(batch))
 
     return Client(
@@ -55,5 +55,5 @@ def client() -> Client:
         data=Loaders(*both(samples)),
         metric="val_loss",
         what="SasRec, walks through 20 items",
-        style="batch is a named tuple with a dict in it; the loss is chosen by name; hyper-parameters hold objects of the library",
+        style="batch is a named tuple with a dict in it; loss chosen by name; hyper-parameters hold objects of the library",
     )
