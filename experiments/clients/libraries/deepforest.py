@@ -34,5 +34,5 @@ def client() -> Client:
         data=Loaders(*both(samples)),
         metric="val_loss",
         what="CropModel, ShuffleNet, squares in noise",
-        style="hyper-parameters hold a whole configuration; on_load_checkpoint builds a new network before weights are read",
+        style="hyper-parameters hold a configuration; on_load_checkpoint builds a new network before weights are read",
     )

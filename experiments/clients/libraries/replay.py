@@ -55,5 +55,5 @@ def client() -> Client:
         data=Loaders(*both(samples)),
         metric="val_loss",
         what="SasRec, walks through 20 items",
-        style="batch is a named tuple with a dict in it; loss chosen by name; hyper-parameters hold objects of the library",
+        style="batch is a named tuple with a dict in it; loss by name; hyper-parameters hold objects of the library",
     )
