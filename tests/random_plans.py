@@ -84,7 +84,7 @@ class Wish:
         """Whether some number of channels obeys; a channel must stay of every tensor that some of them fill."""
         filling = {part.channel for part in group.slices if len(part.index) == trace.shapes[part.name][part.dim]}
         parts = {frozenset(channels) for channels in filling if len(set(channels)) < group.size}
-        return any(self._obeys(kept, group.size) for kept in range(max(1, len(parts)), group.size + 1))
+        return any(self._obeys(kept, group.size) for kept in range(max(group.least, len(parts)), group.size + 1))
 
     def _obeys(self, kept: int, size: int) -> bool:
         low, high = self.limits

@@ -86,7 +86,7 @@ def test_the_command_line_of_the_guide_reaches_the_law(project: Path) -> None:
     quiet = [f"--trainer.{name}=false" for name in ("logger", "enable_checkpointing", "enable_progress_bar")]
     arguments = ["--trainer.max_epochs=10", *quiet, "--pruning.force=gravity", "--pruning.target.macs=0.5"]
     built = cli(MyModule, args=arguments, run=False, save_config_callback=None, seed_everything_default=0)
-    assert type(built.trainer.callbacks[0].law.force).__name__ == "Gravity"
+    assert type(built.trainer.callbacks[0][0].law.force).__name__ == "Gravity"
 
 
 def test_every_block_of_yaml_means_what_the_text_says(tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ def snake(name: str) -> str:
 
 def test_every_law_and_callback_has_a_card() -> None:
     laws = {name.removesuffix("_literal") for name in FORCES}
-    callbacks = {snake(name) for name in physprune_pl.callbacks.__all__} - {"atomic_checkpoint_i_o", "physics_pruning"}
+    callbacks = {snake(name) for name in physprune_pl.callbacks.__all__} - {
+        *("atomic_checkpoint_i_o", "physics_pruning"),
+        *("pruned_module", "pruned_module_of_cli"),  # names that are in files
+    }
     assert {path.stem for path in CARDS} == laws | callbacks | {"steering", "README"}
 
 

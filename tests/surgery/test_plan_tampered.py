@@ -262,11 +262,9 @@ class Setting:
     """Something of the user's own."""
 
 
-def test_an_object_that_is_no_plain_data_is_named_with_the_way_out(tmp_path: Path) -> None:
-    path, content = tmp_path / "file.ckpt", {**checkpoint(), "hyper_parameters": {"mine": Setting()}}
-    assert_not_loaded(content, path, rf"needs {__name__}\.Setting.*add_safe_globals\(\[{__name__}\.Setting\]\)")
-    with torch.serialization.safe_globals([Setting]):
-        assert load_pruned(conv_bn_conv()[0], path)[0].out_channels == 4
+def test_an_object_beside_state_and_plan_is_left_alone(tmp_path: Path) -> None:
+    torch.save({**checkpoint(), "hyper_parameters": {"mine": Setting()}}, tmp_path / "file.ckpt")
+    assert load_pruned(conv_bn_conv()[0], tmp_path / "file.ckpt")[0].out_channels == 4
 
 
 def test_a_file_that_would_run_something_does_not_run_it(tmp_path: Path) -> None:
@@ -274,7 +272,8 @@ def test_a_file_that_would_run_something_does_not_run_it(tmp_path: Path) -> None
         def __reduce__(self) -> Any:
             return Path.touch, (tmp_path / "ran",)
 
-    assert_not_loaded({**checkpoint(), "bomb": Bomb()}, tmp_path / "file.ckpt", "weights_only=True: it needs")
+    torch.save({**checkpoint(), "bomb": Bomb()}, tmp_path / "file.ckpt")
+    assert load_pruned(conv_bn_conv()[0], tmp_path / "file.ckpt")[0].out_channels == 4
     assert not (tmp_path / "ran").exists()
 
 

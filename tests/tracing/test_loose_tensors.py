@@ -35,9 +35,9 @@ def linked(model):
         runner.run = lambda *args, **kwargs: runs.append(1) or run(*args, **kwargs)
         LooseTensors(runner, evidence, clean).collect(["one", "other"])
     found = {
-        one[0]: dict(zip(slots.tolist(), index.tolist(), strict=True))
-        for one, index, place, slots in evidence.links
-        if place == ("last.weight", 1)
+        reach.source[0]: dict(zip(reach.slots.tolist(), reach.index.tolist(), strict=True))
+        for reach in evidence.reaches
+        if reach.family == ("last.weight", 1)
     }
     return found, len(runs)
 

@@ -142,9 +142,7 @@ def test_a_dot_in_a_name_is_a_dot():
 
 @pytest.mark.parametrize("bad", ["block", "blocks.2", r"stem\d", "conv.*"])
 def test_a_pattern_that_matches_nothing_is_named(bad):
-    with pytest.raises(
-        ValueError, match=re.escape(f"ignore: expected names or regular expressions of modules, got {bad!r}")
-    ):
+    with pytest.raises(ValueError, match=rf"ignore: expected names .* such as .*got {re.escape(repr(bad))}"):
         trace(Residual(), IMAGE, ["stem", bad])
 
 

@@ -33,7 +33,7 @@ def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> No
 
 def test_chosen_arms_are_added_to_the_results_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The dense network is run for them to be compared with; everything else stays."""
-    monkeypatch.setattr("experiments.bench.compare.__file__", str(tmp_path / "compare.py"))
+    monkeypatch.setattr("experiments.bench.compare.__file__", str(tmp_path / "bench" / "compare.py"))
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "README.md").write_text("<!-- table -->\n<!-- end of table -->\n")
     ran = []
