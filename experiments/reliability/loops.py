@@ -56,17 +56,11 @@ def refused(trainer: Any, module: Any, data: Any) -> str:
 
 def several_loaders(folder: Path) -> str:
     """Train on two loaders and validate on two."""
-    callbacks = pruning(example_input=torch.zeros(2, 1, 6, 6))
+    callbacks = pruning()
     sets = CombinedLoader({"small": loader(2), "large": loader(4, seed=5)}, "max_size_cycle")
     module, trainer = SeveralLoaders(), quiet(folder, callbacks=callbacks)
     trainer.fit(module, sets, [loader(1), loader(2)])
     return finished(callbacks, trainer, module)
-
-
-def loaders_without_example(folder: Path) -> str:
-    """The first batch of several loaders is no input of the network."""
-    module, sets = SeveralLoaders(), CombinedLoader({"small": loader(), "large": loader()})
-    return refused(quiet(folder, callbacks=pruning()), module, sets)
 
 
 def limited(folder: Path, steps: int, **settings: Any) -> str:
@@ -194,7 +188,6 @@ LOOPS = [
         lambda folder: steered(folder, optimizer=lambda parameters, rate: torch.optim.AdamW(parameters, lr=0.1 * rate)),
     ),
     Setting("two training loaders, two validation loaders", INVARIANTS, several_loaders),
-    Setting("two training loaders and no example input", "refused before the weights change", loaders_without_example),
     Setting(
         "limit_train_batches=2, limit_val_batches=1",
         f"{INVARIANTS}; 2 steps an epoch",

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import Classifier, cutter, fit
+from small import Classifier, fit
 
 from physprune_pl import ChannelTracker, ForceRegularization, physics_pruning
 

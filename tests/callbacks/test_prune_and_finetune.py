@@ -239,6 +239,7 @@ def lbfgs(parameters, trainer):
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*configure_optimizers. returned .None.")
+@pytest.mark.filterwarnings("ignore:monitor. expected one of the logged metrics")
 def test_fits_that_cannot_work_are_refused(model, cut, limits, message):
     with pytest.raises(ValueError, match=message):
         fit(cut(), model=model(), **limits)

@@ -142,13 +142,25 @@ class DeepAndWide(nn.Module):
         return self.head(torch.cat([inner, x], 1))
 
 
-@case(whole=("stem.0",), cut=("body", "last"))
-class SpatialGate(Headed):
-    """spatial attention (CBAM): mean and largest value over channels make a gate for every pixel"""
+class SpatialGateOfSome(Headed):
+    """The same where some channels are masked: what is zero everywhere does not count."""
 
     def __init__(self) -> None:
         super().__init__(9)
         self.stem, self.body, self.pixel, self.last = unit(3, 8), conv(8, 6), conv(2, 1), conv(6, 9)
+
+    def features(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        some = x[:, x.movedim(1, 0).flatten(1).any(1)]
+        pixel = self.pixel(torch.cat([some.mean(1, keepdim=True), some.amax(1, keepdim=True)], 1))
+        return torch.relu(self.last(torch.relu(self.body(x * torch.sigmoid(pixel)))))
+
+
+@case(cut=("stem.0", "body", "last"), whole=("pixel",))
+class SpatialGate(SpatialGateOfSome):
+    """spatial attention (CBAM): mean and largest value over channels make a gate for every pixel"""
+
+    in_torch = SpatialGateOfSome
 
     def features(self, x: Tensor) -> Any:
         x = self.stem(x)
