@@ -1,4 +1,4 @@
-"""Visits one client and prints its row as JSON: ``python -m experiments.clients.one NAME FOLDER``, run by run.py."""
+"""Visits one client and writes its row: ``python -m experiments.clients.one NAME FILE [PACKAGE ...]``, run by run.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 from experiments.clients.doorstep import visit
@@ -14,11 +15,12 @@ SEED = 0
 
 
 def main() -> None:
-    """Write the row of the client to the file that was asked for."""
-    name, path = sys.argv[1:]
+    """Write the row of the client to the file that was asked for, with the versions of its packages."""
+    name, path, *packages = sys.argv[1:]
     client = importlib.import_module(f"experiments.clients.libraries.{name}").client()
+    row = {"client": name, "seed": SEED, "metric": client.metric, "mode": client.mode, "target": dict([client.target])}
+    row |= {"what": client.what, "style": client.style, "packages": {one: version(one) for one in packages}}
     with tempfile.TemporaryDirectory() as folder:
-        row = {"client": name, "what": client.what, "style": client.style, "metric": client.metric}
         row |= visit(client, SEED, Path(folder))
     Path(path).write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
 

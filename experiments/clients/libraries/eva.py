@@ -27,12 +27,13 @@ def collated(parts: list[tuple[Any, Any]]) -> tuple[Any, Any, dict[str, Any]]:
 def client() -> Client:
     """Return HeadModule with a small convolutional backbone, which it freezes itself."""
     from eva.core.metrics import MulticlassClassificationMetrics
+    from eva.core.metrics.structs import MetricsSchema
     from eva.core.models.modules import HeadModule
 
     def module() -> Any:
         layers = [nn.Conv2d(3, 32, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten()]
         head = nn.Sequential(nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3))
-        metrics = {"common": MulticlassClassificationMetrics(num_classes=3)}
+        metrics = MetricsSchema(common=MulticlassClassificationMetrics(num_classes=3))
         optimizer = partial(torch.optim.Adam, lr=1e-3)
         return HeadModule(head, nn.CrossEntropyLoss(), nn.Sequential(*layers), optimizer=optimizer, metrics=metrics)
 

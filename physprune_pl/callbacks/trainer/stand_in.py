@@ -93,9 +93,10 @@ def attached(module: nn.Module, trainer: Any) -> Iterator[None]:
 
 
 def _like(real: Any) -> Any:
-    """Return an object of the same class with the same attributes."""
+    """Return an object of the same class with the same attributes; lists, sets and dicts are its own."""
     twin = object.__new__(type(real))
-    vars(twin).update(vars(real))
+    own = (list, set, dict)
+    vars(twin).update({name: one.copy() if isinstance(one, own) else one for name, one in vars(real).items()})
     return twin
 
 

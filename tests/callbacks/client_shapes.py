@@ -1,0 +1,383 @@
+"""Tiny modules whose batches and steps look as those of real Lightning libraries do, in our own words.
+
+The style named in a docstring was seen in the library that it names, see experiments/clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import nn
+from torch.nn.functional import mse_loss
+from torch.utils.data import DataLoader
+
+ROWS, COLUMNS = 64, 4
+
+
+def mlp(*widths):
+    """Return linear layers with ReLUs between them."""
+    layers = [
+        part for size in zip(widths[:-1], widths[1:], strict=True) for part in (nn.Linear(*size), nn.ReLU())
+    ]
+    return nn.Sequential(*layers[:-1])
+
+
+def rows():
+    """Return rows of numbers and what is to be predicted of each."""
+    inputs = torch.randn(ROWS, COLUMNS, generator=torch.Generator().manual_seed(0))
+    return list(zip(inputs, inputs[:, :1] * inputs[:, 1:2], strict=True))
+
+
+class Style(LightningModule):
+    """A module that shares one loss between training and validation; ``collated`` makes its batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = mlp(COLUMNS, 16, 16, 1)
+
+    @staticmethod
+    def collated(samples):
+        inputs, targets = map(torch.stack, zip(*samples, strict=True))
+        return inputs, targets
+
+    def loss(self, batch):
+        raise NotImplementedError
+
+    def training_step(self, batch, batch_idx):
+        return self.loss(batch)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=1e-2)
+
+    def loader(self):
+        """Return the loader of its batches."""
+        return DataLoader(rows(), batch_size=16, collate_fn=self.collated)
+
+
+class NestedDict(Style):
+    """torchgeo, kraken: a dict whose input has a name of its own, with words and a dict beside it."""
+
+    @classmethod
+    def collated(cls, samples):
+        inputs, targets = Style.collated(samples)
+        return {"bounds": {"left": 0.5, "path": ["a.tif"]}, "mask": targets, "image": inputs}
+
+    def loss(self, batch):
+        return mse_loss(self.net(batch["image"]), batch["mask"])
+
+
+class Prediction(NamedTuple):
+    """A named tuple as an output."""
+
+    prediction: torch.Tensor
+    scale: None
+
+
+class TargetAndWeight(Style):
+    """pytorch-forecasting: (dict, (target, None)); forward takes the dict and returns a named tuple."""
+
+    @classmethod
+    def collated(cls, samples):
+        inputs, targets = Style.collated(samples)
+        lengths = torch.full((len(inputs),), COLUMNS)
+        return {"encoder_cont": inputs[..., None], "encoder_lengths": lengths, "groups": None}, (targets, None)
+
+    def forward(self, x):
+        return Prediction(self.net(x["encoder_cont"][..., 0]), None)
+
+    def loss(self, batch):
+        x, (target, _) = batch
+        return mse_loss(self(x).prediction, target)
+
+
+class Graph:
+    """An own class around tensors, neither tuple nor dict."""
+
+    def __init__(self, nodes, owner):
+        self.nodes, self.owner = nodes, owner
+
+
+class GraphBatch(NamedTuple):
+    """What a loader of graphs yields."""
+
+    graph: Graph
+    features: None
+    targets: torch.Tensor
+
+
+class GraphWithoutForward(Style):
+    """chemprop: a graph of an own class in a named tuple; no forward, sums of nodes, and a head's own method."""
+
+    class Head(nn.Module):
+        """Predicts through two methods."""
+
+        def __init__(self):
+            super().__init__()
+            self.layers = mlp(16, 16, 1)
+
+        def train_step(self, sums):
+            return self.layers(sums)
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.head = mlp(1, 16, 16), self.Head()
+
+    @classmethod
+    def collated(cls, samples):
+        inputs, targets = Style.collated(samples)
+        owner = torch.arange(len(inputs)).repeat_interleave(COLUMNS)
+        return GraphBatch(Graph(inputs.reshape(-1, 1), owner), None, targets)
+
+    def fingerprint(self, graph):
+        nodes = self.net(graph.nodes)
+        count = int(graph.owner.max()) + 1
+        return torch.zeros(count, nodes.shape[1]).index_add(0, graph.owner, nodes)
+
+    def loss(self, batch):
+        return mse_loss(self.head.train_step(self.fingerprint(batch.graph)), batch.targets)
+
+
+class LossInAnObject(Style):
+    """scvi-tools: forward hands batch and loss arguments to a module that returns three things, the loss in one."""
+
+    class Vae(nn.Module):
+        """A variational autoencoder that knows its loss."""
+
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = mlp(COLUMNS, 16, 4), mlp(2, 16, COLUMNS)
+
+        def forward(self, tensors, *, loss_kwargs):
+            mean, spread = self.encoder(tensors["X"]).chunk(2, 1)
+            drawn = mean + spread.exp() * torch.randn_like(mean)
+            errors = (self.decoder(drawn) - tensors["X"]).square().sum(1)
+            kl = loss_kwargs["kl_weight"] * (mean.square() + spread.exp() - spread).sum(1)
+            return {"qz": mean}, {"px": drawn}, SimpleNamespace(loss=(errors + kl).mean())
+
+    def __init__(self):
+        super().__init__()
+        self.net = self.Vae()
+
+    @classmethod
+    def collated(cls, samples):
+        return {"X": Style.collated(samples)[0], "batch": torch.zeros(len(samples), 1)}
+
+    def forward(self, *args, **kwargs):
+        return self.net(*args, **kwargs)
+
+    def loss(self, batch):
+        _, _, outcome = self(batch, loss_kwargs={"kl_weight": 0.1})
+        return outcome.loss
+
+
+class LossOfTheModel(Style):
+    """gluonts: the step calls the network's loss by keyword; what forward returns is nowhere used by itself."""
+
+    class Forecaster(nn.Module):
+        """A network with a likelihood."""
+
+        def __init__(self):
+            super().__init__()
+            self.body, self.location, self.spread = mlp(COLUMNS, 16, 16), nn.Linear(16, 1), nn.Linear(16, 1)
+
+        def forward(self, past):
+            hidden = self.body(past).relu()
+            return self.location(hidden), self.spread(hidden)
+
+        def loss(self, *, past, future):
+            location, spread = self(past)
+            return -torch.distributions.Normal(location, spread.exp()).log_prob(future)
+
+    def __init__(self):
+        super().__init__()
+        self.net = self.Forecaster()
+
+    @classmethod
+    def collated(cls, samples):
+        inputs, targets = Style.collated(samples)
+        return {"future": targets, "past": inputs}
+
+    def loss(self, batch):
+        return self.net.loss(**batch).mean()
+
+
+class WindowsDrawnInTheStep(Style):
+    """neuralforecast: the step draws windows from the batch at random; forward takes one dict with None in it."""
+
+    @classmethod
+    def collated(cls, samples):
+        return {"temporal": torch.stack([one for one, _ in samples]).reshape(4, 1, -1), "static": None, "y_idx": 0}
+
+    def forward(self, windows):
+        assert windows["futr_exog"] is None
+        return self.net(windows["insample_y"])
+
+    def loss(self, batch):
+        windows = batch["temporal"].unfold(2, COLUMNS + 1, 1).reshape(-1, COLUMNS + 1)
+        chosen = windows[torch.randperm(len(windows))[:12]]
+        return mse_loss(self({"insample_y": chosen[:, :-1], "futr_exog": None}), chosen[:, -1:])
+
+
+@dataclass
+class Window:
+    """A batch that says itself what the network takes."""
+
+    past: torch.Tensor
+    covariates: torch.Tensor | None
+    future: torch.Tensor
+
+    def to_module_input(self):
+        """Return past and covariates."""
+        return self.past, self.covariates
+
+
+class BatchMakesTheInput(Style):
+    """darts: a dataclass whose method makes the tuple that forward takes, None included."""
+
+    @classmethod
+    def collated(cls, samples):
+        inputs, targets = Style.collated(samples)
+        return Window(inputs, None, targets)
+
+    def forward(self, given):
+        past, covariates = given
+        return self.net(past if covariates is None else torch.cat([past, covariates], 1))
+
+    def loss(self, batch):
+        return mse_loss(self(batch.to_module_input()), batch.future)
+
+
+class Episodes(Style):
+    """rl4co: a policy is called with an environment, decides step by step at random, and is paid for it."""
+
+    class Environment:
+        """A row of places to go to; the pay is what is found there."""
+
+        def start(self, batch):
+            return {"places": batch, "open": torch.ones(batch.shape, dtype=torch.bool)}
+
+        def go(self, state, place):
+            state["open"] = state["open"].scatter(1, place[:, None], False)
+
+    class Policy(nn.Module):
+        """Scores places by their features and what it has seen."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed, self.score = mlp(1, 16, 16), mlp(16, 16, 1)
+
+        def forward(self, state, environment, decode):
+            hidden, total = self.embed(state["places"][..., None]), 0.0
+            rows, found = torch.arange(len(hidden)), 0.0
+            for step in range(2):
+                scores = self.score(hidden)[..., 0].masked_fill(~state["open"], -1e9).log_softmax(1)
+                place = scores.detach().exp().multinomial(1)[:, 0] if decode == "sample" else scores.argmax(1)
+                total, found = total + scores[rows, place], found + state["places"][rows, place] / (step + 1)
+                environment.go(state, place)
+            return {"log_likelihood": total, "reward": found}
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.environment = self.Policy(), self.Environment()
+
+    @classmethod
+    def collated(cls, samples):
+        return Style.collated(samples)[0]
+
+    def loss(self, batch):
+        decode = "sample" if self.training else "greedy"
+        out = self.net(self.environment.start(batch), self.environment, decode)
+        return -((out["reward"] - out["reward"].mean()) * out["log_likelihood"]).mean()
+
+
+class TwoPlayers(Style):
+    """anomalib's GANomaly: manual optimization of two players, the step returns losses under names of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net, self.judge = mlp(COLUMNS, 16, COLUMNS), mlp(COLUMNS, 16, 1)
+
+    def loss(self, batch):
+        return mse_loss(self.net(batch[0]), batch[0])
+
+    def training_step(self, batch, batch_idx):
+        of_judge, of_net = self.optimizers()
+        made = self.net(batch[0])
+        loss = mse_loss(made, batch[0]) - 0.01 * self.judge(made).mean()
+        of_net.zero_grad()
+        self.manual_backward(loss, retain_graph=True)
+        of_net.step()
+        judged = self.judge(made.detach()).sigmoid().mean() - self.judge(batch[0]).sigmoid().mean()
+        of_judge.zero_grad()
+        self.manual_backward(judged)
+        of_judge.step()
+        self.log_dict({"net": loss.item(), "judge": judged.item()})
+        return {"net_loss": loss, "judge_loss": judged}
+
+    def configure_optimizers(self):
+        return [torch.optim.Adam(one.parameters(), lr=1e-3) for one in (self.judge, self.net)]
+
+
+class BuiltAgainAtLoad(Style):
+    """deepforest, kraken: on_load_checkpoint builds a new dense network before the weights are read."""
+
+    def loss(self, batch):
+        return mse_loss(self.net(batch[0]), batch[1])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["widths"] = (COLUMNS, 16, 16, 1)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.net = mlp(*checkpoint["widths"])
+
+
+class BackboneNotSaved(Style):
+    """kaiko-eva: a backbone frozen in configure_model, left out of the file and put back when it is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone, self.net = mlp(COLUMNS, 8), mlp(8, 16, 16, 1)
+
+    def configure_model(self):
+        self.backbone.requires_grad_(False)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.net.parameters(), lr=1e-2)
+
+    def loss(self, batch):
+        return mse_loss(self.net(self.backbone(batch[0]).relu()), batch[1])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: one for name, one in weights.items() if not name.startswith("backbone")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["state_dict"] |= {f"backbone.{name}": one for name, one in self.backbone.state_dict().items()}
+
+
+class KeepsAGenerator(Style):
+    """deeplay: an attribute that cannot be copied, here the parameters that an optimizer is to have."""
+
+    def __init__(self):
+        super().__init__()
+        self.given = (parameter for parameter in self.net.parameters())
+
+    def loss(self, batch):
+        return mse_loss(self.net(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.given, lr=1e-2)
+
+
+STYLES = [
+    *(NestedDict, TargetAndWeight, GraphWithoutForward, LossInAnObject, LossOfTheModel, WindowsDrawnInTheStep),
+    *(BatchMakesTheInput, Episodes, TwoPlayers, BuiltAgainAtLoad, BackboneNotSaved, KeepsAGenerator),
+]
