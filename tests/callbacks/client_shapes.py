@@ -6,6 +6,7 @@ The style named in a docstring was seen in the library that it names, see experi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -20,9 +21,7 @@ ROWS, COLUMNS = 64, 4
 
 def mlp(*widths):
     """Return linear layers with ReLUs between them."""
-    layers = [
-        part for size in zip(widths[:-1], widths[1:], strict=True) for part in (nn.Linear(*size), nn.ReLU())
-    ]
+    layers = [part for size in pairwise(widths) for part in (nn.Linear(*size), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
@@ -51,7 +50,7 @@ class Style(LightningModule):
         return self.loss(batch)
 
     def validation_step(self, batch, batch_idx):
-        self.log("val_loss", self.loss(batch))
+        self.log("val_loss", self.loss(batch), batch_size=16)
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), lr=1e-2)
@@ -339,45 +338,7 @@ class BuiltAgainAtLoad(Style):
         self.net = mlp(*checkpoint["widths"])
 
 
-class BackboneNotSaved(Style):
-    """kaiko-eva: a backbone frozen in configure_model, left out of the file and put back when it is read."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone, self.net = mlp(COLUMNS, 8), mlp(8, 16, 16, 1)
-
-    def configure_model(self):
-        self.backbone.requires_grad_(False)
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.net.parameters(), lr=1e-2)
-
-    def loss(self, batch):
-        return mse_loss(self.net(self.backbone(batch[0]).relu()), batch[1])
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        weights = checkpoint["state_dict"]
-        checkpoint["state_dict"] = {name: one for name, one in weights.items() if not name.startswith("backbone")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["state_dict"] |= {f"backbone.{name}": one for name, one in self.backbone.state_dict().items()}
-
-
-class KeepsAGenerator(Style):
-    """deeplay: an attribute that cannot be copied, here the parameters that an optimizer is to have."""
-
-    def __init__(self):
-        super().__init__()
-        self.given = (parameter for parameter in self.net.parameters())
-
-    def loss(self, batch):
-        return mse_loss(self.net(batch[0]), batch[1])
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.given, lr=1e-2)
-
-
 STYLES = [
     *(NestedDict, TargetAndWeight, GraphWithoutForward, LossInAnObject, LossOfTheModel, WindowsDrawnInTheStep),
-    *(BatchMakesTheInput, Episodes, TwoPlayers, BuiltAgainAtLoad, BackboneNotSaved, KeepsAGenerator),
+    *(BatchMakesTheInput, Episodes, TwoPlayers, BuiltAgainAtLoad),
 ]

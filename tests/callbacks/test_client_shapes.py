@@ -31,8 +31,8 @@ def validated(module):
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda one: one.__name__)
-@pytest.mark.filterwarnings("ignore:steering:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*not at zero.*:UserWarning")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")
+@pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`:UserWarning")
 def test_the_three_lines_run_in(style, tmp_path):
     module, trainer, report = fit(style, tmp_path)
     assert report.macs["pruned"] / report.macs["dense"] == pytest.approx(0.6, abs=0.05)
@@ -43,6 +43,6 @@ def test_the_three_lines_run_in(style, tmp_path):
     loaded = load_pruned(style(), tmp_path / f"epoch={EPOCHS + FINETUNE - 1}.ckpt")
     assert validated(loaded) == pytest.approx(loss, rel=1e-5)
 
-    resumed, _, _ = fit(style, tmp_path / "resumed", tmp_path / f"epoch={EPOCHS}.ckpt")
+    resumed, _, _ = fit(style, tmp_path, tmp_path / f"epoch={EPOCHS}.ckpt")
     assert validated(resumed) == pytest.approx(loss, rel=1e-4)
     assert all(map(torch.equal, module.state_dict().values(), resumed.state_dict().values()))

@@ -19,7 +19,7 @@ class StopsAtNan(pl.LightningModule):
         self.first, self.second = nn.Linear(4, 16), nn.Linear(16, 8)
         self.head = nn.Linear(8, 1)
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         try:
             hidden = self.second(self.first(batch).relu())
             if not hidden.isfinite().all():
@@ -35,6 +35,6 @@ class StopsAtNan(pl.LightningModule):
 
 
 def test_callbacks_survive_a_step_that_takes_them_off_its_trainer() -> None:
-    callbacks = physics_pruning(target={"macs": 0.6}, finetune_epochs=1)
+    callbacks = physics_pruning(target={"macs": 0.58}, finetune_epochs=1)
     trainer(*callbacks, epochs=3).fit(StopsAtNan(), DataLoader(torch.randn(64, 4), batch_size=8))
     assert callbacks[-1].report.macs["pruned"] < 0.7 * callbacks[-1].report.macs["dense"]  # type: ignore[attr-defined]
