@@ -67,7 +67,7 @@ class Visit:
         """Test, or validate, the file that the fit calls its best, with the trainer that fitted."""
         tests = type(self.module).test_step is not lightning_of(self.module).LightningModule.test_step
         run = self.trainer.test if tests else self.trainer.validate
-        # Hyper-parameters of many libraries are objects of theirs: their own dense files do not load by default either.
+        # Hyper-parameters of many libraries are objects of theirs, which do not load by default.
         files = {"ckpt_path": "best", "weights_only": False}
         found = run(self.module, **self.client.data.to_evaluate(), **files, verbose=False)
         return {"by": "test" if tests else "validate", "values": len(found[0])}
