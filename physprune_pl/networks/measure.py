@@ -13,13 +13,15 @@ from torch.utils.module_tracker import ModuleTracker
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import set_training, untouched
+from physprune_pl.networks.operation_counts import UNCOUNTED
 
 
 def count_macs(model: nn.Module, example_input: Any) -> int:
-    """Count the MACs of convolutions, linear layers and attention products for one sample in eval mode.
+    """Count the MACs of convolutions, linear and recurrent layers and attention products of one sample in eval mode.
 
-    This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off;
-    compiled parts run eagerly. The first dimension of every tensor of the input is cut to 1.
+    This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off, and
+    what it takes for nothing: fused recurrent layers, ``nn.Bilinear``, matrices times vectors. Compiled parts run
+    eagerly. The first dimension of every tensor of the input is cut to 1.
 
     Args:
         model: any module; modes, buffers and random numbers are as before afterwards.
@@ -33,7 +35,7 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
         12
     """
     sample = Example.of(example_input).to(model).sized(1)
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=dict(UNCOUNTED))
     # Only the sum is wanted; counting by module would hook every module's gradients, which not all of them stand.
     counter.mod_tracker = _WholeModel()
     # Fused attention is no operation that every version of the counter knows; its products one by one are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -19,6 +20,28 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.attention(x, x, x, need_weights=self.need_weights)[0]
+
+
+class Compared(nn.Module):
+    """Two halves of the input, by a product for each pair of their values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs = nn.Bilinear(4, 5, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pairs(x[:, :4], x[:, 4:])
+
+
+class Weighted(nn.Module):
+    """A 5 x 4 matrix and the first sample, by one function of torch."""
+
+    def __init__(self, product: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.matrix, self.product = nn.Parameter(torch.rand(5, 4)), product
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.product(self.matrix, x[0])
 
 
 # 5 tokens of width 8: four projections 8 x 8, and scores and mixtures, each 5 x 5 x 8
@@ -41,6 +64,18 @@ ENCODER = ATTENTION + 2 * 5 * 8 * 16
         (Attention(need_weights=False), (3, 5, 8), ATTENTION),
         (nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), (3, 5, 8), ENCODER),
         (nn.Sequential(nn.BatchNorm1d(4), nn.ReLU()), (3, 4), 0),
+        (nn.RNN(4, 6, batch_first=True), (3, 5, 4), 5 * (4 + 6) * 6),
+        (nn.GRU(4, 6, batch_first=True), (3, 5, 4), 5 * (4 + 6) * 3 * 6),
+        (nn.LSTM(4, 6, batch_first=True), (3, 5, 4), 5 * (4 + 6) * 4 * 6),
+        (nn.LSTM(4, 6, 2, batch_first=True), (3, 5, 4), 5 * (4 + 6 + 6 + 6) * 4 * 6),
+        (nn.LSTM(4, 6, batch_first=True, bidirectional=True), (3, 5, 4), 2 * 5 * (4 + 6) * 4 * 6),
+        (nn.LSTMCell(4, 6), (3, 4), (4 + 6) * 4 * 6),
+        (Compared(), (3, 9), 4 * 5 * 6),
+        (Weighted(torch.mv), (3, 4), 5 * 4),
+        (Weighted(lambda matrix, vector: torch.dot(matrix[0], vector)), (3, 4), 4),
+        (Weighted(lambda matrix, vector: torch.vdot(matrix[0], vector)), (3, 4), 4),
+        (Weighted(lambda matrix, vector: torch.addmv(torch.zeros(5), matrix, vector)), (3, 4), 5 * 4),
+        (Weighted(lambda matrix, vector: torch.addbmm(matrix @ matrix.T, matrix[None], matrix.T[None])), (3, 4), 200),
     ],
 )
 def test_counts_multiply_adds_of_one_sample(model, shape, macs):
