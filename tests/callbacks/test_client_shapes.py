@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from client_shapes import STYLES
+from client_batches import BATCHES
+from client_steps import STEPS
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -30,7 +31,7 @@ def validated(module):
     return trainer.validate(module, module.loader(), verbose=False)[0]["val_loss"]
 
 
-@pytest.mark.parametrize("style", STYLES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("style", [*BATCHES, *STEPS], ids=lambda one: one.__name__)
 @pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")
 @pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`:UserWarning")
 def test_the_three_lines_run_in(style, tmp_path):

@@ -1,146 +1,17 @@
-"""Tiny modules whose batches and steps look as those of real Lightning libraries do, in our own words.
+"""Tiny modules whose steps look as those of real Lightning libraries do.
 
 The style named in a docstring was seen in the library that it names, see experiments/clients.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from client_style import COLUMNS, Style, mlp
 from torch import nn
 from torch.nn.functional import mse_loss
-from torch.utils.data import DataLoader
-
-ROWS, COLUMNS = 64, 4
-
-
-def mlp(*widths):
-    """Return linear layers with ReLUs between them."""
-    layers = [part for size in pairwise(widths) for part in (nn.Linear(*size), nn.ReLU())]
-    return nn.Sequential(*layers[:-1])
-
-
-def rows():
-    """Return rows of numbers and what is to be predicted of each."""
-    inputs = torch.randn(ROWS, COLUMNS, generator=torch.Generator().manual_seed(0))
-    return list(zip(inputs, inputs[:, :1] * inputs[:, 1:2], strict=True))
-
-
-class Style(LightningModule):
-    """A module that shares one loss between training and validation; ``collated`` makes its batches."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = mlp(COLUMNS, 16, 16, 1)
-
-    @staticmethod
-    def collated(samples):
-        inputs, targets = map(torch.stack, zip(*samples, strict=True))
-        return inputs, targets
-
-    def loss(self, batch):
-        raise NotImplementedError
-
-    def training_step(self, batch, batch_idx):
-        return self.loss(batch)
-
-    def validation_step(self, batch, batch_idx):
-        self.log("val_loss", self.loss(batch), batch_size=16)
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), lr=1e-2)
-
-    def loader(self):
-        """Return the loader of its batches."""
-        return DataLoader(rows(), batch_size=16, collate_fn=self.collated)
-
-
-class NestedDict(Style):
-    """torchgeo, kraken: a dict whose input has a name of its own, with words and a dict beside it."""
-
-    @classmethod
-    def collated(cls, samples):
-        inputs, targets = Style.collated(samples)
-        return {"bounds": {"left": 0.5, "path": ["a.tif"]}, "mask": targets, "image": inputs}
-
-    def loss(self, batch):
-        return mse_loss(self.net(batch["image"]), batch["mask"])
-
-
-class Prediction(NamedTuple):
-    """A named tuple as an output."""
-
-    prediction: torch.Tensor
-    scale: None
-
-
-class TargetAndWeight(Style):
-    """pytorch-forecasting: (dict, (target, None)); forward takes the dict and returns a named tuple."""
-
-    @classmethod
-    def collated(cls, samples):
-        inputs, targets = Style.collated(samples)
-        lengths = torch.full((len(inputs),), COLUMNS)
-        return {"encoder_cont": inputs[..., None], "encoder_lengths": lengths, "groups": None}, (targets, None)
-
-    def forward(self, x):
-        return Prediction(self.net(x["encoder_cont"][..., 0]), None)
-
-    def loss(self, batch):
-        x, (target, _) = batch
-        return mse_loss(self(x).prediction, target)
-
-
-class Graph:
-    """An own class around tensors, neither tuple nor dict."""
-
-    def __init__(self, nodes, owner):
-        self.nodes, self.owner = nodes, owner
-
-
-class GraphBatch(NamedTuple):
-    """What a loader of graphs yields."""
-
-    graph: Graph
-    features: None
-    targets: torch.Tensor
-
-
-class GraphWithoutForward(Style):
-    """chemprop: a graph of an own class in a named tuple; no forward, sums of nodes, and a head's own method."""
-
-    class Head(nn.Module):
-        """Predicts through two methods."""
-
-        def __init__(self):
-            super().__init__()
-            self.layers = mlp(16, 16, 1)
-
-        def train_step(self, sums):
-            return self.layers(sums)
-
-    def __init__(self):
-        super().__init__()
-        self.net, self.head = mlp(1, 16, 16), self.Head()
-
-    @classmethod
-    def collated(cls, samples):
-        inputs, targets = Style.collated(samples)
-        owner = torch.arange(len(inputs)).repeat_interleave(COLUMNS)
-        return GraphBatch(Graph(inputs.reshape(-1, 1), owner), None, targets)
-
-    def fingerprint(self, graph):
-        nodes = self.net(graph.nodes)
-        count = int(graph.owner.max()) + 1
-        return torch.zeros(count, nodes.shape[1]).index_add(0, graph.owner, nodes)
-
-    def loss(self, batch):
-        return mse_loss(self.head.train_step(self.fingerprint(batch.graph)), batch.targets)
 
 
 class LossInAnObject(Style):
@@ -205,52 +76,6 @@ class LossOfTheModel(Style):
 
     def loss(self, batch):
         return self.net.loss(**batch).mean()
-
-
-class WindowsDrawnInTheStep(Style):
-    """neuralforecast: the step draws windows from the batch at random; forward takes one dict with None in it."""
-
-    @classmethod
-    def collated(cls, samples):
-        return {"temporal": torch.stack([one for one, _ in samples]).reshape(4, 1, -1), "static": None, "y_idx": 0}
-
-    def forward(self, windows):
-        assert windows["futr_exog"] is None
-        return self.net(windows["insample_y"])
-
-    def loss(self, batch):
-        windows = batch["temporal"].unfold(2, COLUMNS + 1, 1).reshape(-1, COLUMNS + 1)
-        chosen = windows[torch.randperm(len(windows))[:12]]
-        return mse_loss(self({"insample_y": chosen[:, :-1], "futr_exog": None}), chosen[:, -1:])
-
-
-@dataclass
-class Window:
-    """A batch that says itself what the network takes."""
-
-    past: torch.Tensor
-    covariates: torch.Tensor | None
-    future: torch.Tensor
-
-    def to_module_input(self):
-        """Return past and covariates."""
-        return self.past, self.covariates
-
-
-class BatchMakesTheInput(Style):
-    """darts: a dataclass whose method makes the tuple that forward takes, None included."""
-
-    @classmethod
-    def collated(cls, samples):
-        inputs, targets = Style.collated(samples)
-        return Window(inputs, None, targets)
-
-    def forward(self, given):
-        past, covariates = given
-        return self.net(past if covariates is None else torch.cat([past, covariates], 1))
-
-    def loss(self, batch):
-        return mse_loss(self(batch.to_module_input()), batch.future)
 
 
 class Episodes(Style):
@@ -338,7 +163,4 @@ class BuiltAgainAtLoad(Style):
         self.net = mlp(*checkpoint["widths"])
 
 
-STYLES = [
-    *(NestedDict, TargetAndWeight, GraphWithoutForward, LossInAnObject, LossOfTheModel, WindowsDrawnInTheStep),
-    *(BatchMakesTheInput, Episodes, TwoPlayers, BuiltAgainAtLoad),
-]
+STEPS = [LossInAnObject, LossOfTheModel, Episodes, TwoPlayers, BuiltAgainAtLoad]
