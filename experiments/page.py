@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.bench.committed import DATA_SETS, FOLDER, comparison, results
+from experiments.bench.committed_results import DATA_SETS, FOLDER, comparison, results
 from experiments.bench.paired import table as paired_table
 from experiments.bench.price import table as price_table
 from experiments.bench.runs import Result, stored, table
@@ -18,7 +18,7 @@ from experiments.scratch.run import table as scratch_table
 from experiments.targets.picture import COSTS, share
 from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
-from experiments.training.sweeps.pareto import Point, draw
+from experiments.training.sweeps.arm_picture import ArmPoint, draw
 
 README = FOLDER / "README.md"
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
@@ -86,12 +86,12 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
     return TABLE.sub(lambda found: found[1] + parts[found[2]] + found[3], text)
 
 
-def points(found: Sequence[Result]) -> Iterator[Point]:
+def points(found: Sequence[Result]) -> Iterator[ArmPoint]:
     """Yield every arm that was cut, in the order of the results: shares of the costs kept, test accuracy in the end."""
     for arm in dict.fromkeys(one["arm"] for one in found if one["metric"]["after_finetune"] is not None):
         runs = [one for one in found if one["arm"] == arm]
         shares = {name: [share(cost(run)) for run in runs] for name, cost in COSTS.items()}
-        yield Point(arm, shares, [run["metric"]["after_finetune"] for run in runs])
+        yield ArmPoint(arm, shares, [run["metric"]["after_finetune"] for run in runs])
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from experiments.bench.runs import write_table
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.drawing import cut_epoch, draw_curve, draw_strengths, draw_widths, figure_of, groups_of
 from physprune_pl.reports.page import read_run
-from physprune_pl.reports.page.folder import Run
+from physprune_pl.reports.page.finished_run import FinishedRun
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
@@ -71,7 +71,7 @@ def _epochs(run: Mapping[str, Any], key: str) -> str:
     return next(word.partition("=")[2] for word in words if word.startswith(f"{key}="))
 
 
-def draw_overview(run: Run, path: Path) -> None:
+def draw_overview(run: FinishedRun, path: Path) -> None:
     """Draw what a fit does: the channels of one group, the metric through all phases, the widths.
 
     Raises:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from experiments.bench.committed import DATA_SETS, comparison
+from experiments.bench.committed_results import DATA_SETS, comparison
 from experiments.bench.runs import Arm
 from experiments.targets.run import SETS
 from experiments.training.assembly import build_data, build_model, composed

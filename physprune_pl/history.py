@@ -68,7 +68,7 @@ class ChannelHistory:
             ``distance/<group>`` and ``coefficient/<group>``, each [E, K], and per layer ``l1/<layer>`` and
             ``l2/<layer>``, each [E, filters], all float32. Columns are original indices; NaN where there was no value.
             Of a steered run also ``chosen/<group>`` [E, K], ``group_coefficient/<group>``, ``remaining/<group>`` and
-            ``planned``, each [E, 1], see :func:`~physprune_pl.callbacks.tracker.series.epoch_rows`.
+            ``planned``, each [E, 1], see :func:`~physprune_pl.callbacks.tracker.epoch_rows.epoch_rows`.
         """
         names = sorted({name for row in self._rows for name in row})
         return {

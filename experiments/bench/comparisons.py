@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 
 LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "electrostatic")
 EVERY = ("none", *LAWS)
@@ -31,15 +31,17 @@ ELECTROSTATIC = ("experiment=electrostatic_mnist",)
 
 _FIVE = (0, 1, 2, 3, 4)
 _ALL = (
-    Comparison("digits", ("experiment=demo",), 0.3, EVERY, sparsify=40, finetune=15, seeds=_FIVE, variants=VARIANTS),
-    Comparison("mnist", ("data=mnist", "model=lenet5"), 0.2, EVERY, sparsify=15, finetune=5),
-    Comparison("mnist_resnet20", MNIST_RESNET20, 0.2, EVERY, sparsify=3, finetune=1),
-    Comparison("cifar10", CIFAR10, 0.4, EVERY, sparsify=10, finetune=3),
-    Comparison("cifar10_trained", (*CIFAR10, TRAINED), 0.4, EVERY, sparsify=4, finetune=2),
-    Comparison("sst2", ENCODER, 0.333, EVERY, sparsify=6, finetune=2),
-    Comparison("papers", ELECTROSTATIC, 0.2, ("none", "uniform", "electrostatic"), sparsify=15, finetune=5),
-    Comparison("torque_vgg", TORQUE_VGG, 0.04, ("none", "uniform", "torque"), sparsify=40, finetune=10, kind="params"),
-    Comparison(
+    LawComparison("digits", ("experiment=demo",), 0.3, EVERY, sparsify=40, finetune=15, seeds=_FIVE, variants=VARIANTS),
+    LawComparison("mnist", ("data=mnist", "model=lenet5"), 0.2, EVERY, sparsify=15, finetune=5),
+    LawComparison("mnist_resnet20", MNIST_RESNET20, 0.2, EVERY, sparsify=3, finetune=1),
+    LawComparison("cifar10", CIFAR10, 0.4, EVERY, sparsify=10, finetune=3),
+    LawComparison("cifar10_trained", (*CIFAR10, TRAINED), 0.4, EVERY, sparsify=4, finetune=2),
+    LawComparison("sst2", ENCODER, 0.333, EVERY, sparsify=6, finetune=2),
+    LawComparison("papers", ELECTROSTATIC, 0.2, ("none", "uniform", "electrostatic"), sparsify=15, finetune=5),
+    LawComparison(
+        "torque_vgg", TORQUE_VGG, 0.04, ("none", "uniform", "torque"), sparsify=40, finetune=10, kind="params"
+    ),
+    LawComparison(
         "gravity_literal", GRAVITY, 0.3, ("none", "uniform", "gravity", "gravity_literal"), sparsify=40, finetune=15
     ),
 )

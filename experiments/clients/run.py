@@ -37,7 +37,7 @@ def run(name: str, python: Path, seconds: int = SECONDS) -> Row:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "row.json"
-        command = [str(python), "-m", "experiments.clients.one", name, str(path), *packages]
+        command = [str(python), "-m", "experiments.clients.single_client", name, str(path), *packages]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
         )

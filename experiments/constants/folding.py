@@ -17,7 +17,7 @@ SILENT = 1e-6
 
 
 @dataclass(eq=False)
-class Reader:
+class FoldedReader:
     """A convolution or a linear layer that reads channels which will be removed.
 
     Attributes:
@@ -88,17 +88,17 @@ def fold(model: nn.Module, plan: PruningPlan, batches: Iterable[Tensor], steadin
     return counts
 
 
-def _readers(model: nn.Module, plan: PruningPlan) -> Iterator[Reader]:
+def _readers(model: nn.Module, plan: PruningPlan) -> Iterator[FoldedReader]:
     kept: Mapping[str, tuple[int, ...]] = {name: cut.keep[1] for name, cut in plan.tensors.items() if 1 in cut.keep}
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and f"{name}.weight" in kept:
             gone = torch.ones(module.weight.shape[1], dtype=torch.bool)
             gone[list(kept[f"{name}.weight"])] = False
-            yield Reader(module, gone.nonzero().flatten())
+            yield FoldedReader(module, gone.nonzero().flatten())
 
 
 @contextmanager
-def _watching(model: nn.Module, readers: Iterable[Reader]) -> Iterator[None]:
+def _watching(model: nn.Module, readers: Iterable[FoldedReader]) -> Iterator[None]:
     """Measure what readers read, and note the batch norms that read what they put out."""
 
     def note(norm: _BatchNorm, given: tuple[Tensor]) -> None:

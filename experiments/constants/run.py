@@ -11,8 +11,8 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from experiments.bench.afterwards import look_again
-from experiments.bench.compare import Comparison
+from experiments.bench.finished_networks import look_again
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Result
 from experiments.constants.folding import fold
 from experiments.recalibration.run import plan_in
@@ -23,7 +23,7 @@ from experiments.training.sweeps.figures import spread
 from physprune_pl import apply_plan
 
 # The recommended law and epochs; one epoch of fine-tuning, as the checkpoint that ends it holds the plan.
-COMPARISON = Comparison(
+COMPARISON = LawComparison(
     "constants", ("experiment=demo",), 0.3, ("none", "uniform", "exponential"), sparsify=40, finetune=1
 )
 BEFORE, CUT = "before the cut", "right after the cut"

@@ -16,7 +16,7 @@ from typing import Any
 
 import lightning as L
 
-from experiments.bench.committed import comparison
+from experiments.bench.committed_results import comparison
 from experiments.bench.phases import accuracy_of_phases
 from experiments.bench.runs import AT, Arm, Result, save, stored, write_table
 from experiments.targets.run import SETS as CURVES

@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from experiments.goals.storing import Row, keep, write_page
+from experiments.goals.stored_figures import Row, keep, write_page
 from experiments.speed.pressed import NETWORKS, Force, Training, without
 from physprune_pl.planning import plan_traced
 from physprune_pl.surgery.apply import apply_plan

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from experiments.goals.measuring import FEWER, MULTIPLE
-from experiments.goals.storing import keep, write_page
+from experiments.goals.measurements import FEWER, MULTIPLE
+from experiments.goals.stored_figures import keep, write_page
 from experiments.speed.pressed import NETWORKS
 from physprune_pl.networks.isolation import twin
 from physprune_pl.planning import plan_traced

@@ -6,8 +6,8 @@ import argparse
 
 import torch
 
-from experiments.goals.measuring import WAYS, measured
-from experiments.goals.storing import keep, write_page
+from experiments.goals.measurements import WAYS, measured
+from experiments.goals.stored_figures import keep, write_page
 
 NETWORKS = ("resnet50", "vgg19")
 

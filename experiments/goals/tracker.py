@@ -14,7 +14,7 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from experiments.goals.storing import Row, keep, write_page
+from experiments.goals.stored_figures import Row, keep, write_page
 from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl import ChannelTracker, ForceRegularization
 

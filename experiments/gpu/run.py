@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.gpu.slices import Task, run_slice
 
 TRAIN = str(Path(__file__).parents[2] / "train.py")
@@ -19,13 +19,13 @@ ON_GPU = ("trainer=gpu", "callbacks=gpu", "trainer.precision=bf16-mixed", "data.
 RESNET = ("data=cifar10", "model=resnet56", *ON_GPU)
 VGG = ("data=cifar100", "model=vgg19_bn", *ON_GPU)
 COMPARISONS = (
-    Comparison("gpu/resnet56_at_2.1x", RESNET, 0.476, LAWS, sparsify=100, finetune=100, seeds=(0,)),
-    Comparison("gpu/resnet56_at_2.55x", RESNET, 0.392, LAWS, sparsify=100, finetune=100, seeds=(0,)),
-    Comparison("gpu/vgg19_at_9x", VGG, 0.111, LAWS, sparsify=100, finetune=100, seeds=(0,)),
+    LawComparison("gpu/resnet56_at_2.1x", RESNET, 0.476, LAWS, sparsify=100, finetune=100, seeds=(0,)),
+    LawComparison("gpu/resnet56_at_2.55x", RESNET, 0.392, LAWS, sparsify=100, finetune=100, seeds=(0,)),
+    LawComparison("gpu/vgg19_at_9x", VGG, 0.111, LAWS, sparsify=100, finetune=100, seeds=(0,)),
 )
 
 
-def tasks(comparison: Comparison, seeds: Sequence[int], runs: Path, more: Sequence[str] = ()) -> Iterator[Task]:
+def tasks(comparison: LawComparison, seeds: Sequence[int], runs: Path, more: Sequence[str] = ()) -> Iterator[Task]:
     """Yield all runs of a comparison, those that are compared with a dense network only once that is done."""
     every = comparison.arms
     dense = every[0]

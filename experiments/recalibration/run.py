@@ -9,8 +9,8 @@ from statistics import mean, stdev
 import torch
 from omegaconf import DictConfig
 
-from experiments.bench.afterwards import look_again
-from experiments.bench.compare import Comparison
+from experiments.bench.finished_networks import look_again
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Result
 from experiments.training.assembly import build_data, build_model, load_weights
 from experiments.training.evaluation import evaluate
@@ -18,7 +18,7 @@ from experiments.training.outcome import recalibrated
 from physprune_pl import PruningPlan, apply_plan
 
 # One epoch of fine-tuning, as the checkpoint that ends it holds the plan.
-COMPARISON = Comparison(
+COMPARISON = LawComparison(
     "recalibration",
     ("experiment=demo",),
     0.3,

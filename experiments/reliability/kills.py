@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from experiments.reliability.killing import EPOCHS, differences, left, started
+from experiments.reliability.killed_runs import EPOCHS, differences, left, started
 from experiments.reliability.page import write
 from experiments.reliability.processes import warmed_up
 from physprune_pl.reports.tables import markdown

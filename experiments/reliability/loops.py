@@ -13,9 +13,9 @@ from lightning.pytorch.tuner.tuning import Tuner
 from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
+from experiments.reliability.fit_watch import finished, pruning
 from experiments.reliability.network import Batch, Module, loader, network, quiet, task_loss
 from experiments.reliability.setting import Setting, differing
-from experiments.reliability.watch import finished, pruning
 from physprune_pl import load_pruned
 
 INVARIANTS = "invariants"

@@ -12,10 +12,10 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from experiments.reliability.fit_watch import finished, live_in_optimizers, pruning
 from experiments.reliability.loops import INVARIANTS, refused
 from experiments.reliability.network import Batch, Module, loader, network, quiet, sgd, task_loss
 from experiments.reliability.setting import Setting, differing
-from experiments.reliability.watch import finished, live_in_optimizers, pruning
 from physprune_pl import physics_pruning
 
 

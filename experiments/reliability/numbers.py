@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau, StepLR
 
+from experiments.reliability.fit_watch import COEFFICIENT, live_in_optimizers
 from experiments.reliability.network import RATE, Module, loader, network, quiet
 from experiments.reliability.recipe import Recipe
 from experiments.reliability.reference import PlainFit, cut_by_hand
 from experiments.reliability.setting import Setting
-from experiments.reliability.watch import COEFFICIENT, live_in_optimizers
 from physprune_pl import physics_pruning, trace_groups
 
 CHECKED = "equal to the reference"

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import lightning as L
 from torch import nn
 
-from experiments.bench.committed import comparison
-from experiments.bench.compare import Comparison
+from experiments.bench.committed_results import comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Result, save, stored, write_table
 from experiments.training.assembly import build_data, build_model, build_trainer, composed
 from experiments.training.evaluation import evaluate
@@ -44,7 +44,7 @@ def reset(network: Network) -> Network:
     return network
 
 
-def trained(compared: Comparison, seed: int, runs: Path) -> Result:
+def trained(compared: LawComparison, seed: int, runs: Path) -> Result:
     """Train the shape of a pruned network as the dense one of its comparison is, from new weights.
 
     Args:

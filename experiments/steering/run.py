@@ -57,7 +57,7 @@ NETWORKS = {
 
 
 @dataclass(frozen=True)
-class Job:
+class VariantRun:
     """One run: a network, a share of the MACs to keep, a variant and a seed."""
 
     network: str
@@ -82,15 +82,15 @@ def jobs(
     seeds: Sequence[int],
     variants: Sequence[Variant] = VARIANTS,
     shares: Sequence[float] = SHARES,
-) -> Iterator[Job]:
+) -> Iterator[VariantRun]:
     """Yield all runs, one seed after the other, first the dense networks that the variants are compared with."""
     compared = {variant.dense for variant in variants}
     for seed, network in product(seeds, networks):
-        yield from (Job(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW) if dense.name in compared)
-        yield from (Job(network, share, variant, seed) for share, variant in product(shares, variants))
+        yield from (VariantRun(network, 1.0, dense, seed) for dense in (DENSE, DENSE_ADAMW) if dense.name in compared)
+        yield from (VariantRun(network, share, variant, seed) for share, variant in product(shares, variants))
 
 
-def run(job: Job) -> Result:
+def run(job: VariantRun) -> Result:
     """Return the validation accuracy of a run before the cut, right after it, and after fine-tuning.
 
     With several cuts "before" is before the first and "after" after the last, and all fits but the last end with the
@@ -115,7 +115,7 @@ def run(job: Job) -> Result:
 
 
 def _fitted(
-    job: Job, model: Classifier, data: LabelledData, epochs: int, finetune: int, folder: str
+    job: VariantRun, model: Classifier, data: LabelledData, epochs: int, finetune: int, folder: str
 ) -> dict[str, float]:
     config = composed(job.overrides(job.share ** (1 / job.variant.cuts), epochs, finetune))
     return accuracy_of_phases(config, model, data, folder)

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 import torchvision
 
-from experiments.structures.judge import Verdict, judge, judge_network
 from experiments.structures.nets import CASES
 from experiments.structures.networks import NETWORKS
+from experiments.structures.verdict import Verdict, judge, judge_network
 
 FOLDER = Path(__file__).parent
 CARD = """# Which structures are cut right

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import AT, Arm
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.tables import markdown
@@ -23,7 +23,7 @@ class Curves:
         shares: further shares of the MACs to keep.
     """
 
-    comparison: Comparison
+    comparison: LawComparison
     shares: tuple[float, ...]
 
     @property

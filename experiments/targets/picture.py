@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from experiments.targets.curves import Runs, curves
-from experiments.training.sweeps.pareto import MARKERS
+from experiments.training.sweeps.arm_picture import MARKERS
 
 Cost = Callable[[Mapping[str, Any]], Mapping[str, float]]
 COSTS: dict[str, Cost] = {

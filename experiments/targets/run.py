@@ -7,8 +7,8 @@ from collections.abc import Sequence, Set
 from itertools import product
 from pathlib import Path
 
-from experiments.bench.compare import Comparison
 from experiments.bench.comparisons import LAWS
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import AT, merged, run_arms, save, stored, write_table
 from experiments.targets.curves import Curves, tables
 from experiments.targets.picture import draw
@@ -19,11 +19,11 @@ FOLDER = Path(__file__).parent
 ALL = ("none", *LAWS)
 SETS = {
     "digits": Curves(
-        Comparison("targets", ("experiment=demo", "model=resnet20"), 0.5, ALL, sparsify=20, finetune=10),
+        LawComparison("targets", ("experiment=demo", "model=resnet20"), 0.5, ALL, sparsify=20, finetune=10),
         (0.3, 0.15, 0.07),
     ),
     "mnist": Curves(
-        Comparison("targets", ("data=mnist", "model=lenet5"), 0.5, ALL, sparsify=5, finetune=2), (0.2, 0.1)
+        LawComparison("targets", ("data=mnist", "model=lenet5"), 0.5, ALL, sparsify=5, finetune=2), (0.2, 0.1)
     ),
 }
 

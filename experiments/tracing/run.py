@@ -13,7 +13,7 @@ import torch
 import torchvision
 
 from experiments.bench.runs import save, write_table
-from experiments.zoo.apart import GIB, Limits, Row, run_apart
+from experiments.zoo.limited_process import GIB, ProcessLimits, Row, run_apart
 from physprune_pl.latency.race import race_networks
 from physprune_pl.networks.example import Example
 from physprune_pl.tools.memory import process_peak
@@ -67,7 +67,7 @@ def main() -> None:
     """Trace each network in a process of its own, and write results.json and the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", default=NETWORKS, choices=NETWORKS, metavar="NAME")
-    limits = Limits(seconds=600)
+    limits = ProcessLimits(seconds=600)
     rows = [{"network": name, **run_apart(partial(traced, name), limits)} for name in parser.parse_args().only]
     save(rows, COMMAND, FOLDER / "results.json")
     write_table(FOLDER / "README.md", table(rows))

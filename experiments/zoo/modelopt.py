@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.bench.runs import save
-from experiments.zoo.apart import Limits, Row, run_apart
+from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make, timed, untrainable
 from physprune_pl.networks.measure import count_macs, count_parameters
@@ -73,7 +73,7 @@ def main() -> None:
     rows: list[Row] = []
     for name in sys.argv[1:] or NAMES:
         about = {"network": name, "tool": "nvidia-modelopt", "tool_version": version("nvidia-modelopt")}
-        result = run_apart(partial(cut_by_fastnas, name), Limits(), ("torch", "torchvision"))
+        result = run_apart(partial(cut_by_fastnas, name), ProcessLimits(), ("torch", "torchvision"))
         rows.append({**about, "library": NETWORKS[name].source, "size": NETWORKS[name].size, **result})
         save(rows, "python -m experiments.zoo.modelopt", PATH)
         print(json.dumps(rows[-1]), flush=True)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from experiments.structures.accounts import malformed, unaccounted
-from experiments.structures.judge import TOLERANCE
 from experiments.structures.oracle import errors, forward, leaves, planned, visible_gain
-from experiments.zoo.apart import GIB, Row
+from experiments.structures.verdict import TOLERANCE
+from experiments.zoo.limited_process import GIB, Row
 from experiments.zoo.networks import make
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_traced

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.structures.oracle import forward, leaves
-from experiments.zoo.apart import Row
+from experiments.zoo.limited_process import Row
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import make
 from experiments.zoo.ours import Make, timed, untrainable

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from experiments.bench.runs import save, write_table
-from experiments.zoo.apart import Limits, Row, run_apart
+from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS
 from experiments.zoo.ours import cut_and_judge
 from experiments.zoo.peer import cut_by_torch_pruning
@@ -50,7 +50,7 @@ def replaced(rows: Sequence[Row], new: Row, names: Sequence[str]) -> list[Row]:
     return sorted([*others, new], key=lambda row: (tools.index(row["tool"]), places.get(row["network"], len(places))))
 
 
-def finished(tool: str, names: Sequence[str], limits: Limits) -> Iterator[Row]:
+def finished(tool: str, names: Sequence[str], limits: ProcessLimits) -> Iterator[Row]:
     """Yield the row of each network, in a process of its own."""
     for name in names:
         about = {"network": name, "tool": tool, "tool_version": version(tool), "library": NETWORKS[name].source}
@@ -71,7 +71,7 @@ def main() -> None:
     asked = parser.parse_args()
     tool, path, names = list(TOOLS)[asked.peer], FOLDER / "results.json", list(NETWORKS)
     rows = stored(path)
-    for row in finished(tool, wanted(rows, tool, asked.only, names), Limits()):
+    for row in finished(tool, wanted(rows, tool, asked.only, names), ProcessLimits()):
         rows = replaced(stored(path), row, names)
         save(rows, COMMAND, path)
         print("\n".join(wrong([row])) or f"{row['network']}: ok", flush=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.zoo.apart import GIB
+from experiments.zoo.limited_process import GIB
 from experiments.zoo.networks import EVERY
 
 AnyRow = Mapping[str, Any]

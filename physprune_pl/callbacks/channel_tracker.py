@@ -11,19 +11,19 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from numpy.typing import NDArray
 
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.sharing import Sharing, share
-from physprune_pl.callbacks.session.wishes import Wishes
+from physprune_pl.callbacks.session.session_callback import SessionCallback, share
+from physprune_pl.callbacks.tracker.epoch_rows import epoch_rows, group_strengths
 from physprune_pl.callbacks.tracker.heat_maps import log_heat_maps
 from physprune_pl.callbacks.tracker.histograms import log_histograms
 from physprune_pl.callbacks.tracker.scalars import summary
-from physprune_pl.callbacks.tracker.series import epoch_rows, group_strengths
-from physprune_pl.callbacks.trainer.peeking import step_of
+from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 from physprune_pl.tools.files import put_aside
 
 
-class ChannelTracker(Sharing):
+class ChannelTracker(SessionCallback):
     """Records every channel of every group, and every filter of every convolution and linear layer, epoch by epoch.
 
     Per channel: strength, and until the cut its distance from the pivot and the coefficient c that the force law gave
@@ -61,7 +61,7 @@ class ChannelTracker(Sharing):
         path: str | os.PathLike[str] | None = None,
         session: PruningSession | None = None,
     ) -> None:
-        super().__init__(session, Wishes(module))
+        super().__init__(session, FitArguments(module))
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs: expected at least 1, got {every_n_epochs!r}")
         self.every_n_epochs = every_n_epochs

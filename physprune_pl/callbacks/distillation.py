@@ -12,11 +12,12 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.sharing import Sharing, share
-from physprune_pl.callbacks.session.wishes import Wishes
-from physprune_pl.callbacks.trainer.judges import find_monitor, fresh_metrics
-from physprune_pl.callbacks.trainer.resolve import resolve_module
+from physprune_pl.callbacks.session.session_callback import SessionCallback, share
+from physprune_pl.callbacks.trainer.monitors import find_monitor
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
+from physprune_pl.callbacks.trainer.quiet_validation import fresh_metrics
 from physprune_pl.networks.isolation import saved_random_state
 
 Call = tuple[tuple[Any, ...], dict[str, Any], Any]
@@ -56,7 +57,7 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float = 2.
     return temperature**2 * (theirs.exp() * (theirs - ours)).sum(dim=1).mean()
 
 
-class Distillation(Sharing):
+class Distillation(SessionCallback):
     r"""Mixes the loss of fine-tuning with the distance from what a teacher says to the same inputs.
 
     .. math:: loss = (1 - weight) \cdot task + weight \cdot distance(student, teacher)
@@ -89,7 +90,7 @@ class Distillation(Sharing):
             raise ValueError(f"weight: expected a share in [0, 1], got {weight}")
         if teacher is not None and not isinstance(teacher, nn.Module):
             raise TypeError(f"teacher: expected a network, got {teacher!r}")
-        super().__init__(session, Wishes())
+        super().__init__(session, FitArguments())
         self.weight, self.given = weight, teacher
         self.loss = loss or soft_cross_entropy
         self.teacher: nn.Module | None = teacher

@@ -10,11 +10,11 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.progress_bar import show_progress
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.sharing import share
-from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.session.wishes import Wishes
+from physprune_pl.callbacks.session.session_callback import share
+from physprune_pl.callbacks.session.watching_callback import WatchingCallback
 from physprune_pl.callbacks.trainer.injection import (
     check_optimizers,
     effective_rate,
@@ -23,7 +23,7 @@ from physprune_pl.callbacks.trainer.injection import (
     logs_now,
     loss_scale,
 )
-from physprune_pl.callbacks.trainer.peeking import step_of
+from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.distances import Distance, Pivot
 from physprune_pl.forces import Force
 from physprune_pl.networks.example import ExampleInput
@@ -38,7 +38,7 @@ from physprune_pl.targets.widths import Shares, Widths
 CHECK_EVERY = 50
 
 
-class ForceRegularization(StepWatching):
+class ForceRegularization(WatchingCallback):
     r"""Adds the gradient of a force penalty to the gradient of the loss, once per optimizer step.
 
     .. math:: penalty = coefficient \cdot schedule(progress) \cdot \sum_g \sum_{k \in g} c_k s_k
@@ -107,7 +107,7 @@ class ForceRegularization(StepWatching):
     ) -> None:
         widths = Widths(min_share=min_share or {}, max_share=max_share or {})
         norm = None if strength is None else resolve_strength(strength)
-        super().__init__(session, Wishes(module, example_input, Ignored.of(ignore), norm, widths=widths))
+        super().__init__(session, FitArguments(module, example_input, Ignored.of(ignore), norm, widths=widths))
         self.law = GroupLaw.resolve(force, distance, pivot)
         self.schedule = resolve_schedule(schedule)
         self.coefficient = _checked_coefficient(coefficient)

@@ -12,23 +12,23 @@ from torch import nn
 
 from physprune_pl.callbacks.cut import cutting
 from physprune_pl.callbacks.cut.averages import cut_averages
-from physprune_pl.callbacks.cut.moments import Moments
-from physprune_pl.callbacks.cut.preview import preview_of_fit
+from physprune_pl.callbacks.cut.fit_preview import preview_of_fit
+from physprune_pl.callbacks.cut.phase_metrics import PhaseMetrics
 from physprune_pl.callbacks.cut.reloading import complete
 from physprune_pl.callbacks.cut.shapes import AnyWidth
-from physprune_pl.callbacks.session.optimized import optimized, regroup_as_saved, thaw
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
+from physprune_pl.callbacks.session.resumed_groups import optimized, regroup_as_saved, thaw
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.sharing import share
-from physprune_pl.callbacks.session.step_watching import StepWatching
-from physprune_pl.callbacks.session.wishes import Wishes
+from physprune_pl.callbacks.session.session_callback import share
+from physprune_pl.callbacks.session.watching_callback import WatchingCallback
 from physprune_pl.callbacks.trainer.checkpoints import complete_files
-from physprune_pl.callbacks.trainer.judges import Mode, forget_scores
 from physprune_pl.callbacks.trainer.limits import Limits
-from physprune_pl.callbacks.trainer.monitoring import MonitorCheck
-from physprune_pl.callbacks.trainer.peeking import step_of
+from physprune_pl.callbacks.trainer.monitor_check import MonitorCheck
+from physprune_pl.callbacks.trainer.monitors import Mode, forget_scores
+from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
 from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
 from physprune_pl.latency import Stopwatch
@@ -41,7 +41,7 @@ from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.randomness import global_seed
 
 
-class PruneAndFinetune(StepWatching):
+class PruneAndFinetune(WatchingCallback):
     """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
 
     *Sparsify* lasts ``max_epochs`` (0 prunes at once) or ``max_steps`` of the trainer, whichever comes first; an
@@ -93,12 +93,12 @@ class PruneAndFinetune(StepWatching):
     ) -> None:
         self.target = parse_target(target)
         widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
-        network = Wishes(module, example_input, Ignored.of(ignore))
+        network = FitArguments(module, example_input, Ignored.of(ignore))
         super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
         self.monitor, self.mode = monitor, mode
-        self._moments = Moments(self, monitor, mode)
+        self._metrics = PhaseMetrics(self, monitor, mode)
         self.report: PruningReport | None = None
         self._cut_by = Record()
         self._any_width = AnyWidth()
@@ -123,7 +123,7 @@ class PruneAndFinetune(StepWatching):
     @property
     def facts(self) -> dict[str, Any]:
         """The figures of the report so far; empty before the cut."""
-        return self.record.facts(self._moments.name)
+        return self.record.facts(self._metrics.name)
 
     def preview(self, model: nn.Module, example_input: ExampleInput | None = None) -> str:
         """Say, before an expensive fit, what it would do: groups, costs, whether the target is in reach, phases.
@@ -170,7 +170,7 @@ class PruneAndFinetune(StepWatching):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
-        self._moments.begin(trainer)
+        self._metrics.begin(trainer)
         thaw(record, pl_module)
         if trainer.ckpt_path is None:
             record.start = trainer.current_epoch  # of a trainer that fits again
@@ -215,7 +215,7 @@ class PruneAndFinetune(StepWatching):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
         if self.record.phase == "finetune":
-            self._moments.note(trainer, pl_module, self.record)
+            self._metrics.note(trainer, pl_module, self.record)
             return
         processed = trainer.current_epoch + 1
         self._limits.hold_on(trainer, processed)
@@ -246,7 +246,7 @@ class PruneAndFinetune(StepWatching):
         record = self.record
         record.finish("sparsify")
         if validates:
-            self._moments.before_cut(trainer, record)
+            self._metrics.before_cut(trainer, record)
         if not self._limits.epochs:
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._aim.need_chooser(trainer, pl_module, record)
@@ -258,7 +258,7 @@ class PruneAndFinetune(StepWatching):
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
         forget_scores(trainer)
         if validates:
-            self._moments.after_cut(trainer, pl_module, record)
+            self._metrics.after_cut(trainer, pl_module, record)
         record.finish("cut")
         rank_zero_info(cutting.summary(plan, record.not_arrived, record.dead_groups))
 
@@ -267,13 +267,13 @@ class PruneAndFinetune(StepWatching):
         if self._fitting:
             self._monitored.note(trainer)
         if self._fitting and not trainer.sanity_checking:
-            self._moments.note(trainer, pl_module, self.record)
+            self._metrics.note(trainer, pl_module, self.record)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Without fine-tuning cut now; with it, put the best weights back."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module)
-        self._moments.at_end(trainer, pl_module, self.record)
+        self._metrics.at_end(trainer, pl_module, self.record)
         self.record.tick()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -281,7 +281,7 @@ class PruneAndFinetune(StepWatching):
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
         if self.plan is not None:
-            self._moments.put_back(trainer, pl_module, self.record)
+            self._metrics.put_back(trainer, pl_module, self.record)
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002

@@ -25,7 +25,7 @@ Elementwise = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Layout:
+class MemoryLayout:
     """How tensors lie in memory; those that agree in all of it may be stacked.
 
     Attributes:
@@ -43,7 +43,7 @@ class Layout:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, part: Owned) -> Layout:
+    def of(cls, part: Owned) -> MemoryLayout:
         """Return the layout of a tensor as it is now."""
         tensor = part.tensor
         strides = tensor.stride()
@@ -94,7 +94,7 @@ class Block:
         places: where these are in the vectors over all seats.
     """
 
-    layout: Layout
+    layout: MemoryLayout
     parts: Sequence[Tensor]
     pieces: Sequence[slice]
     seats: Sequence[tuple[int, Tensor]]
@@ -163,17 +163,17 @@ class Block:
 
 def make_blocks(owned: Sequence[Owned], limit: int) -> list[Block]:
     """Arrange tensors of one device into blocks; pieces have at most ``limit`` elements, but one row at least."""
-    alike: dict[Layout | torch.dtype, list[tuple[Layout, Owned]]] = {}
+    alike: dict[MemoryLayout | torch.dtype, list[tuple[MemoryLayout, Owned]]] = {}
     for part in owned:
-        layout = Layout.of(part)
+        layout = MemoryLayout.of(part)
         key = layout.dtype if len(layout.shape) == 1 else layout
         alike.setdefault(key, []).append((layout, part))
     return [_block(some, limit) for parts in alike.values() for some in _batches(parts, limit)]
 
 
-def _batches(parts: Sequence[tuple[Layout, Owned]], limit: int) -> Iterator[list[tuple[Layout, Owned]]]:
+def _batches(parts: Sequence[tuple[MemoryLayout, Owned]], limit: int) -> Iterator[list[tuple[MemoryLayout, Owned]]]:
     """Yield as many tensors at a time as fit into the limit together."""
-    batch: list[tuple[Layout, Owned]] = []
+    batch: list[tuple[MemoryLayout, Owned]] = []
     filled = 0
     for layout, part in parts:
         size = part.tensor.numel()
@@ -185,7 +185,7 @@ def _batches(parts: Sequence[tuple[Layout, Owned]], limit: int) -> Iterator[list
     yield batch
 
 
-def _block(batch: Sequence[tuple[Layout, Owned]], limit: int) -> Block:
+def _block(batch: Sequence[tuple[MemoryLayout, Owned]], limit: int) -> Block:
     layout = batch[0][0]
     seats = [list(one.axes(part)) for one, part in batch]
     joined = [(entries[0][0], torch.cat([owner for _, owner in entries])) for entries in zip(*seats, strict=True)]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from physprune_pl.pressing.decision import Decision
+from physprune_pl.pressing.chosen_channels import ChosenChannels
 from physprune_pl.pressing.segments import Segments
 from physprune_pl.targets.chooser import Chooser
 
@@ -90,7 +90,7 @@ class Steering:
     def __init__(self, chooser: Chooser, segments: Sequence[slice], select: Select = "strength") -> None:
         self.chooser, self.segments, self.select = chooser, list(segments), select
         self._per_group = Segments(self.segments)
-        self._decision: Decision | None = None
+        self._decision: ChosenChannels | None = None
         size = self.segments[-1].stop
         self.chosen = torch.zeros(size, dtype=torch.bool)
         self.late = self.chosen
@@ -133,7 +133,7 @@ class Steering:
         if self.start is None:
             return torch.zeros_like(strengths)
         if self._decision is None or not self._decision.fits(strengths):
-            self._decision = Decision.of(
+            self._decision = ChosenChannels.of(
                 self.chosen, self.late, self.speed * self.start, REST * self.start, self._per_group, strengths
             )
         decision = self._decision

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from physprune_pl.structure import ChannelGroup, Trace
-from physprune_pl.targets.costs import CostModel, Floats, Kind, Times
-from physprune_pl.targets.ladders import Ints, Ladders, Search
+from physprune_pl.targets.costs import CostKind, CostModel, Floats, Times
+from physprune_pl.targets.ladders import Ints, Ladders, LevelSearch
 from physprune_pl.targets.target import TOLERANCE, Target, TargetError
 from physprune_pl.targets.widths import Widths
 
@@ -44,7 +44,7 @@ class Chooser:
             raise ValueError("target latency: expected times of the traced model, got None")
         self.cost_model = CostModel(self.trace, self.times)
         needed = [max(group.least, len(group.parts)) for group in self.trace.groups]
-        self._steps = self.widths.steps(self.trace.groups, needed, self.trace.left_whole)
+        self._removable = self.widths.removable(self.trace.groups, needed, self.trace.left_whole)
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")
 
@@ -66,11 +66,11 @@ class Chooser:
         strong = _to_numpy("strengths", strengths, self.trace.groups)
         if self.target.kind == "threshold":
             lifted = self._lift(strong)
-            ladders = Ladders(self.cost_model, self._steps, lifted)
+            ladders = Ladders(self.cost_model, self._removable, lifted)
             levels = self._under_threshold(ladders, strong, lifted)
         else:
             ranked = _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
-            ladders = Ladders(self.cost_model, self._steps, self._lift(ranked))
+            ladders = Ladders(self.cost_model, self._removable, self._lift(ranked))
             levels = self._meeting_cost(ladders, self.target.kind)
         return _to_torch(ladders.masks(levels), strengths)
 
@@ -84,15 +84,15 @@ class Chooser:
         return lifted
 
     def _under_threshold(self, ladders: Ladders, strengths: Sequence[Floats], lifted: Sequence[Floats]) -> Ints:
-        """Every rung whose channels are all weaker than the share of their group's strongest."""
+        """Every level whose channels are all weaker than the share of their group's strongest."""
         levels = np.zeros_like(ladders.top)
         for number, (strength, order) in enumerate(zip(strengths, ladders.order, strict=True)):
             weak = np.searchsorted(lifted[number][order], self.target.share * strength.max())
             # A group that must be cut is, even if none of its channels is weak.
-            levels[number] = max(0, np.searchsorted(self._steps[number], weak, side="right") - 1)
+            levels[number] = max(0, np.searchsorted(self._removable[number], weak, side="right") - 1)
         return levels
 
-    def _meeting_cost(self, ladders: Ladders, kind: Kind) -> Ints:
+    def _meeting_cost(self, ladders: Ladders, kind: CostKind) -> Ints:
         """Levels that meet the target, without inexact groups if that is possible."""
         dense = getattr(self.cost_model.dense, kind)
         aim = self.target.share * dense
@@ -111,7 +111,7 @@ class Chooser:
         exact = [number for number in every if self.trace.groups[number].exact]
         return [exact, every] if 0 < len(exact) < len(every) else [every]
 
-    def _weakest_first(self, ladders: Ladders, kind: Kind, aim: float, groups: Sequence[int]) -> Ints:
+    def _weakest_first(self, ladders: Ladders, kind: CostKind, aim: float, groups: Sequence[int]) -> Ints:
         """Levels of the shortest prefix of the queue that meets the aim, or the closest levels that are found."""
         queue = ladders.queue(groups)
 
@@ -127,7 +127,8 @@ class Chooser:
                 return guess
         top = np.bincount(groups, weights=ladders.top[groups], minlength=len(ladders.top)).astype(np.intp)
         band = ((1 - TOLERANCE) * aim, (1 + TOLERANCE) * aim)
-        return Search(lambda states: ladders.cost(kind, states), guesses[int(np.argmin(gaps))], top, band, aim).run()
+        guess = guesses[int(np.argmin(gaps))]
+        return LevelSearch(lambda states: ladders.cost(kind, states), guess, top, band, aim).run()
 
     def _unreachable(self, closest: float) -> TargetError:
         limits = [f"{name}={value!r}" for name, value in vars(self.widths).items() if value]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from physprune_pl.structure import ChannelGroup, MixingCall, Trace
 
-Kind = Literal["macs", "params", "latency"]
+CostKind = Literal["macs", "params", "latency"]
 Floats = NDArray[np.float64]
 
 
@@ -80,7 +80,7 @@ class CostModel:
         self._lay_out_axes(trace.groups)
         parameters = [name for name in trace.shapes if name in trace.parameters]
         fixed = MixingCall("", trace.fixed_macs, dims=())
-        self._sums: dict[Kind, Callable[[Floats], Floats]] = {
+        self._sums: dict[CostKind, Callable[[Floats], Floats]] = {
             "params": self._sum_up([MixingCall(name, 1) for name in parameters]),
             "macs": self._sum_up([fixed, *trace.calls]),
             "latency": _no_time if times is None else times.placed(self.place),
@@ -101,7 +101,7 @@ class CostModel:
             raise ValueError(f"removed: expected {expected}, got shapes {[tuple(mask.shape) for mask in removed]}")
         return self._cost(self._indices_gone(removed))
 
-    def evaluate(self, kind: Kind, removed: NDArray[Any]) -> Floats:
+    def evaluate(self, kind: CostKind, removed: NDArray[Any]) -> Floats:
         """Cost [...] of removed indices [..., P], one number for each of the P patterns; batches go in one call."""
         return self._sums[kind](self._kept(removed))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from physprune_pl.targets.costs import CostModel, Floats, Kind
+from physprune_pl.targets.costs import CostKind, CostModel, Floats
 
 Ints = NDArray[np.intp]
 
@@ -15,63 +15,69 @@ NODES_PER_RADIUS = 500
 
 
 class Ladders:
-    """The channels of every group from the lowest score up, removed rung by rung; a level counts the rungs taken.
+    """The channels of every group from the lowest score up, removed level by level.
 
-    ``steps`` are the numbers of channels that may be removed, ascending; the first one is removed at level 0 already.
+    At its level n a group has lost as many channels as the n-th number of those that may be removed from it says.
+    The first number is that of level 0, where every group begins.
+
+    Args:
+        model: what the network costs.
+        removable: numbers of channels that may be removed from each group, ascending.
+        scores: of the channels of each group, [K].
 
     Attributes:
         top: highest level of each group [G].
         order: channels of each group in the order they go.
     """
 
-    def __init__(self, model: CostModel, steps: Sequence[Ints], scores: Sequence[Floats]) -> None:
+    def __init__(self, model: CostModel, removable: Sequence[Ints], scores: Sequence[Floats]) -> None:
         self._model = model
-        self._steps = steps
+        self._removable = removable
         self._scores = scores
         self.order = [np.argsort(score, kind="stable") for score in scores]
-        self.top = np.array([len(step) - 1 for step in steps], dtype=np.intp)
+        self.top = np.array([len(numbers) - 1 for numbers in removable], dtype=np.intp)
         tables = [self._indices_gone(group, counts) for group, counts in model.patterns]
         self._table = np.concatenate([np.zeros(0), *tables])
         self._first = np.cumsum([0, *(len(table) for table in tables[:-1])])[: len(tables)]
         self._group = np.array([group for group, _ in model.patterns], dtype=np.intp)
 
-    def cost(self, kind: Kind, levels: Ints) -> Floats:
+    def cost(self, kind: CostKind, levels: Ints) -> Floats:
         """Cost [...] of levels [..., G]."""
         return self._model.evaluate(kind, self._table[self._first + levels[..., self._group]])
 
     def queue(self, groups: Sequence[int]) -> Ints:
-        """Group of every rung, in the order in which rungs go: the lowest mean score of its channels first."""
-        means = [self._rung_scores(group) for group in groups]
+        """Group of every level above 0, in the order in which they go: the lowest mean score of its channels first."""
+        means = [self._level_scores(group) for group in groups]
         owner = np.repeat(np.array(groups, dtype=np.intp), [len(mean) for mean in means])
         return owner[np.argsort(np.concatenate([np.zeros(0), *means]), kind="stable")]
 
     def masks(self, levels: Ints) -> list[NDArray[np.bool_]]:
         """Removed channels [K] of every group."""
         masks = [np.zeros(len(order), dtype=bool) for order in self.order]
-        for mask, order, step, level in zip(masks, self.order, self._steps, levels, strict=True):
-            mask[order[: step[level]]] = True
+        for mask, order, numbers, level in zip(masks, self.order, self._removable, levels, strict=True):
+            mask[order[: numbers[level]]] = True
         return masks
 
     def _indices_gone(self, group: int, counts: NDArray[np.int64]) -> Floats:
         """Indices of one pattern that are gone at each level of its group."""
         total = np.concatenate([[0], np.cumsum(counts[self.order[group]])])
-        gone: Floats = total[self._steps[group]].astype(float)
+        gone: Floats = total[self._removable[group]].astype(float)
         return gone
 
-    def _rung_scores(self, group: int) -> Floats:
-        step = self._steps[group]
-        if len(step) == 1:
+    def _level_scores(self, group: int) -> Floats:
+        numbers = self._removable[group]
+        if len(numbers) == 1:
             return np.zeros(0)
-        going = self._scores[group][self.order[group][: step[-1]]]
-        means: Floats = np.add.reduceat(going, step[:-1]) / np.diff(step)
+        going = self._scores[group][self.order[group][: numbers[-1]]]
+        means: Floats = np.add.reduceat(going, numbers[:-1]) / np.diff(numbers)
         return means
 
 
-class Search:
+class LevelSearch:
     """Levels near a first guess whose cost lies in a band.
 
     The levels stay within a radius of the guess, which doubles until everything reachable is covered. Within a
-    radius the groups with the largest rungs are settled first; a branch is left when even its cheapest state costs
+    radius the groups with the largest levels are settled first; a branch is left when even its cheapest state costs
     too much or its dearest too little, so the search is complete wherever it does not run out of nodes.
 
     Attributes:
@@ -88,14 +94,14 @@ class Search:
         self._groups = self._coarse_first()
 
     def run(self) -> Ints:
-        """Search until the cost fits or nothing is left to try, and return ``best``."""
+        """LevelSearch until the cost fits or nothing is left to try, and return ``best``."""
         radius, furthest = 1, int(self._top.max(initial=0))
         while self._groups.size and not self._within(radius) and radius < furthest:
             radius *= 2
         return self.best
 
     def _coarse_first(self) -> Ints:
-        """Groups that can change, those whose first rung saves most first."""
+        """Groups that can change, those whose first level saves most first."""
         movable = np.flatnonzero(self._top)
         single = np.eye(len(self._top), dtype=np.intp)[movable]
         return movable[np.argsort(self._cost(single), kind="stable")]

@@ -27,14 +27,14 @@ _ROUNDING = 1e-9
 class Preferred:
     """A multiple that gives way: it is halved for every group that has no number of channels to be cut to with it.
 
-    >>> Preferred(8).steps
+    >>> Preferred(8).multiples
     [8, 4, 2, 1]
     """
 
     multiple: int
 
     @property
-    def steps(self) -> list[int]:
+    def multiples(self) -> list[int]:
         """The multiples to try, one after the other."""
         return [self.multiple >> half for half in range(self.multiple.bit_length())]
 
@@ -63,7 +63,7 @@ class Widths:
 
     Example:
         >>> group = ChannelGroup("layer4.0.conv1", 10, ())
-        >>> Widths(min_share={"layer4": 0.5}, max_share={".*conv1": 0.8}).steps([group], [1], ())[0].tolist()
+        >>> Widths(min_share={"layer4": 0.5}, max_share={".*conv1": 0.8}).removable([group], [1], ())[0].tolist()
         [2, 3, 4, 5]
     """
 
@@ -86,7 +86,9 @@ class Widths:
         """
         return replace(self, round_to=Preferred(multiple())) if self.round_to == "auto" else self
 
-    def steps(self, groups: Sequence[ChannelGroup], needed: Sequence[int], whole: Sequence[LeftWhole]) -> list[Ints]:
+    def removable(
+        self, groups: Sequence[ChannelGroup], needed: Sequence[int], whole: Sequence[LeftWhole]
+    ) -> list[Ints]:
         """Numbers of channels that may be removed from each group, ascending.
 
         Args:
@@ -99,9 +101,9 @@ class Widths:
                 still ``"auto"``.
         """
         self._check_patterns(groups, whole)
-        return [self._steps_of(group, need) for group, need in zip(groups, needed, strict=True)]
+        return [self._removable_from(group, need) for group, need in zip(groups, needed, strict=True)]
 
-    def _steps_of(self, group: ChannelGroup, needed: int) -> Ints:
+    def _removable_from(self, group: ChannelGroup, needed: int) -> Ints:
         shortest, widest = self._range(group, needed)
         tries = self._multiples_to_try()
         choices = [[n for n in _multiples(group.size, step) if shortest <= n <= widest] for step in tries]
@@ -119,7 +121,7 @@ class Widths:
     def _multiples_to_try(self) -> list[int]:
         if self.round_to == "auto":
             raise ValueError('round_to: expected a number by now, got "auto": nobody has asked a device')
-        return self.round_to.steps if isinstance(self.round_to, Preferred) else [self.round_to or 1]
+        return self.round_to.multiples if isinstance(self.round_to, Preferred) else [self.round_to or 1]
 
     def _range(self, group: ChannelGroup, needed: int) -> tuple[int, int]:
         """Fewest and most channels that the limits let the group keep."""

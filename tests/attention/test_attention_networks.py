@@ -8,7 +8,7 @@ import torchvision
 from hand_networks import masked
 from torch import nn
 
-from experiments.structures.judge import judge_trace
+from experiments.structures.verdict import judge_trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import MixingCall

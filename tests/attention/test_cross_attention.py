@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.structures.judge import judge_trace
 from experiments.structures.nets.crossed import DecoderLayers, PackedProjections, WholeTransformer, two_sequences
+from experiments.structures.verdict import judge_trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning
 from physprune_pl.surgery.apply import apply_plan

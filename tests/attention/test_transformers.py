@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.structures.judge import judge_trace
+from experiments.structures.verdict import judge_trace
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_traced
 from physprune_pl.structure import Trace

@@ -13,7 +13,7 @@ from torchvision.models.swin_transformer import (
     SwinTransformerBlockV2,
 )
 
-from experiments.structures.judge import judge_trace
+from experiments.structures.verdict import judge_trace
 from physprune_pl.attention import by_head
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.planning import plan_pruning

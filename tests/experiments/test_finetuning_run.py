@@ -9,7 +9,7 @@ import pytest
 from configured import ADVICE
 from omegaconf import DictConfig
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.phases import accuracy_of_phases
 from experiments.finetuning.run import ARMS, FACTORS, HEAD, SETS, Source, finetuned, main, table
 from experiments.training.assembly import composed
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 def pressed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
     """The arms of a small comparison, and the folder of their runs, of which one is there."""
     runs = tmp_path_factory.mktemp("runs")
-    compared = Comparison("small", ("data=digits", "model=lenet5", "logger=none", *FEW), 0.4, ARMS, 1, 1)
+    compared = LawComparison("small", ("data=digits", "model=lenet5", "logger=none", *FEW), 0.4, ARMS, 1, 1)
     source = Source("small", {arm.name: arm for arm in compared.arms[1:]})
     folder = runs / "small" / "uniform" / "3"
     run(composed([*source.arms["uniform"].overrides, "seed=3", f"paths.output={folder}"]))

@@ -9,8 +9,18 @@ import torch
 from synthetic import stopwatch
 from torch import nn
 
-from experiments.goals import apart, asked, details, job, measuring, peaks, profiling, table, tracker
-from experiments.goals.storing import merged
+from experiments.goals import (
+    details,
+    latency_targets,
+    measurements,
+    missed_goals,
+    peaks,
+    profiling,
+    table,
+    tracker,
+    training_cost,
+)
+from experiments.goals.stored_figures import merged
 from experiments.speed.pressed import Network
 
 ROWS = [
@@ -69,8 +79,8 @@ def test_dense_and_job_train_as_many_epochs_from_one_seed(monkeypatch: pytest.Mo
         done.append(overrides)
         return {"clock": 2.0 if "target=none" in overrides else 1.0, "processor": 4.0}
 
-    monkeypatch.setattr(job, "fitted", fitted)
-    row = job.measured("a network", job.Case(("experiment=demo",), 2, 1, (0, 1)))
+    monkeypatch.setattr(training_cost, "fitted", fitted)
+    row = training_cost.measured("a network", training_cost.TrainingCase(("experiment=demo",), 2, 1, (0, 1)))
     assert row["clock_share"] == 0.5
     assert row["processor_share"] == 1.0
     assert ["target=none" in one for one in done] == [True, False, False, True]
@@ -88,19 +98,19 @@ def test_the_job_is_taken_apart_seed_by_seed(monkeypatch: pytest.MonkeyPatch) ->
         spent = 6.0 if dense else 8.0 - len(left_out)
         return {"clock": 6.0, "processor": spent, "phases": {} if dense else {"trace": 1.5, "finetune": 1.0}}
 
-    monkeypatch.setattr(job, "fitted", fitted)
-    row = apart.job_apart(job.Case(("experiment=demo",), 2, 1, (0, 1)))
+    monkeypatch.setattr(training_cost, "fitted", fitted)
+    row = missed_goals.job_apart(training_cost.TrainingCase(("experiment=demo",), 2, 1, (0, 1)))
     shares = row["job_apart"]
-    assert [round(6 * shares[name]) for name in apart.PARTS] == [8, 7, 7, 6]
+    assert [round(6 * shares[name]) for name in missed_goals.PARTS] == [8, 7, 7, 6]
     assert (shares["trace"], shares["epoch after the cut"]) == (0.25, 0.5)
     assert [seed for seed, _, _ in done] == ["seed=0"] * 5 + ["seed=1"] * 5
     assert [dense for _, dense, _ in done] == [True, *[False] * 4, *[False] * 4, True]
 
 
 def test_the_trackers_time_is_taken_apart() -> None:
-    times = apart.tracker_apart("resnet20 on digits", rounds=1, epochs=2)["tracker_apart"]
-    assert times.keys() >= {"all", "overall numbers alone", *apart.STAGES}
-    assert all(times[stage] > 0 for stage in apart.STAGES)
+    times = missed_goals.tracker_apart("resnet20 on digits", rounds=1, epochs=2)["tracker_apart"]
+    assert times.keys() >= {"all", "overall numbers alone", *missed_goals.STAGES}
+    assert all(times[stage] > 0 for stage in missed_goals.STAGES)
     text = details.apart([{"network": "a", "tracker_apart": times}, {"network": "b", "job_apart": {"all": 1.25}}])
     assert f"| all | {times['all']:.0f} |" in text
     assert "| all | 1.25 |" in text
@@ -108,7 +118,7 @@ def test_the_trackers_time_is_taken_apart() -> None:
 
 def test_overall_numbers_leave_those_of_groups_out() -> None:
     strengths = {"a": torch.ones(4), "b": torch.zeros(2)}
-    alone = apart.overall_alone(strengths)
+    alone = missed_goals.overall_alone(strengths)
     assert set(alone) == {
         f"physprune/{name}" for name in ("strength", "near_zero", "effective_channels", "concentration")
     }
@@ -117,7 +127,7 @@ def test_overall_numbers_leave_those_of_groups_out() -> None:
 
 @pytest.mark.slow
 def test_a_job_and_a_dense_fit_are_timed() -> None:
-    row = job.measured("resnet56 on digits", job.Case(("experiment=demo",), 1, 1, (0,)))
+    row = training_cost.measured("resnet56 on digits", training_cost.TrainingCase(("experiment=demo",), 1, 1, (0,)))
     assert row["fits"]["job"][0]["phases"]
     assert row["clock_share"] > 0
 
@@ -127,7 +137,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> str:
     def build() -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(256, 10))
 
-    monkeypatch.setitem(measuring.NETWORKS, "small", Network(build, 8, 2, None))
+    monkeypatch.setitem(measurements.NETWORKS, "small", Network(build, 8, 2, None))
     return "small"
 
 
@@ -147,7 +157,7 @@ def test_a_peak_is_that_of_the_stage_alone() -> None:
 
 
 def test_a_target_in_latency_is_planned_and_measured(small: str, tmp_path: Path) -> None:
-    row = asked.measured(small, stopwatch(tmp_path, 2), (0.9, 1e-6))
+    row = latency_targets.measured(small, stopwatch(tmp_path, 2), (0.9, 1e-6))
     assert row["batch"] == 2
     assert row["asked"]["0.9"]["measured"] == pytest.approx(0.9, abs=0.03)
     assert "latency" in row["asked"]["1e-06"]["failure"]
@@ -185,10 +195,10 @@ def test_a_new_row_takes_the_place_of_the_old_one() -> None:
 
 
 def test_networks_take_turns_and_are_compared_within_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(measuring, "ROUNDS", 3)
+    monkeypatch.setattr(measurements, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(measurements, "ROUNDS", 3)
     ran: list[str] = []
-    found = measuring.raced({name: lambda name=name: ran.append(name) for name in ("dense", "pruned")})
+    found = measurements.raced({name: lambda name=name: ran.append(name) for name in ("dense", "pruned")})
     assert found["rounds"] == 3
     assert ran[:2] == ["dense", "pruned"]  # what is compiled is compiled before the first round
     assert ran.count("dense") == ran.count("pruned") == 5
@@ -204,13 +214,13 @@ def test_a_network_is_planned_and_raced(
     def build() -> nn.Module:
         return nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Flatten(), nn.Linear(256, 2))
 
-    monkeypatch.setattr(measuring, "ROUND_SECONDS", 0.0)
-    monkeypatch.setattr(measuring, "MULTIPLE", multiple)
-    monkeypatch.setitem(measuring.NETWORKS, "small", Network(build, 8, 2, None))
-    plan, *rows = measuring.measured("small", {"eager": measuring.eager})
+    monkeypatch.setattr(measurements, "ROUND_SECONDS", 0.0)
+    monkeypatch.setattr(measurements, "MULTIPLE", multiple)
+    monkeypatch.setitem(measurements.NETWORKS, "small", Network(build, 8, 2, None))
+    plan, *rows = measurements.measured("small", {"eager": measurements.eager})
     assert plan["macs_ratio"] == pytest.approx(2.5, rel=0.03)
     assert [row["batch"] for row in rows if row["way"] == "eager"] == [1, 32]
-    assert [row.get("batch") for row in rows if row["way"].endswith(measuring.ROUNDED)] == rounded
+    assert [row.get("batch") for row in rows if row["way"].endswith(measurements.ROUNDED)] == rounded
     assert all("failure" in row or row["faster"] > 0 for row in rows)
 
 
@@ -219,6 +229,6 @@ def test_onnxruntime_runs_both_networks() -> None:
     pytest.importorskip("onnxscript", reason="onnxscript is an optional package")
     pair = {name: nn.Sequential(nn.Linear(3, 2)).eval() for name in ("dense", "pruned")}
     pictures = torch.randn(2, 3)
-    for name, call in measuring.onnxruntime(pair, pictures).items():
+    for name, call in measurements.onnxruntime(pair, pictures).items():
         (out,) = call()
         assert torch.allclose(torch.from_numpy(out), pair[name](pictures), atol=1e-5)

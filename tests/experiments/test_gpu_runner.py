@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from configured import QUIET, SMALL
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.gpu.run import COMPARISONS, tasks
 from experiments.gpu.slices import Task, run_slice
 from experiments.training.assembly import composed
@@ -37,7 +37,7 @@ def test_a_task_that_fails_is_tried_once_a_slice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS, ids=lambda one: one.name)
-def test_every_run_composes_and_has_a_page(comparison: Comparison) -> None:
+def test_every_run_composes_and_has_a_page(comparison: LawComparison) -> None:
     for one in tasks(comparison, comparison.seeds, Path("runs")):
         overrides = [part for part in one.command[2:] if not part.startswith("hydra.")]
         assert composed([*overrides, "paths.output=out"]).ckpt_path == "last"
@@ -47,7 +47,7 @@ def test_every_run_composes_and_has_a_page(comparison: Comparison) -> None:
 
 @pytest.mark.slow
 def test_a_slice_of_real_runs_on_the_cpu(tmp_path: Path) -> None:
-    small = Comparison("small", SMALL, 0.5, ("uniform",), 1, 1, (0,))
+    small = LawComparison("small", SMALL, 0.5, ("uniform",), 1, 1, (0,))
     found = list(tasks(small, (0,), tmp_path, QUIET))
     assert run_slice(found, jobs=2, seconds=500) == []
     assert [one.done.parent.parent.name for one in found] == ["dense", "uniform"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.reliability.killing import at_batch, differences, left, started
+from experiments.reliability.killed_runs import at_batch, differences, left, started
 from experiments.reliability.processes import warmed_up
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.bench.committed import DATA_SETS, FOLDER
+from experiments.bench.committed_results import DATA_SETS, FOLDER
 from experiments.page import README, filled, points, tables
 
 

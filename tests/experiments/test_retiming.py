@@ -8,7 +8,7 @@ import pytest
 from configured import ADVICE
 
 from experiments import retiming
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.training.assembly import composed
 from experiments.training.run import run
 from physprune_pl import PruningReport
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 def test_a_finished_run_gets_new_times_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = tuple(f"+trainer.limit_{split}_batches=2" for split in ("train", "val", "test"))
     overrides = ("data=digits", "model=lenet5", "logger=none", *few)
-    compared = Comparison("digits", overrides, 0.4, ("uniform",), sparsify=1, finetune=1)
+    compared = LawComparison("digits", overrides, 0.4, ("uniform",), sparsify=1, finetune=1)
     monkeypatch.setattr(retiming, "comparison", lambda _: compared)
     arm = compared.arms[1]
     folder = tmp_path / arm.name / "0"

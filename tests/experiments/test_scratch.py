@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from experiments.bench.committed import results
-from experiments.bench.compare import Comparison
+from experiments.bench.committed_results import results
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import run_arms
 from experiments.scratch import run as scratch
 from experiments.training.run import run
@@ -27,7 +27,7 @@ def test_new_weights_are_drawn_for_every_layer() -> None:
 def test_the_shape_of_a_pruned_network_is_trained_as_the_dense_one_is(tmp_path: Path) -> None:
     few = tuple(f"+trainer.limit_{split}_batches=2" for split in ("train", "val", "test"))
     overrides = ("data=digits", "model=lenet5", "logger=none", *few)
-    compared = Comparison("digits", overrides, 0.4, ("uniform",), sparsify=1, finetune=1)
+    compared = LawComparison("digits", overrides, 0.4, ("uniform",), sparsify=1, finetune=1)
     _, pruned = run_arms(compared.arms, [3], tmp_path, run)
     row = scratch.trained(compared, 3, tmp_path)
     assert row["macs_kept"] == pytest.approx(pruned["macs"]["pruned"] / pruned["macs"]["dense"])

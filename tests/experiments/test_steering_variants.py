@@ -9,7 +9,7 @@ from configured import ADVICE
 from steered import SEGMENTS, start, steering
 
 import physprune_pl.pressing.steering
-from experiments.steering.run import HEAD, NETWORKS, SHARES, Job, jobs, main, run, table
+from experiments.steering.run import HEAD, NETWORKS, SHARES, VariantRun, jobs, main, run, table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, STEERED, VARIANTS, OneSpeed, PressesAll, Variant
 from experiments.training.assembly import build_pruning, composed
 from physprune_pl.callbacks import force_regularization
@@ -63,7 +63,7 @@ def test_parts_are_exchanged_for_the_time_of_a_fit_only() -> None:
 
 @pytest.mark.parametrize("variant", [DENSE, DENSE_ADAMW, *VARIANTS], ids=lambda variant: variant.name)
 def test_every_variant_composes(variant: Variant) -> None:
-    callbacks, cutter = build_pruning(composed(Job("lenet5", 0.4, variant, 0).overrides(0.4, 20, 5)))
+    callbacks, cutter = build_pruning(composed(VariantRun("lenet5", 0.4, variant, 0).overrides(0.4, 20, 5)))
     assert (cutter is None) is (variant in (DENSE, DENSE_ADAMW))
     assert callbacks
 
@@ -78,7 +78,7 @@ def test_all_networks_and_shares_are_run() -> None:
 
 @pytest.mark.parametrize(("network", "data"), list(zip(NETWORKS, ("Digits", "Digits", "CIFAR10"), strict=True)))
 def test_every_network_has_its_own_data(network: str, data: str) -> None:
-    config = composed(Job(network, 0.4, STEERED, 0).overrides(0.4, 20, 5))
+    config = composed(VariantRun(network, 0.4, STEERED, 0).overrides(0.4, 20, 5))
     assert config.data._target_ == f"experiments.training.data.{data}"
 
 
@@ -92,7 +92,7 @@ def test_the_help_names_the_variants(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_run_measures_before_and_after_the_cuts(cuts: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORKS, "small", replace(NETWORKS["lenet5"], sparsify=2, finetune=1))
     tiny = ("data.batch_size=400",)
-    result = run(Job("small", 0.5, Variant("tiny", tiny, cuts=cuts), 0))
+    result = run(VariantRun("small", 0.5, Variant("tiny", tiny, cuts=cuts), 0))
     scores = result["val_accuracy"]
     assert scores["lost"] == pytest.approx(scores["before"] - scores["after"])
     assert all(0 <= scores[name] <= 1 for name in ("before", "after", "final"))

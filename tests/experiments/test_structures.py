@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from experiments.structures.judge import judge, judge_network
 from experiments.structures.nets import CASES
 from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
+from experiments.structures.verdict import judge, judge_network
 from physprune_pl.planning import plan_pruning
 from physprune_pl.structure import ChannelGroup, Slice
 from physprune_pl.surgery.apply import apply_plan

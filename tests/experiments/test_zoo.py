@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from experiments.zoo import run
-from experiments.zoo.apart import GIB, Limits, run_apart
+from experiments.zoo.limited_process import GIB, ProcessLimits, run_apart
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import cut_and_judge, untrainable
@@ -76,8 +76,8 @@ def test_parameters_without_a_usable_gradient_are_named():
 @pytest.mark.parametrize(
     ("work", "limits", "failure"),
     [
-        (raises, Limits(), "ValueError: no such thing"),
-        (never_ends, Limits(seconds=1), "stopped after 1 s of processor time"),
+        (raises, ProcessLimits(), "ValueError: no such thing"),
+        (never_ends, ProcessLimits(seconds=1), "stopped after 1 s of processor time"),
     ],
 )
 def test_process_that_ends_badly_leaves_what_it_had_found(work, limits, failure):
@@ -86,11 +86,11 @@ def test_process_that_ends_badly_leaves_what_it_had_found(work, limits, failure)
 
 def test_process_that_does_no_work_makes_no_row():
     with pytest.raises(RuntimeError, match="ended with code 3"):
-        run_apart(partial(sys.exit, 3), Limits(), ("torch", __name__))
+        run_apart(partial(sys.exit, 3), ProcessLimits(), ("torch", __name__))
 
 
 def test_process_cannot_take_more_memory_than_its_limit():
-    assert "memory" in run_apart(wants_too_much, Limits(memory=4 * GIB), ("torch", __name__))["failure"]
+    assert "memory" in run_apart(wants_too_much, ProcessLimits(memory=4 * GIB), ("torch", __name__))["failure"]
 
 
 def test_what_has_a_row_runs_again_only_by_name():
@@ -136,7 +136,7 @@ def test_quick_network(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name not in QUICK])
 def test_network(name):
-    row = run_apart(partial(cut_and_judge, name), Limits(), run.SHARED)
+    row = run_apart(partial(cut_and_judge, name), ProcessLimits(), run.SHARED)
     failure = row.get("failure")
     assert ok(row) or (failure is not None and failure == TOO_SLOW.get(name)), failure or row["problems"]
 

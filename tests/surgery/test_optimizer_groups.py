@@ -72,7 +72,7 @@ def test_the_states_of_a_wrapper_and_of_what_it_wraps_are_cut():
     assert losses[-1] < losses[0]
 
 
-class Sharing(torch.optim.Optimizer):
+class SessionCallback(torch.optim.Optimizer):
     """Wraps another optimizer and has its groups and its state for its own, as SAM does."""
 
     def __init__(self, inner):
@@ -85,7 +85,7 @@ class Sharing(torch.optim.Optimizer):
 
 def test_a_state_that_wrapper_and_wrapped_share_is_dropped_once():
     model = network()
-    optimizer = Sharing(Gathering(model.parameters(), matrices))
+    optimizer = SessionCallback(Gathering(model.parameters(), matrices))
     step(model, optimizer)
     with pytest.warns(UserWarning, match="Gathering keeps with 3 of") as said:
         apply_plan(model, plan(), [optimizer])

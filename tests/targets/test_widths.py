@@ -26,7 +26,7 @@ GROUPS = [group("stem", 10, "stem", "layer1.0.out"), group("layer1.0.inner#2", 8
 
 
 def kept(widths: Widths, needed: int = 1) -> list[list[int]]:
-    steps = widths.steps(GROUPS, [needed] * len(GROUPS), WHOLE)
+    steps = widths.removable(GROUPS, [needed] * len(GROUPS), WHOLE)
     return [(group.size - step).tolist() for group, step in zip(GROUPS, steps, strict=True)]
 
 
@@ -107,7 +107,7 @@ SIZES = [2, 6, 8, 5, 3]
 def enumerated(widths: Widths) -> list[float]:
     """Share of the MACs of every allowed combination of widths."""
     trace = chain(SIZES)
-    steps = widths.steps(trace.groups, [1] * 3, ())
+    steps = widths.removable(trace.groups, [1] * 3, ())
     dense = sum(one * two for one, two in itertools.pairwise(SIZES))
     inner = itertools.product(*((size - step).tolist() for size, step in zip(SIZES[1:-1], steps, strict=True)))
     return [sum(a * b for a, b in itertools.pairwise([SIZES[0], *some, SIZES[-1]])) / dense for some in inner]
@@ -137,7 +137,7 @@ def test_a_target_is_met_within_the_limits_or_the_closest_share_is_named(asked, 
     assert share == pytest.approx(asked, rel=0.02)
     counts = [int(gone.sum()) for gone in removed]
     assert all(
-        count in step for count, step in zip(counts, widths.steps(chooser.trace.groups, [1] * 3, ()), strict=True)
+        count in step for count, step in zip(counts, widths.removable(chooser.trace.groups, [1] * 3, ()), strict=True)
     )
 
 
@@ -167,7 +167,7 @@ def test_plans_obey_the_limits():
 
 
 def stays(size: int, widths: Widths) -> list[int]:
-    return (size - widths.steps([ChannelGroup("g", size, ())], [1], ())[0]).tolist()
+    return (size - widths.removable([ChannelGroup("g", size, ())], [1], ())[0]).tolist()
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class InvertedResidual(nn.Module):
 
 
 @dataclass(frozen=True)
-class Run:
+class BlockRow:
     """Blocks in a row, of one width: the first of them changes the number of channels, and the size by ``stride``."""
 
     expansion: int
@@ -46,9 +46,9 @@ class Run:
 
 
 # Table 2 of the paper, but the second run keeps the size: small pictures would shrink to a point.
-RUNS = (
-    *(Run(1, 16, 1, 1), Run(6, 24, 2, 1), Run(6, 32, 3, 2), Run(6, 64, 4, 2)),
-    *(Run(6, 96, 3, 1), Run(6, 160, 3, 2), Run(6, 320, 1, 1)),
+BLOCK_ROWS = (
+    *(BlockRow(1, 16, 1, 1), BlockRow(6, 24, 2, 1), BlockRow(6, 32, 3, 2), BlockRow(6, 64, 4, 2)),
+    *(BlockRow(6, 96, 3, 1), BlockRow(6, 160, 3, 2), BlockRow(6, 320, 1, 1)),
 )
 
 
@@ -67,8 +67,8 @@ class CifarMobileNetV2(nn.Module):
     def __init__(self, in_channels: int = 3, classes: int = 10) -> None:
         super().__init__()
         self.stem = conv_norm(in_channels, STEM)
-        widths = (STEM, *(run.channels for run in RUNS))
-        self.runs = nn.Sequential(*(run.made(inputs) for run, inputs in zip(RUNS, widths, strict=False)))
+        widths = (STEM, *(run.channels for run in BLOCK_ROWS))
+        self.runs = nn.Sequential(*(run.made(inputs) for run, inputs in zip(BLOCK_ROWS, widths, strict=False)))
         self.last = conv_norm(widths[-1], LAST, kernel=1)
         self.head = nn.Linear(LAST, classes)
         nn.init.normal_(self.head.weight, std=0.01)

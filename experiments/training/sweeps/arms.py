@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
+from experiments.training.sweeps.arm_picture import ArmPoint
 from experiments.training.sweeps.figures import spread
-from experiments.training.sweeps.pareto import Point
 from physprune_pl.reports.report import PruningReport
 
 # Costs are shares of the dense network's, metrics of the reports as they are; all in per cent.
@@ -62,9 +62,9 @@ class FinishedArm:
         statistics = {name: _statistics(values) for name, values in figures.items()}
         return {"arm": self.name, "seeds": seeds, "metric": self.metric, **statistics}
 
-    def point(self) -> Point:
+    def point(self) -> ArmPoint:
         """Return its place in the picture."""
-        return Point(self.name, {"MACs kept": self.share("macs")}, self.final)
+        return ArmPoint(self.name, {"MACs kept": self.share("macs")}, self.final)
 
 
 def _statistics(values: list[float]) -> dict[str, float | None]:

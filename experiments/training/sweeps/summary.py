@@ -16,9 +16,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from experiments.training.sweeps.arm_picture import draw
 from experiments.training.sweeps.arms import HEAD, FinishedArm
 from experiments.training.sweeps.figures import hardware
-from experiments.training.sweeps.pareto import draw
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.reports.tables import terminal, unbroken
 

@@ -11,11 +11,11 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.cut.figures import figures
+from physprune_pl.callbacks.cut.network_costs import figures
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.internals import first_batch
-from physprune_pl.callbacks.trainer.peeking import step_of
+from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import set_training, twin, untouched
 from physprune_pl.networks.measure import count_parameters

@@ -10,9 +10,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from physprune_pl.callbacks.session.real_call import NotRecordedError, RealCall
-from physprune_pl.callbacks.trainer.peeking import Step
+from physprune_pl.callbacks.trainer.next_step import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
-from physprune_pl.callbacks.trainer.resolve import resolve_module
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.networks.example import Example, ExampleInput
 
 

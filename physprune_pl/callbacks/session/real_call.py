@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from physprune_pl.callbacks.session.step_replay import StepReplay, run_step
-from physprune_pl.callbacks.session.trained import trained_names
-from physprune_pl.callbacks.trainer.peeking import Step, agreed
-from physprune_pl.callbacks.trainer.resolve import resolve_module
-from physprune_pl.callbacks.trainer.stage import Stage
+from physprune_pl.callbacks.session.trained_parameters import trained_names
+from physprune_pl.callbacks.trainer.module_copy import ModuleCopy
+from physprune_pl.callbacks.trainer.next_step import Step, agreed
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.networks.calls import Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, run_eagerly, saved_random_state, seed_everything_inside
@@ -37,7 +37,7 @@ class RealCall:
     Args:
         trainer: the trainer of the fit.
         pl_module: the LightningModule; nothing happens to it.
-        module: name of the network, see :func:`~physprune_pl.callbacks.trainer.resolve.resolve_module`.
+        module: name of the network, see :func:`~physprune_pl.callbacks.trainer.pruned_module.resolve_module`.
 
     Raises:
         NotRecordedError: no optimizer trains a parameter of the network.
@@ -84,14 +84,14 @@ class RealCall:
         if recording.independent:
             alike = all(Example(call.args, call.kwargs).alike for call in recording.calls)
             return Calls(recording.calls, {}, not alike, *known)
-        stage = Stage(self._trainer, *self.copy())
+        stage = ModuleCopy(self._trainer, *self.copy())
         whole = not Example(step).alike
         return StepReplay(step, {}, whole, *known, stage=stage, watched=watched, recording=recording)
 
     def _recorded(self, step: Step, watched: Collection[str]) -> Recording | None:
         module, network = self.copy()
         recorder = CallRecorder(network, watched)
-        with saved_random_state(), run_eagerly(module), Stage(self._trainer, module, module).holding(module):
+        with saved_random_state(), run_eagerly(module), ModuleCopy(self._trainer, module, module).holding(module):
             seed_everything_inside(_SEED)
             try:
                 with torch.enable_grad(), recorder:

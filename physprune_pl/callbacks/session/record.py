@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.trainer.judges import Metrics, Mode
+from physprune_pl.callbacks.trainer.monitors import Metrics, Mode
 from physprune_pl.networks.names import plain
 from physprune_pl.reports.report import PHASES
 from physprune_pl.surgery.plan import PruningPlan

@@ -11,15 +11,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.example_source import ExampleSource
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.record import Phase, Record
-from physprune_pl.callbacks.session.step_watch import Watch
-from physprune_pl.callbacks.session.trained import thawed, unpressed_groups, unreached
-from physprune_pl.callbacks.session.wishes import Wishes
-from physprune_pl.callbacks.trainer.peeking import Step
+from physprune_pl.callbacks.session.step_watch import StepWatch
+from physprune_pl.callbacks.session.trained_parameters import thawed, unpressed_groups, unreached
+from physprune_pl.callbacks.trainer.next_step import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.callbacks.trainer.refusals import check_strategy
-from physprune_pl.callbacks.trainer.resolve import resolve_module
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import Example, ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
@@ -59,7 +59,7 @@ class PruningSession:
     Attributes:
         record: what the fit has done so far, its phase and its plan among it.
         length: of the phase that runs.
-        wishes: what the callbacks that were built with the session want of it.
+        arguments: what the callbacks that were built with the session want of it.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
@@ -83,7 +83,7 @@ class PruningSession:
     ) -> None:
         norm = None if strength is None else resolve_strength(strength)
         chosen = (Ignored.of(ignore), norm, target, widths or Widths(), select, stopwatch)
-        self.wishes = Wishes(module, example_input, *chosen)
+        self.arguments = FitArguments(module, example_input, *chosen)
         self.law = GroupLaw()
         self.steered = False
         self.mean_coefficient: Callable[[Trainer], float] | None = None
@@ -91,24 +91,24 @@ class PruningSession:
         self.length = PhaseLength()
         self.excluded: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
-        self.step_watch = Watch()
-        self.adopt(self.wishes)
+        self.step_watch = StepWatch()
+        self.adopt(self.arguments)
 
-    def wish(self, wishes: Wishes) -> None:
+    def ask(self, arguments: FitArguments) -> None:
         """Add what one more callback wants, for good.
 
         Raises:
             ValueError: it contradicts what another one wants.
         """
-        self.wishes = self.wishes.merged(wishes)
-        self.adopt(self.wishes)
+        self.arguments = self.arguments.merged(arguments)
+        self.adopt(self.arguments)
 
-    def adopt(self, wishes: Wishes) -> None:
-        """Do for the next fit what other wishes say than :attr:`wishes`."""
-        self.module, self.given_input, self.ignore = wishes.module, wishes.example_input, wishes.ignore
-        self.strength = wishes.strength or L2()
-        self.target, self.widths, self.select = wishes.target, wishes.widths, wishes.select or "strength"
-        self.stopwatch = wishes.stopwatch or Stopwatch()
+    def adopt(self, arguments: FitArguments) -> None:
+        """Do for the next fit what other arguments say than :attr:`arguments`."""
+        self.module, self.given_input, self.ignore = arguments.module, arguments.example_input, arguments.ignore
+        self.strength = arguments.strength or L2()
+        self.target, self.widths, self.select = arguments.target, arguments.widths, arguments.select or "strength"
+        self.stopwatch = arguments.stopwatch or Stopwatch()
         self.release()
 
     def release(self) -> None:
@@ -127,7 +127,7 @@ class PruningSession:
         self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self.step_watch.leave()
-        self.step_watch = Watch()
+        self.step_watch = StepWatch()
 
     @property
     def phase(self) -> Phase:
@@ -202,7 +202,7 @@ class PruningSession:
         self.waiting = {**self._unpressed(trainer), **self.waiting}
         self._trace = without(self._whole, {**self.waiting, **self.excluded})
         rank_zero_info(self._trace.summary())
-        self.step_watch = Watch(unreached(trainer, pl_module, self.model, self._trace))
+        self.step_watch = StepWatch(unreached(trainer, pl_module, self.model, self._trace))
         if self._trace.groups:
             self._measure(trainer, found.network)
         self._start()

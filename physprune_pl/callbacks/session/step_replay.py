@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.trainer.stage import Stage
+from physprune_pl.callbacks.trainer.module_copy import ModuleCopy
 from physprune_pl.networks.calls import REFUSAL, Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
@@ -27,7 +27,7 @@ class StepReplay(Example):
         recording: what the step did with the network.
     """
 
-    stage: Stage = field(kw_only=True)
+    stage: ModuleCopy = field(kw_only=True)
     watched: frozenset[str] = field(kw_only=True)
     recording: Recording = field(kw_only=True)
 

@@ -13,7 +13,7 @@ from physprune_pl.probing.step_recorder import StepRecorder
 from physprune_pl.structure import ChannelGroup
 
 
-class Watch:
+class StepWatch:
     """Watches one training step and one validation step for parameters that the trace has not seen.
 
     A training step is watched only where there are such parameters that are trained. Where a later one is the first to

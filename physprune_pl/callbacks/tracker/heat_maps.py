@@ -10,7 +10,7 @@ import numpy as np
 from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 from physprune_pl.history import History
 
 Pixels = NDArray[np.uint8]

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 
 Histograms = Mapping[str, Tensor]
 

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 
 # What a Trainer looks for among its callbacks when it is made, and cannot find inside another one.
 _WANTED_EARLY = ("ProgressBar", "BatchSizeFinder", "LearningRateFinder")

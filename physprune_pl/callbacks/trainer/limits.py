@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 
 
 class Limits:

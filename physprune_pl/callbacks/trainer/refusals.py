@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch.optim import LBFGS
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
 from physprune_pl.networks.nested import mapped
 
 _READS = ("get", "state_dict")

@@ -5,7 +5,7 @@ reader; what a run did not record is said to be absent.
 """
 
 from physprune_pl.reports.page.comparison_page import Comparison, write_comparison
-from physprune_pl.reports.page.folder import Run, read_run
+from physprune_pl.reports.page.finished_run import FinishedRun, read_run
 from physprune_pl.reports.page.report_page import write_report
 
-__all__ = ["Comparison", "Run", "read_run", "write_comparison", "write_report"]
+__all__ = ["Comparison", "FinishedRun", "read_run", "write_comparison", "write_report"]

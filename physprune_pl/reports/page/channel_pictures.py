@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from physprune_pl.history import History
 from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, MUTED, draw_strengths, draw_widths
-from physprune_pl.reports.page.inks import picture
-from physprune_pl.reports.page.names import short_names
+from physprune_pl.reports.page.themed_pictures import picture
+from physprune_pl.reports.page.wording import short_names
 
 Flags = NDArray[np.bool_]
 Groups = Sequence[Mapping[str, Any]]

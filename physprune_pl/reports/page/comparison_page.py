@@ -11,9 +11,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from physprune_pl.reports.page.names import milliseconds, score, times
-from physprune_pl.reports.page.pareto import Mode, Point, front, front_picture
+from physprune_pl.reports.page.pareto import Mode, NetworkPoint, front, front_picture
 from physprune_pl.reports.page.rendering import write_page
+from physprune_pl.reports.page.wording import milliseconds, score, times
 from physprune_pl.reports.report import PHASES, PruningReport
 
 HEAD = ("", "run", "MACs kept", "params kept", "latency", "faster", "dense", "right after the cut", "final", "minutes")
@@ -73,7 +73,7 @@ class Comparison:
             _row(label, name, report) for label, (name, report) in zip(self.labels, self.reports.items(), strict=True)
         ]
 
-    def points(self, cost: str) -> list[Point]:
+    def points(self, cost: str) -> list[NetworkPoint]:
         """Return the pruned networks, and the dense ones as far as their metric is known.
 
         Args:
@@ -138,15 +138,15 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(Path(path).relative_to(shared)) for path in whole]
 
 
-def _points(label: str, report: PruningReport, cost: str) -> Iterator[Point]:
+def _points(label: str, report: PruningReport, cost: str) -> Iterator[NetworkPoint]:
     """Yield the dense network of a run if it was tested, and the pruned one if there is one."""
     macs = {key: value / report.macs["dense"] for key, value in report.macs.items()}
     costs = macs if cost == "macs" else report.latency_ms.get(cost, {})
     dense, last, cut = report.metric.get("dense"), final(report), bool(report.groups)
     if dense is not None and "dense" in costs:
-        yield Point("" if cut else label, (costs["dense"], float(dense)), dense=True)
+        yield NetworkPoint("" if cut else label, (costs["dense"], float(dense)), dense=True)
     if cut and last is not None and "pruned" in costs:
-        yield Point(label, (costs["pruned"], last))
+        yield NetworkPoint(label, (costs["pruned"], last))
 
 
 def _row(label: str, name: str, report: PruningReport) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from markupsafe import Markup
 
 from physprune_pl.reports.drawing import ACCENT, AFTER, MUTED
-from physprune_pl.reports.page.inks import picture
+from physprune_pl.reports.page.themed_pictures import picture
 
 Mode = Literal["max", "min"]
 Place = tuple[float, float]
@@ -20,7 +20,7 @@ SIDES = ((0, 6), (9, -3), (0, -13), (-9, -3))
 
 
 @dataclass(frozen=True)
-class Point:
+class NetworkPoint:
     """A network in the picture.
 
     Attributes:
@@ -54,7 +54,7 @@ def front(places: Iterable[Place], mode: Mode = "max") -> list[Place]:
     return best
 
 
-def front_picture(points: Sequence[Point], mode: Mode, cost: str, score: str) -> Markup:
+def front_picture(points: Sequence[NetworkPoint], mode: Mode, cost: str, score: str) -> Markup:
     """Draw the points and their front.
 
     Args:
@@ -83,7 +83,7 @@ def front_picture(points: Sequence[Point], mode: Mode, cost: str, score: str) ->
     return picture(draw, (4.6, 3.6), f"{score} over {cost} of {len(points)} networks. On the Pareto front: {on}.")
 
 
-def _labels(points: Iterable[Point]) -> dict[Place, str]:
+def _labels(points: Iterable[NetworkPoint]) -> dict[Place, str]:
     """Return one label for each place; of points at one place the labels would lie on each other."""
     found: dict[Place, list[str]] = {}
     for point in points:

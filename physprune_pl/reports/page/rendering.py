@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from physprune_pl.reports.page.inks import style_sheet
+from physprune_pl.reports.page.themed_pictures import style_sheet
 from physprune_pl.tools.files import replaced
 
 

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from physprune_pl.history import PLANNED, History
 from physprune_pl.reports.drawing import cut_epoch, groups_of
-from physprune_pl.reports.page import channel_pictures, course
-from physprune_pl.reports.page.folder import Run, read_run
-from physprune_pl.reports.page.names import milliseconds, score, short_names, times
+from physprune_pl.reports.page import channel_pictures, run_pictures
+from physprune_pl.reports.page.finished_run import FinishedRun, read_run
 from physprune_pl.reports.page.rendering import write_page
+from physprune_pl.reports.page.wording import milliseconds, score, short_names, times
 from physprune_pl.reports.report import MEMORY, PHASES, PruningReport
 from physprune_pl.reports.tables import short
 
@@ -139,8 +139,8 @@ def _network(report: PruningReport) -> Section:
     return Section("The network", about, [channel_pictures.widths_picture(report.groups)])
 
 
-def _of_history(run: Run) -> Iterator[Section]:
-    parts: tuple[tuple[str, str, Callable[[Run, History], Section]], ...] = (
+def _of_history(run: FinishedRun) -> Iterator[Section]:
+    parts: tuple[tuple[str, str, Callable[[FinishedRun, History], Section]], ...] = (
         ("Importance of the channels", STRENGTHS, _strengths),
         ("Importance over distance", LAW, _law),
         ("Steering", STEERING, _steering),
@@ -166,14 +166,14 @@ STEERING = (
 )
 
 
-def _strengths(run: Run, history: History) -> Section:
+def _strengths(run: FinishedRun, history: History) -> Section:
     shown = _largest(history, _in_order(run, history), MOST_PANELS)
     left = channels_left(history)
     small = [channel_pictures.strengths_picture(history, name, label + left[name]) for name, label in shown.items()]
     return Section("Importance of the channels", STRENGTHS, [channel_pictures.scale_picture()], small, len(left))
 
 
-def _in_order(run: Run, history: History) -> list[str]:
+def _in_order(run: FinishedRun, history: History) -> list[str]:
     """Return the groups as the report has them, from input to output; the history has them by name."""
     known = groups_of(history)
     reported = [group["name"] for group in run.report.groups if group["name"] in known]
@@ -186,7 +186,7 @@ def channels_left(history: History) -> dict[str, str]:
     return {name: "" if cut is None else f": {len(cut)} → {len(cut) - int(cut.sum())}" for name, cut in found.items()}
 
 
-def _law(run: Run, history: History) -> Section:
+def _law(run: FinishedRun, history: History) -> Section:
     found = [name for name in _in_order(run, history) if channel_pictures.pressed(history, name)]
     if not found:
         return Section("Importance over distance", LAW, absent="Not recorded: no force acted on the channels.")
@@ -195,26 +195,26 @@ def _law(run: Run, history: History) -> Section:
     return Section("Importance over distance", LAW, [channel_pictures.law_overview(history, found)], small, len(found))
 
 
-def _steering(run: Run, history: History) -> Section:
-    found = course.steered(history)
+def _steering(run: FinishedRun, history: History) -> Section:
+    found = run_pictures.steered(history)
     if found:
-        pictures = [course.coefficients_picture(history, found), course.arrival_picture(history, found)]
+        pictures = [run_pictures.coefficients_picture(history, found), run_pictures.arrival_picture(history, found)]
         about = STEERING if PLANNED in history else f"{STEERING} The line that steering followed is not recorded."
         return Section("Steering", about, pictures)
-    known = course.mean_picture(run.curves)
+    known = run_pictures.mean_picture(run.curves)
     if known is not None:
         return Section("Steering", "What the loggers recorded; the history tells nothing group by group.", [known])
     return Section("Steering", STEERING, absent="Not recorded: no coefficient was steered, or nothing logged it.")
 
 
-def _curves(run: Run) -> Section:
+def _curves(run: FinishedRun) -> Section:
     about = "What the run logged, as the mean of each epoch, and what was left of the network."
-    found = course.users_curves(run.curves)
+    found = run_pictures.users_curves(run.curves)
     pictures = []
     if found:
-        pictures.append(course.curves_picture(found, cut_epoch(run.history) if run.history else None))
+        pictures.append(run_pictures.curves_picture(found, cut_epoch(run.history) if run.history else None))
     if run.history is not None and groups_of(run.history):
-        pictures.append(course.left_picture(run.history, run.report))
+        pictures.append(run_pictures.left_picture(run.history, run.report))
     absent = "" if found else "Not recorded: the folder holds no metrics.csv, which the CSV logger writes."
     return Section("Course of the run", about, pictures, absent=absent)
 
@@ -223,7 +223,7 @@ def _latency(report: PruningReport) -> Section:
     about = "Median time of one call, dense and pruned network side by side on the machine of the run."
     if not report.latency_ms:
         return Section("Latency", about, absent="Not measured in this run: python -m physprune_pl latency measures it.")
-    return Section("Latency", about, [course.latency_picture(report)])
+    return Section("Latency", about, [run_pictures.latency_picture(report)])
 
 
 def _largest(history: History, names: Sequence[str], most: int) -> dict[str, str]:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl.callbacks.session.real_call import RealCall
-from physprune_pl.callbacks.trainer.peeking import step_of
+from physprune_pl.callbacks.trainer.next_step import step_of
 
 X = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 

@@ -14,7 +14,7 @@ from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import session as session_module
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.trainer.resolve import resolve_module
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
 from physprune_pl.surgery.apply import apply_plan

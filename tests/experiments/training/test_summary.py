@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from experiments.training.sweeps.arm_picture import ArmPoint, draw, floor
 from experiments.training.sweeps.arms import HEAD
-from experiments.training.sweeps.pareto import Point, draw, floor
 from experiments.training.sweeps.summary import main, read, summarise
 from physprune_pl.reports.report import PruningReport
 
@@ -98,7 +98,7 @@ def test_a_folder_without_jobs_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_point_without_a_spread_is_drawn(tmp_path: Path) -> None:
-    draw([Point("one", {"MACs kept": [0.3]}, [0.9])], [], "accuracy", tmp_path / "one.png")
+    draw([ArmPoint("one", {"MACs kept": [0.3]}, [0.9])], [], "accuracy", tmp_path / "one.png")
     assert (tmp_path / "one.png").stat().st_size > 1000
 
 

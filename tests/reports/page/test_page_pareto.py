@@ -1,6 +1,6 @@
 """The Pareto front is what nothing beats, and a picture names who is on it."""
 
-from physprune_pl.reports.page.pareto import Point, front, front_picture
+from physprune_pl.reports.page.pareto import NetworkPoint, front, front_picture
 
 
 def beaten(place: tuple[float, float], others: list[tuple[float, float]]) -> bool:
@@ -20,7 +20,7 @@ def test_a_lower_score_may_be_the_better_one() -> None:
 
 
 def test_the_picture_says_who_is_on_the_front() -> None:
-    points = [Point("A", (0.5, 0.9)), Point("B", (0.6, 0.8)), Point("", (1.0, 0.95), dense=True)]
+    points = [NetworkPoint("A", (0.5, 0.9)), NetworkPoint("B", (0.6, 0.8)), NetworkPoint("", (1.0, 0.95), dense=True)]
     text = front_picture(points, "max", "latency, ms", "accuracy (test)")
     assert (
         'aria-label="accuracy (test) over latency, ms of 3 networks. On the Pareto front: A, a dense network."' in text
@@ -28,5 +28,5 @@ def test_the_picture_says_who_is_on_the_front() -> None:
 
 
 def test_points_at_one_place_share_a_label() -> None:
-    points = [Point(label, (0.5, 0.9)) for label in "AB"]
+    points = [NetworkPoint(label, (0.5, 0.9)) for label in "AB"]
     assert ">A, B</text>" in front_picture(points, "max", "MACs", "accuracy")

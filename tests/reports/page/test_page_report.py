@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from run_folders import GROUPS, NASTY, bare_folder, history, report, run_folder
 
-from physprune_pl.reports.page import course, report_page, write_report
+from physprune_pl.reports.page import report_page, run_pictures, write_report
 from physprune_pl.reports.report import PruningReport
 
 # Elements without an end.
@@ -139,12 +139,12 @@ def test_the_line_that_steering_followed_is_the_recorded_one(tmp_path: Path) -> 
     other = history()
     for row in other._rows[:3]:
         row["planned"] = row["planned"] / 2
-    names, drawn = list(GROUPS), [course.arrival_picture(one.arrays(), list(GROUPS)) for one in (kept, other)]
+    names, drawn = list(GROUPS), [run_pictures.arrival_picture(one.arrays(), list(GROUPS)) for one in (kept, other)]
     assert all("as planned" in text for text in drawn)
     assert drawn[0] != drawn[1]
     for row in kept._rows[:3]:
         del row["planned"]
-    assert "as planned" not in course.arrival_picture(kept.arrays(), names)
+    assert "as planned" not in run_pictures.arrival_picture(kept.arrays(), names)
     assert "The line that steering followed is not recorded." in page_of(run_folder(tmp_path / "old", kept)).text
     assert "is not recorded" not in page_of(run_folder(tmp_path / "new")).text
 

@@ -13,7 +13,7 @@ from physprune_pl.reports.report import command_line
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LawComparison:
     """The dense network, trained as long as the others are pressed and fine-tuned together, and one arm per law.
 
     Attributes:

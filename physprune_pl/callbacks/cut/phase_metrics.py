@@ -7,18 +7,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from physprune_pl.callbacks.cut.averages import validated
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.trainer.internals import averaged_copies
-from physprune_pl.callbacks.trainer.judges import (
+from physprune_pl.callbacks.trainer.monitors import (
     Metrics,
     Mode,
     Watched,
     find_monitor,
-    fresh_metrics,
     save_unsaved,
-    validate_quietly,
 )
+from physprune_pl.callbacks.trainer.quiet_validation import fresh_metrics, validate_quietly
 
 
-class Moments:
+class PhaseMetrics:
     """Notes what validation finds before the cut, right after it, and at the end, each at that very moment.
 
     Where the trainer's own validation is older than the last optimizer step, there is one more, which nobody else sees.
@@ -26,7 +25,7 @@ class Moments:
     Args:
         owner: the callback whose fit it is; no such validation calls it.
         monitor: metric that chooses among the weights since the cut; None: see
-            :func:`~physprune_pl.callbacks.trainer.judges.find_monitor`.
+            :func:`~physprune_pl.callbacks.trainer.monitors.find_monitor`.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
 
     Attributes:

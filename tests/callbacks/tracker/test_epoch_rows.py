@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.callbacks.tracker.series import layer_filters
+from physprune_pl.callbacks.tracker.epoch_rows import layer_filters
 
 
 @pytest.mark.parametrize("groups", [1, 2])

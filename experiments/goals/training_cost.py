@@ -1,4 +1,4 @@
-"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.job``."""
+"""Pressing, cutting and fine-tuning against dense training as long: ``python -m experiments.goals.training_cost``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from statistics import median
 import lightning as L
 import torch
 
-from experiments.goals.storing import Row, keep, write_page
+from experiments.goals.stored_figures import Row, keep, write_page
 from experiments.training.assembly import build_data, build_model, build_pruning, build_trainer, composed
 
 SHARED = ("logger=csv", "trainer.accelerator=cpu", "+trainer.enable_progress_bar=false")
 
 
 @dataclass(frozen=True)
-class Case:
+class TrainingCase:
     """What is trained, and for how long.
 
     Attributes:
@@ -36,8 +36,10 @@ class Case:
 
 
 CASES = {
-    "resnet56 on digits": Case(("experiment=demo",), 8, 4, (0, 1, 2)),
-    "resnet20 on cifar10": Case(("data=cifar10", "data.verify=false", "model=resnet20", "finetune=short"), 4, 2, (0,)),
+    "resnet56 on digits": TrainingCase(("experiment=demo",), 8, 4, (0, 1, 2)),
+    "resnet20 on cifar10": TrainingCase(
+        ("data=cifar10", "data.verify=false", "model=resnet20", "finetune=short"), 4, 2, (0,)
+    ),
 }
 
 
@@ -73,7 +75,7 @@ def fitted(overrides: Sequence[str], left_out: tuple[type[L.Callback], ...] = ()
     return {**times, "phases": phases}
 
 
-def measured(name: str, case: Case) -> Row:
+def measured(name: str, case: TrainingCase) -> Row:
     """Return the median share of the job's time in that of the dense training of the same seed."""
     settings = arms(case.sparsify, case.finetune)
     fits: dict[str, list[Row]] = {arm: [] for arm in settings}

@@ -1,4 +1,4 @@
-"""Visits one client, writes its row: ``python -m experiments.clients.one NAME FILE [PACKAGE ...]``, run by run.py."""
+"""Visits one client and writes its row: ``python -m experiments.clients.single_client NAME FILE [PACKAGE ...]``."""
 
 from __future__ import annotations
 

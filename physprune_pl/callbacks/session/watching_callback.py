@@ -8,26 +8,26 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.losses import LossWatch
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.sharing import Sharing
-from physprune_pl.callbacks.session.wishes import Wishes
+from physprune_pl.callbacks.session.session_callback import SessionCallback
 
 
-class StepWatching(Sharing):
+class WatchingCallback(SessionCallback):
     """Watches steps of training and validation with its session, and the loss of every step.
 
     Of several callbacks with one session the first looks at the losses, see
     :class:`~physprune_pl.callbacks.session.losses.LossWatch`.
     """
 
-    def __init__(self, session: PruningSession | None, wishes: Wishes) -> None:
-        super().__init__(session, wishes)
+    def __init__(self, session: PruningSession | None, arguments: FitArguments) -> None:
+        super().__init__(session, arguments)
         self._losses = LossWatch()
 
     def _looks_at_losses(self, trainer: Trainer) -> bool:
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        same = (one for one in callbacks if isinstance(one, StepWatching) and one.session is self.session)
+        same = (one for one in callbacks if isinstance(one, WatchingCallback) and one.session is self.session)
         return next(same, None) is self
 
     def _begin(self, kind: str, pl_module: LightningModule) -> None:

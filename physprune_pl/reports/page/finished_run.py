@@ -20,7 +20,7 @@ SETTINGS = (".hydra/config.yaml", "hparams.yaml")
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished run.
 
     Attributes:
@@ -38,7 +38,7 @@ class Run:
     settings: Mapping[str, str]
 
 
-def read_run(folder: str | Path) -> Run:
+def read_run(folder: str | Path) -> FinishedRun:
     """Read the folder of a run.
 
     Args:
@@ -54,7 +54,7 @@ def read_run(folder: str | Path) -> Run:
         raise FileNotFoundError(f"folder: expected one with the report.json of a run, got {str(folder)!r}")
     history = _nearest(folder, "channels.npz")
     metrics = _nearest(folder, "metrics.csv")
-    return Run(
+    return FinishedRun(
         folder,
         PruningReport.from_json(page.read_text(encoding="utf-8")),
         None if history is None else read_arrays(history),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.bench.compare import Comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Arm, Result, save, write_table
 from experiments.training.assembly import composed
 from experiments.training.run import run
@@ -29,7 +29,7 @@ def results(arms: Sequence[Arm], seeds: Sequence[int], runs: Path, figures: Figu
 
 
 def look_again(
-    comparison: Comparison,
+    comparison: LawComparison,
     figures: Figures,
     table: Callable[[Sequence[Result]], str],
     about: str | None,

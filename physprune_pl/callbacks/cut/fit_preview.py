@@ -7,8 +7,8 @@ from typing import Any
 from torch import nn
 
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.trainer.kinds import is_a
-from physprune_pl.callbacks.trainer.resolve import resolve_module
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
+from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.preview import preview
 from physprune_pl.targets.target import Target

@@ -14,7 +14,7 @@ EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Decision:
+class ChosenChannels:
     """What holds from one decision to the next, on the device of the strengths, so that no step has to send it there.
 
     Attributes:
@@ -36,7 +36,7 @@ class Decision:
     @classmethod
     def of(
         cls, chosen: Tensor, late: Tensor, distance: Tensor, rest: Tensor, per_group: Segments, like: Tensor
-    ) -> Decision:
+    ) -> ChosenChannels:
         """Prepare a decision made on the CPU, given distance and rest of every group [G]."""
         counts = per_group.sums(late.to(like)).clamp(min=1.0)
         share = per_group.spread(per_group.sums(chosen.to(like)) / counts)

@@ -15,7 +15,7 @@ MARKERS = "osD^vP*Xph"
 
 
 @dataclass(frozen=True)
-class Point:
+class ArmPoint:
     """An arm in the picture.
 
     Attributes:
@@ -51,7 +51,7 @@ def floor(scores: Sequence[float]) -> float:
     return best - 5.0 * (best - middle) if middle < best else min(scores)
 
 
-def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Path) -> None:
+def draw(points: Sequence[ArmPoint], dense: Sequence[float], metric: str, path: Path) -> None:
     """Draw metric versus every cost: mean and standard deviation of every arm, and the Pareto front of the means.
 
     Arms so far below the others that these would lie on top of each other are named in the legend alone.
@@ -68,7 +68,7 @@ def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Pat
     from matplotlib.figure import Figure
 
     costs = list(points[0].costs)
-    baseline = Point("dense baseline", dict.fromkeys(costs, [1.0] * len(dense)), dense)
+    baseline = ArmPoint("dense baseline", dict.fromkeys(costs, [1.0] * len(dense)), dense)
     points = [*points, baseline] if dense else points
     figure = Figure(figsize=(4.5 + 3.5 * len(costs), max(4.5, 0.21 * len(points))), layout="constrained")
     panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
@@ -80,7 +80,7 @@ def draw(points: Sequence[Point], dense: Sequence[float], metric: str, path: Pat
     figure.savefig(path, dpi=120)
 
 
-def _panel(axis: Any, points: Sequence[Point], cost: str) -> None:
+def _panel(axis: Any, points: Sequence[ArmPoint], cost: str) -> None:
     lowest = floor([mean(point.scores) for point in points])
     for number, point in enumerate(points):
         # Colours repeat after ten arms; then other markers go with them.
@@ -91,7 +91,7 @@ def _panel(axis: Any, points: Sequence[Point], cost: str) -> None:
     axis.grid(alpha=0.3)
 
 
-def _mark(axis: Any, point: Point, cost: str, marker: str, lowest: float) -> None:
+def _mark(axis: Any, point: ArmPoint, cost: str, marker: str, lowest: float) -> None:
     style = {"marker": marker, "capsize": 3, "linestyle": "none"}
     (place, score), (width, height) = point.place(cost), point.deviation(cost)
     if score >= lowest:

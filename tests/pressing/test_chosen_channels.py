@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from physprune_pl.pressing.decision import Decision
+from physprune_pl.pressing.chosen_channels import ChosenChannels
 from physprune_pl.pressing.segments import Segments
 
 
@@ -13,7 +13,7 @@ def shape(law: list[float], chosen: list[bool], late: list[bool] | None = None) 
     """Shape of the first four channels as a group; a second group of one must not matter."""
     segments, laws = Segments([slice(0, 4), slice(4, 5)]), torch.tensor([*law, 100.0])
     masks = (torch.tensor([*mask, True]) for mask in (chosen, late or chosen))
-    decision = Decision.of(*masks, torch.zeros(2), torch.zeros(2), segments, laws)
+    decision = ChosenChannels.of(*masks, torch.zeros(2), torch.zeros(2), segments, laws)
     return decision.shape(laws, segments)[:4].tolist()
 
 

@@ -1,4 +1,4 @@
-"""What a target in latency asks for, predicts and gets: ``python -m experiments.goals.asked [--networks ...]``."""
+"""What a target in latency asks for and gets: ``python -m experiments.goals.latency_targets [--networks ...]``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from experiments.goals.storing import Row, keep, write_page
+from experiments.goals.stored_figures import Row, keep, write_page
 from experiments.speed.pressed import NETWORKS
 from physprune_pl.latency import Stopwatch
 from physprune_pl.planning import plan_pruning

@@ -15,7 +15,7 @@ from physprune_pl.callbacks.trainer.stand_in import attached, stand_in
 from physprune_pl.networks.saved_state import SavedState
 
 
-class Stage:
+class ModuleCopy:
     """A copy of a LightningModule in which a network can be exchanged, to run its steps.
 
     Args:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from reported import REPORT
 
-from experiments.bench.committed import DATA_SETS, FOLDER, comparison
-from experiments.bench.compare import Comparison
+from experiments.bench.committed_results import DATA_SETS, FOLDER, comparison
+from experiments.bench.law_comparison import LawComparison
 from experiments.training.assembly import build_pruning, composed
 from physprune_pl.reports.report import PruningReport
 
@@ -33,7 +33,7 @@ def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> No
 
 def test_chosen_arms_are_added_to_the_results_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The dense network is run for them to be compared with; everything else stays."""
-    monkeypatch.setattr("experiments.bench.compare.__file__", str(tmp_path / "bench" / "compare.py"))
+    monkeypatch.setattr("experiments.bench.law_comparison.__file__", str(tmp_path / "bench" / "law_comparison.py"))
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "README.md").write_text("<!-- table -->\n<!-- end of table -->\n")
     ran = []
@@ -43,8 +43,8 @@ def test_chosen_arms_are_added_to_the_results_that_there_are(monkeypatch: pytest
         REPORT.save(config.paths.output)
         return REPORT, 1.0
 
-    monkeypatch.setattr("experiments.bench.compare.run", run)
-    compared = Comparison("x", (), 0.5, ("none", "gravity"), 1, 1, (0,), {"far": ("force=gravity", "pivot=middle")})
+    monkeypatch.setattr("experiments.bench.law_comparison.run", run)
+    compared = LawComparison("x", (), 0.5, ("none", "gravity"), 1, 1, (0,), {"far": ("force=gravity", "pivot=middle")})
     for arms in (("none",), ("far",)):
         compared.main(["--arms", *arms, "--runs", str(tmp_path / "runs")])
     assert ran == ["dense", "none", "far"]

@@ -7,7 +7,7 @@ import torch
 from small import Classifier, cutter, fit
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.cut import figures
+from physprune_pl.callbacks.cut import network_costs
 from physprune_pl.networks.measure import file_bytes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -37,7 +37,7 @@ def test_training_goes_on_as_if_nothing_had_been_measured(monkeypatch):
         return fit(cutter(), model=Classifier(network=noisy))[0].state_dict()
 
     threads, measured = torch.get_num_threads(), trained()
-    monkeypatch.setattr(figures, "measure_latency", lambda *_: {})
+    monkeypatch.setattr(network_costs, "measure_latency", lambda *_: {})
     plain = trained()
     assert torch.get_num_threads() == threads
     assert all(torch.equal(measured[name], value) for name, value in plain.items())
@@ -58,7 +58,9 @@ def test_what_cannot_be_timed_is_warned_of_and_costs_no_fit():
 
 
 def test_a_latency_of_the_example_alone_where_the_network_takes_no_other():
-    found = figures._latencies({"dense": nn.Linear(2, 2)}, figures.Example((torch.zeros(3, 2),), whole=True))
+    found = network_costs._latencies(
+        {"dense": nn.Linear(2, 2)}, network_costs.Example((torch.zeros(3, 2),), whole=True)
+    )
     assert list(found) == ["batch_3"]
 
 

@@ -17,10 +17,10 @@ from physprune_pl.targets.widths import Widths
 
 
 @dataclass(frozen=True)
-class Wishes:
+class FitArguments:
     """Arguments of a :class:`~physprune_pl.callbacks.session.session.PruningSession`; None where nothing was said.
 
-    >>> Wishes(module="net").merged(Wishes(ignore=Ignored(("head",)))).module
+    >>> FitArguments(module="net").merged(FitArguments(ignore=Ignored(("head",)))).module
     'net'
     """
 
@@ -37,8 +37,8 @@ class Wishes:
         if self.module is not None and not isinstance(self.module, str):
             raise TypeError(f"module: expected the name of a submodule, got {short(self.module)}")
 
-    def merged(self, other: Wishes) -> Wishes:
-        """Return the wishes of two callbacks that share a fit.
+    def merged(self, other: FitArguments) -> FitArguments:
+        """Return the arguments of two callbacks that share a fit.
 
         Raises:
             ValueError: they want two things at once.

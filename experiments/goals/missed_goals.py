@@ -1,4 +1,4 @@
-"""What the time of a missed goal is made of: ``python -m experiments.goals.apart``."""
+"""What the time of a missed goal is made of: ``python -m experiments.goals.missed_goals``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from experiments.goals import job, tracker
-from experiments.goals.storing import Row, keep, write_page
+from experiments.goals import tracker, training_cost
+from experiments.goals.stored_figures import Row, keep, write_page
 from physprune_pl import ChannelTracker, ForceRegularization
 from physprune_pl.callbacks import channel_tracker
 from physprune_pl.callbacks.tracker.scalars import summary
@@ -40,7 +40,7 @@ STAGES: dict[str, tuple[Any, str]] = {
 }
 
 
-def job_apart(case: job.Case) -> Row:
+def job_apart(case: training_cost.TrainingCase) -> Row:
     """Return the processor time of the job without each part, as a share of that of as many dense epochs.
 
     Fits of one seed run one right after the other, in another order for every seed. ``trace`` is by the clock, and
@@ -49,13 +49,13 @@ def job_apart(case: job.Case) -> Row:
     Args:
         case: what is trained.
     """
-    settings = job.arms(case.sparsify, case.finetune)
+    settings = training_cost.arms(case.sparsify, case.finetune)
     fits: dict[str, list[Row]] = {name: [] for name in ("dense", *PARTS)}
     for place, seed in enumerate(case.seeds):
         names = list(fits)
         for name in names[place % len(names) :] + names[: place % len(names)]:
             arm = settings["dense" if name == "dense" else "job"]
-            fits[name].append(job.fitted([*case.overrides, *arm, f"seed={seed}"], PARTS.get(name, ())))
+            fits[name].append(training_cost.fitted([*case.overrides, *arm, f"seed={seed}"], PARTS.get(name, ())))
     found = {name: _share(fits[name], fits["dense"]) for name in PARTS}
     phases = [fit["phases"] for fit in fits["all"]]
     dense = [fit["clock"] / (case.sparsify + case.finetune) for fit in fits["dense"]]
@@ -126,7 +126,7 @@ def main() -> None:
     """Measure and store."""
     torch.set_num_threads(1)
     keep("apart", {"network": CASE} | tracker_apart(CASE))
-    keep("apart", {"network": CASE} | job_apart(job.CASES[CASE]))
+    keep("apart", {"network": CASE} | job_apart(training_cost.CASES[CASE]))
     write_page()
 
 

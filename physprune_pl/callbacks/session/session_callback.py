@@ -7,19 +7,19 @@ from typing import ClassVar, Literal
 
 from lightning.pytorch import Callback, Trainer
 
+from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.wishes import Wishes
 from physprune_pl.callbacks.trainer.composite import unfolded
 
-Role = Literal["force", "cut", "watcher"]
+CallbackRole = Literal["force", "cut", "watcher"]
 
 
-class Sharing(Callback):
+class SessionCallback(Callback):
     """A callback whose session may be that of another callback of its trainer.
 
     Args:
         session: one that is shared from the start; None makes one.
-        wishes: what the callback wants of it.
+        arguments: what the callback wants of it.
 
     Attributes:
         session: the one in use; from ``setup`` on it is shared.
@@ -30,56 +30,58 @@ class Sharing(Callback):
         ValueError: the session is wanted otherwise already.
     """
 
-    role: ClassVar[Role] = "watcher"
+    role: ClassVar[CallbackRole] = "watcher"
 
-    def __init__(self, session: PruningSession | None, wishes: Wishes) -> None:
+    def __init__(self, session: PruningSession | None, arguments: FitArguments) -> None:
         super().__init__()
         self.apart = session is None
         self.session = self.own_session = session or PruningSession()
-        self.session.wish(wishes)
+        self.session.ask(arguments)
 
 
 def share(trainer: Trainer, fitting: bool) -> None:
     """Let every cut share the session of the force on its network, and every watcher that of either.
 
-    The session is the force's, and has the wishes of both. To be called in ``setup`` of every such callback: whichever
-    comes first does it for all.
+    The session is the force's, and has the arguments of both. To be called in ``setup`` of every such callback:
+    whichever comes first does it for all.
 
     Raises:
         ValueError: force and cut contradict each other, or several forces press what one cuts.
     """
-    found = [one for one in unfolded(trainer.callbacks) if isinstance(one, Sharing)]  # type: ignore[attr-defined]
+    found = [one for one in unfolded(trainer.callbacks) if isinstance(one, SessionCallback)]  # type: ignore[attr-defined]
     forces, cuts = ([one for one in found if one.role == role] for role in ("force", "cut"))
     taken = [cut.session for cut in cuts if not cut.apart]
     # A cut that names its network chooses before one that takes what there is.
-    for cut in sorted((cut for cut in cuts if cut.apart), key=lambda cut: cut.own_session.wishes.module is None):
+    for cut in sorted((cut for cut in cuts if cut.apart), key=lambda cut: cut.own_session.arguments.module is None):
         # Once paired it keeps what it knows of its fit: tests ask for that.
         if fitting or cut.session is cut.own_session:
             cut.session = _joined(cut, [force for force in forces if force.session not in taken])
         taken.append(cut.session)
     for force in forces if fitting else ():
         if force.session not in taken:
-            force.session.adopt(force.session.wishes)  # without those of an earlier trainer's cut
+            force.session.adopt(force.session.arguments)  # without those of an earlier trainer's cut
     for watcher in found:
         if watcher.role == "watcher" and watcher.apart:
             watcher.session = _watched(watcher, [*forces, *cuts])
 
 
-def _joined(cut: Sharing, forces: Sequence[Sharing]) -> PruningSession:
-    """Return the session of the force that presses what is cut, with the wishes of both; without one the cut's own."""
-    wishes = cut.own_session.wishes
-    modules = [force.own_session.wishes.module for force in forces]
-    same = [force for force, module in zip(forces, modules, strict=True) if module == wishes.module]
-    fitting = same or [force for force, module in zip(forces, modules, strict=True) if None in (module, wishes.module)]
+def _joined(cut: SessionCallback, forces: Sequence[SessionCallback]) -> PruningSession:
+    """Return the session of the force on what is cut, with the arguments of both; without a force the cut's own."""
+    arguments = cut.own_session.arguments
+    modules = [force.own_session.arguments.module for force in forces]
+    same = [force for force, module in zip(forces, modules, strict=True) if module == arguments.module]
+    fitting = same or [
+        force for force, module in zip(forces, modules, strict=True) if None in (module, arguments.module)
+    ]
     if len(fitting) > 1:
         raise ValueError(f"module: expected the name of the network that is cut, as forces press {modules}, got None")
     if not fitting:
         return cut.own_session
     session = fitting[0].own_session
-    session.adopt(session.wishes.merged(wishes))
+    session.adopt(session.arguments.merged(arguments))
     return session
 
 
-def _watched(watcher: Sharing, others: Sequence[Sharing]) -> PruningSession:
-    module = watcher.own_session.wishes.module
+def _watched(watcher: SessionCallback, others: Sequence[SessionCallback]) -> PruningSession:
+    module = watcher.own_session.arguments.module
     return next((one.session for one in others if module in (None, one.session.module)), watcher.own_session)

@@ -8,7 +8,7 @@ import pytest
 from run_folders import CUT, report, run_folder
 
 from physprune_pl.reports.page.channel_pictures import cut_channels
-from physprune_pl.reports.page.folder import read_curves, read_run
+from physprune_pl.reports.page.finished_run import read_curves, read_run
 
 
 def test_everything_that_a_run_leaves_is_read(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Killer(L.Callback):
 def at_batch(epoch: int, batch: int) -> list[str]:
     """Overrides that kill a run at the start of a batch."""
     return [
-        "+callbacks.killer._target_=experiments.reliability.killing.Killer",
+        "+callbacks.killer._target_=experiments.reliability.killed_runs.Killer",
         f"+callbacks.killer.epoch={epoch}",
         f"+callbacks.killer.batch={batch}",
     ]

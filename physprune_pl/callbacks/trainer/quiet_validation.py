@@ -1,75 +1,22 @@
-"""Callbacks that judge a network by its metrics: what they watch, how they forget, and validation unseen by them."""
+"""Validation inside a fit that leaves no trace, and what the loop that runs now has logged."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
-from physprune_pl.callbacks.trainer.kinds import is_a
+from physprune_pl.callbacks.trainer.lightning_classes import is_a
+from physprune_pl.callbacks.trainer.monitors import MONITORING, Metrics
 from physprune_pl.networks.isolation import saved_random_state
 
-Mode = Literal["min", "max"]
-Metrics = dict[str, float]
-Watched = tuple[str, Mode] | tuple[None, None]
-
 _CONNECTOR = ("_callback_metrics", "_logged_metrics", "_progress_bar_metrics", "_first_loop_iter", "_current_fx")
-_JUDGES = ("EarlyStopping", "Checkpoint")
 _LOOP = ("batch_progress", "_seen_batches_per_dataloader", "_has_run", "_restarting", "_restart_stage")
-
-
-def find_monitor(trainer: Trainer) -> Watched:
-    """What the first ModelCheckpoint with a monitor watches, else the first EarlyStopping, else nothing."""
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    for kind in ("ModelCheckpoint", "EarlyStopping"):
-        for callback in callbacks:
-            if is_a(callback, kind) and callback.monitor is not None:
-                return callback.monitor, callback.mode
-    return None, None
-
-
-def forget_scores(trainer: Trainer) -> None:
-    """Let ModelCheckpoint and EarlyStopping start anew: no score of the dense network judges the cut one."""
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    for callback in callbacks:
-        if is_a(callback, "ModelCheckpoint"):
-            callback.best_k_models = {}
-            callback.best_model_path = callback.kth_best_model_path = ""
-            callback.best_model_score = callback.current_score = None
-            callback.kth_value = _worst(callback.mode)
-        elif is_a(callback, "EarlyStopping"):
-            callback.wait_count = callback.stopped_epoch = 0
-            callback.best_score = _worst(callback.mode)
-            if hasattr(callback, "stopping_reason"):  # newer versions of Lightning only
-                callback.stopping_reason = type(callback.stopping_reason)(0)
-                callback.stopping_reason_message = None
-
-
-def save_unsaved(trainer: Any, metrics: Metrics) -> None:
-    """Let every ModelCheckpoint that has no file of the cut network save one; it names none of another shape then.
-
-    To be called at the end of a fit, with what validation found of the network as it is now.
-    """
-    for one in trainer.callbacks if not trainer.fast_dev_run else ():
-        if not is_a(one, "ModelCheckpoint") or one.best_model_path:
-            continue
-        found = one._monitor_candidates(trainer) | {name: torch.tensor(value) for name, value in metrics.items()}
-        if one.save_top_k != 0 and one.monitor in metrics:
-            one._save_topk_checkpoint(trainer, found)
-        elif one.save_top_k != 0:
-            one._save_none_monitor_checkpoint(trainer, found)
-        one._save_last_checkpoint(trainer, found)
-
-
-def _worst(mode: str) -> Tensor:
-    return torch.tensor(math.inf if mode == "min" else -math.inf)
 
 
 def fresh_metrics(trainer: Trainer) -> Metrics:
@@ -83,7 +30,7 @@ def _numbers(trainer: Trainer, metrics: Mapping[str, Any]) -> Metrics:
 
 
 def validate_quietly(trainer: Any, but: Callback) -> Metrics:
-    """Run one whole validation inside a fit that leaves no trace: no judge, logger or progress bar sees it.
+    """Run one whole validation inside a fit that leaves no trace: no monitoring callback, logger or bar sees it.
 
     Args:
         trainer: a trainer between two training epochs, or after the last.
@@ -113,7 +60,7 @@ def validate_quietly(trainer: Any, but: Callback) -> Metrics:
 @contextmanager
 def _quiet(trainer: Any, but: Callback) -> Iterator[None]:
     callbacks, loggers = trainer.callbacks, trainer.loggers
-    quiet = [callback for callback in callbacks if callback is not but and not is_a(callback, *_JUDGES)]
+    quiet = [callback for callback in callbacks if callback is not but and not is_a(callback, *MONITORING)]
     trainer.callbacks = [_silent(callback) if is_a(callback, "ProgressBar") else callback for callback in quiet]
     trainer.loggers = [DummyLogger() for _ in loggers]
     try:

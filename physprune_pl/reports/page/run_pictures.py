@@ -19,9 +19,9 @@ from physprune_pl.reports.drawing import (
     groups_of,
     label_epochs,
 )
-from physprune_pl.reports.page.folder import Curve
-from physprune_pl.reports.page.inks import picture
-from physprune_pl.reports.page.names import milliseconds, times
+from physprune_pl.reports.page.finished_run import Curve
+from physprune_pl.reports.page.themed_pictures import picture
+from physprune_pl.reports.page.wording import milliseconds, times
 from physprune_pl.reports.report import PruningReport
 
 # As many curves as fit on a screen; a logger may have hundreds.

@@ -19,7 +19,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What a process may use.
 
     Attributes:
@@ -31,7 +31,7 @@ class Limits:
     memory: int = 12 * GIB
 
 
-def run_apart(work: Work, limits: Limits, preload: Sequence[str] = ()) -> Row:
+def run_apart(work: Work, limits: ProcessLimits, preload: Sequence[str] = ()) -> Row:
     """Return everything that the work yields, as one row.
 
     What goes wrong is the row's ``"failure"``, beside what had been yielded before.
@@ -67,7 +67,7 @@ def _received(receiver: Connection) -> Iterator[Row]:
             return
 
 
-def _work(work: Work, limits: Limits, sender: Connection) -> None:
+def _work(work: Work, limits: ProcessLimits, sender: Connection) -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 10))
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
@@ -81,7 +81,7 @@ def _work(work: Work, limits: Limits, sender: Connection) -> None:
         sender.send({"failure": f"{type(error).__name__}: {error}"})
 
 
-def _ending(code: int, limits: Limits) -> str:
+def _ending(code: int, limits: ProcessLimits) -> str:
     if code > 0:
         raise RuntimeError(f"the process ended with code {code}; its own messages say why")
     if code == -signal.SIGXCPU:

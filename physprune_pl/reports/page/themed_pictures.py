@@ -14,7 +14,7 @@ from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, MUTED, figure_of
 
 
 @dataclass(frozen=True)
-class Ink:
+class ThemeColour:
     """A colour of the page: its name in the style sheet, and what it is in the light and in the dark theme."""
 
     name: str
@@ -25,14 +25,14 @@ class Ink:
 INK, FRAME, GRID = "#1b2129", "#8a94a0", "#dce1e7"
 
 # Blue and vermilion stay apart for every kind of colour vision; light and dark ones differ in lightness too.
-INKS = (
-    Ink("ink", INK, "#e7ebf0"),
-    Ink("frame", FRAME, "#76818d"),
-    Ink("grid", GRID, "#2c343d"),
-    Ink("muted", MUTED, "#a3adb8"),
-    Ink("before", BEFORE, "#4d5a68"),
-    Ink("after", AFTER, "#5bb4ec"),
-    Ink("accent", ACCENT, "#f2994a"),
+THEME_COLOURS = (
+    ThemeColour("ink", INK, "#e7ebf0"),
+    ThemeColour("frame", FRAME, "#76818d"),
+    ThemeColour("grid", GRID, "#2c343d"),
+    ThemeColour("muted", MUTED, "#a3adb8"),
+    ThemeColour("before", BEFORE, "#4d5a68"),
+    ThemeColour("after", AFTER, "#5bb4ec"),
+    ThemeColour("accent", ACCENT, "#f2994a"),
 )
 
 THEME = {
@@ -59,16 +59,16 @@ THEME = {
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
-def style_sheet(shade: Callable[[Ink], str]) -> str:
+def style_sheet(shade: Callable[[ThemeColour], str]) -> str:
     """Return the colours as declarations for a style sheet.
 
     >>> style_sheet(lambda ink: ink.dark).splitlines()[0]
     '--ink: #e7ebf0;'
     """
-    return "\n".join(f"--{ink.name}: {shade(ink)};" for ink in INKS)
+    return "\n".join(f"--{ink.name}: {shade(ink)};" for ink in THEME_COLOURS)
 
 
-SHADES = {ink.light: f"var(--{ink.name})" for ink in INKS}
+SHADES = {ink.light: f"var(--{ink.name})" for ink in THEME_COLOURS}
 
 
 def picture(draw: Callable[[Any], None], size: tuple[float, float], alt: str) -> Markup:

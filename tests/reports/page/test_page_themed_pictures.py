@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from physprune_pl.reports.drawing import AFTER
-from physprune_pl.reports.page.inks import INKS, picture
+from physprune_pl.reports.page.themed_pictures import THEME_COLOURS, picture
 
 PAGES = {"light": "#ffffff", "dark": "#12161b"}
 
@@ -85,7 +85,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("theme", PAGES)
 def test_colours_stand_out_from_the_page(theme: str) -> None:
-    shades = {ink.name: getattr(ink, theme) for ink in INKS}
+    shades = {ink.name: getattr(ink, theme) for ink in THEME_COLOURS}
     for name, least in (("ink", 7), ("muted", 4.5), ("after", 4.5), ("accent", 4), ("before", 1.5), ("frame", 2.5)):
         assert contrast(shades[name], PAGES[theme]) >= least, name
     assert contrast(shades["before"], shades["after"]) >= 2.5

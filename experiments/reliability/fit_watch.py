@@ -19,7 +19,7 @@ from physprune_pl.callbacks import ForceRegularization
 COEFFICIENT = 0.02
 
 
-class Watch(Callback):
+class FitWatch(Callback):
     """Compares ``.grad`` before every optimizer step with what autograd alone gave the parameters, plus one penalty.
 
     It has to come after the force callback, and before the one that cuts.
@@ -83,7 +83,7 @@ def pruning(**settings: Any) -> list[Callback]:
     usual: dict[str, Any] = {"coefficient": COEFFICIENT, "target": {"macs": 0.5}, "finetune_epochs": 2}
     force, *others, cut = physics_pruning("exponential", **usual | settings)
     assert isinstance(force, ForceRegularization)
-    return [force, *others, Watch(force), cut]
+    return [force, *others, FitWatch(force), cut]
 
 
 def finished(callbacks: Sequence[Any], trainer: Any, net: nn.Module) -> str:
@@ -94,7 +94,7 @@ def finished(callbacks: Sequence[Any], trainer: Any, net: nn.Module) -> str:
         trainer: of the fit.
         net: what was pruned.
     """
-    force, watch, cut = callbacks[0], next(one for one in callbacks if isinstance(one, Watch)), callbacks[-1]
+    force, watch, cut = callbacks[0], next(one for one in callbacks if isinstance(one, FitWatch)), callbacks[-1]
     assert cut.report is not None, "there is no report"
     assert {"sparsify", "cut", "finetune"} <= set(cut.report.seconds), cut.report.seconds
     assert watch.pressed == force.steps > 0, differing(watch.pressed, force.steps)

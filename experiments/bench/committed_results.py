@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.bench.compare import Comparison
 from experiments.bench.comparisons import COMPARISONS
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Result, stored
 
 FOLDER = Path(__file__).parents[1]
 DATA_SETS = tuple(COMPARISONS)
 
 
-def comparison(name: str) -> Comparison:
+def comparison(name: str) -> LawComparison:
     """Return a comparison by its name."""
     return COMPARISONS[name]
 
