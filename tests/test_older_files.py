@@ -88,7 +88,7 @@ def test_a_trainer_with_the_callbacks_tests(path, expected, tmp_path):
 @pytest.mark.parametrize(("path", "expected"), CHECKPOINTS)
 def test_the_fit_goes_on_to_its_end(path, expected, tmp_path, plan, report):
     module, callbacks = SmallModule(), pruning()
-    runner = trainer(tmp_path, *callbacks)
+    runner = trainer(tmp_path / "run", *callbacks)
     runner.fit(module, data(shuffle=True), data(), ckpt_path=path, **SAFE_LOAD)
     assert runner.current_epoch == SPARSIFY_EPOCHS + FINETUNE_EPOCHS
     assert widths(module.net) == WIDTHS["finetune"]
@@ -101,8 +101,8 @@ def test_the_fit_goes_on_to_its_end(path, expected, tmp_path, plan, report):
     # The best weights of fine-tuning are those that the second checkpoint holds.
     for name, value in saved(FOLDER / "finetune.ckpt")["state_dict"].items():
         torch.testing.assert_close(module.state_dict()[name], value, rtol=1e-2, atol=1e-3)
-    assert_same_history(tmp_path)
-    assert (tmp_path / "report.html").exists()
+    assert_same_history(tmp_path / "run" / "pruning")
+    assert (tmp_path / "run" / "pruning" / "report.html").exists()
 
 
 def test_the_history_reads():

@@ -20,7 +20,6 @@ from physprune_pl.callbacks.tracker.histograms import log_histograms
 from physprune_pl.callbacks.tracker.scalars import summary
 from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
-from physprune_pl.tools.files import put_aside
 
 
 class ChannelTracker(SessionCallback):
@@ -42,8 +41,9 @@ class ChannelTracker(SessionCallback):
     Args:
         module: name of the submodule to watch; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         every_n_epochs: epochs from one record to the next, scalars and histograms included.
-        path: file of the history; None means ``channels.npz`` in the logger's folder, else the trainer's, where the
-            history of an earlier fit becomes ``channels-1.npz`` and so on unless this fit resumes it.
+        path: file of the history; None means ``channels.npz`` in the folder of the fit, see
+            :class:`~physprune_pl.callbacks.trainer.fit_folder.FitFolder`; where the fit writes none, it is in
+            memory alone.
         session: state shared with other callbacks; None shares the one of a :class:`ForceRegularization` of the same
             trainer and module, and traces alone where there is none.
 
@@ -83,13 +83,11 @@ class ChannelTracker(SessionCallback):
         self._history = ChannelHistory()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Trace if the example input is known, and find the file."""
+        """Trace if the example input is known, and find the folder."""
         self.session.prepare(trainer, pl_module)
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
-        self.path = self._given_path or folder / "channels.npz"
-        fresh = trainer.ckpt_path is None and trainer.is_global_zero
-        if fresh and self._given_path is None and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            put_aside(self.path)
+        self.path = self._given_path
+        if self.path is None:
+            self.session.folder.find(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
@@ -106,6 +104,12 @@ class ChannelTracker(SessionCallback):
         pl_module.log_dict(summary(strengths), sync_dist=True, batch_size=1)
         log_histograms(trainer, strengths)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._write()
+
+    def _write(self) -> None:
+        if self.path is None and (folder := self.session.folder.make()) is not None:
+            self.path = folder / "channels.npz"
+        if self.path is not None:
             self.save()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -136,10 +140,12 @@ class ChannelTracker(SessionCallback):
         """Write :meth:`history` to the file, in one piece: a reader never sees half of it.
 
         Raises:
-            RuntimeError: before a fit, when no path was given.
+            RuntimeError: no path was given, and no fit has found one.
         """
         if self.path is None:
-            raise RuntimeError("path: expected a file, got None; it is found at the start of a fit")
+            raise RuntimeError(
+                "path: expected a file, got None; a fit finds it with its first record, where it writes files"
+            )
         self._history.save(self.path)
 
     def state_dict(self) -> dict[str, Any]:

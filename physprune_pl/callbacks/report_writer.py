@@ -7,14 +7,12 @@ import os
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
 
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.reports.page import write_report
-from physprune_pl.tools.files import put_aside
 
 log = logging.getLogger(__name__)
-
-FILES = ("report.json", "report.md", "report.html")
 
 
 class ReportWriter(Callback):
@@ -25,41 +23,39 @@ class ReportWriter(Callback):
 
     Args:
         cutter: the callback that has the report at the end of the fit.
-        folder: where to; None means the logger's folder, else the trainer's, where the report of an earlier fit becomes
-            ``report-1.json`` and so on unless this fit resumes it.
+        folder: where to; None means the folder of the fit, see
+            :class:`~physprune_pl.callbacks.trainer.fit_folder.FitFolder`.
     """
 
     def __init__(self, cutter: PruneAndFinetune, folder: str | os.PathLike[str] | None = None) -> None:
         super().__init__()
         self.cutter = cutter
         self.folder = None if folder is None else Path(folder)
-        self._fresh = True
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Find the folder, which all processes agree on, while they still can."""
-        self._folder = self.folder or Path(trainer.log_dir or trainer.default_root_dir)
-        self._fresh = trainer.ckpt_path is None
+        if self.folder is None:
+            self.cutter.session.folder.find(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Write at the end of a fit that cut; the report is made shortly before."""
         dry = trainer.fast_dev_run  # type: ignore[attr-defined]
         if stage != "fit" or self.cutter.report is None or dry or not trainer.is_global_zero:
             return
-        if self._fresh and self.folder is None:
-            for name in FILES:
-                put_aside(self._folder / name)
-        self.cutter.report.save(self._folder)
+        folder = self.folder or self.cutter.session.folder.make()
+        if folder is None:
+            return
+        self.cutter.report.save(folder)
         for logger in trainer.loggers:
             logger.save()  # what is still in memory belongs on the page
-        self._draw()
+        _draw(folder)
 
-    def _draw(self) -> None:
-        try:
-            path = write_report(self._folder)
-        # Whatever a picture fails for, for want of matplotlib most of all, must not cost the user the fit.
-        except Exception as error:
-            log.warning(
-                "no report.html: %s; once that is mended: python -m physprune_pl report %s", error, self._folder
-            )
-        else:
-            log.info("report in %s", path)
+
+def _draw(folder: Path) -> None:
+    try:
+        path = write_report(folder)
+    # Whatever a picture fails for, for want of matplotlib most of all, must not cost the user the fit.
+    except Exception as error:
+        log.warning("no report.html: %s; once that is mended: python -m physprune_pl report %s", error, folder)
+    else:
+        rank_zero_info("Report of the fit: %s", path)

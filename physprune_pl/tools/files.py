@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -55,6 +56,50 @@ def put_aside(path: Path) -> None:
         path.replace(aside)
     except FileNotFoundError:  # another process was faster
         aside.unlink()
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make the folder of that name, or the first free one of ``<name>-1``, ``<name>-2`` and so on.
+
+    No two callers get the same, whatever process they are in.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as parent:
+    ...     print([new_folder(Path(parent), "fit").name for _ in range(3)])
+    ['fit', 'fit-1', 'fit-2']
+    """
+    number = 0
+    while True:
+        folder = parent / (f"{name}-{number}" if number else name)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def newest_folder(parent: Path, name: str) -> Path | None:
+    """Return the last of the folders that :func:`new_folder` made; None where there is none.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as parent:
+    ...     _ = [new_folder(Path(parent), "fit") for _ in range(11)]
+    ...     print(newest_folder(Path(parent), "fit").name, newest_folder(Path(parent), "other"))
+    fit-10 None
+    """
+    folders = numbers_of((path for path in (parent.iterdir() if parent.is_dir() else ()) if path.is_dir()), name)
+    return folders[max(folders)] if folders else None
+
+
+def numbers_of(paths: Iterable[Path], name: str) -> dict[int, Path]:
+    """Return those of the paths that :func:`new_folder` may have given that name, by their numbers.
+
+    >>> numbers_of([Path("runs/fit"), Path("runs/fit-3"), Path("runs/fitted")], "fit").keys()
+    dict_keys([0, 3])
+    """
+    numbered = re.compile(rf"{re.escape(name)}(?:-(\d+))?")
+    return {int(match[1] or 0): path for path in paths if (match := numbered.fullmatch(path.name))}
 
 
 def _free_name(path: Path) -> Path:

@@ -132,24 +132,38 @@ def test_the_file_holds_the_history(tmp_path):
 
 
 def test_the_file_lies_beside_the_run(tmp_path):
-    fit(ChannelTracker(), folder=tmp_path, epochs=1)
-    assert (tmp_path / "channels.npz").is_file()
+    fit(ChannelTracker(), folder=tmp_path / "run", epochs=1)
+    assert (tmp_path / "run" / "pruning" / "channels.npz").is_file()
     tracker = ChannelTracker()
     for version in ("version_0", "version_1"):
-        fit(tracker, folder=tmp_path, epochs=1, logger=CSVLogger(tmp_path / "logs"))
-        assert (tmp_path / "logs" / "lightning_logs" / version / "channels.npz").is_file()
+        fit(tracker, folder=tmp_path / "run", epochs=1, logger=CSVLogger(tmp_path / "logs"))
+        assert tracker.path == tmp_path / "logs" / "lightning_logs" / version / "pruning" / "channels.npz"
+        assert tracker.path.is_file()
 
 
-def test_the_history_of_an_earlier_fit_is_put_aside_unless_it_is_resumed(tmp_path):
-    _, run = fit(ChannelTracker(), folder=tmp_path, epochs=1)
-    earlier = (tmp_path / "channels.npz").read_bytes()
+def test_a_later_fit_has_a_folder_of_its_own_unless_it_resumes(tmp_path):
+    _, run = fit(ChannelTracker(), folder=tmp_path / "run", epochs=1)
+    earlier = (tmp_path / "run" / "pruning" / "channels.npz").read_bytes()
     run.save_checkpoint(tmp_path / "last.ckpt")
-    fit(ChannelTracker(), folder=tmp_path, epochs=2, ckpt_path=tmp_path / "last.ckpt")
-    assert not (tmp_path / "channels-1.npz").exists()
-    resumed = (tmp_path / "channels.npz").read_bytes()
+    fit(ChannelTracker(), folder=tmp_path / "run", epochs=2, ckpt_path=tmp_path / "last.ckpt")
+    assert [path.name for path in (tmp_path / "run").glob("pruning*")] == ["pruning"]
+    resumed = (tmp_path / "run" / "pruning" / "channels.npz").read_bytes()
     assert resumed != earlier
-    fit(ChannelTracker(), folder=tmp_path, epochs=1)
-    assert (tmp_path / "channels-1.npz").read_bytes() == resumed
+    fit(ChannelTracker(), folder=tmp_path / "run", epochs=1)
+    assert (tmp_path / "run" / "pruning" / "channels.npz").read_bytes() == resumed
+    assert (tmp_path / "run" / "pruning-1" / "channels.npz").is_file()
+
+
+def test_a_fit_without_logger_and_folder_writes_nothing_and_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    tracker = ChannelTracker()
+    with caplog.at_level("INFO"):
+        fit(tracker, folder=None, epochs=1)
+    assert tracker.history()["epochs"].tolist() == [0]
+    assert list(tmp_path.iterdir()) == []
+    assert "neither a logger nor a default_root_dir" in caplog.text
+    with pytest.raises(RuntimeError, match=r"^path: expected a file, got None"):
+        tracker.save()
 
 
 def test_fast_dev_run_writes_nothing(tmp_path):
@@ -200,7 +214,7 @@ def test_the_state_is_no_larger_than_the_file(tmp_path):
 def test_tables_from_memory_and_from_the_file_are_equal(tmp_path):
     session = PruningSession()
     force, tracker = ForceRegularization("torque", 0.01, session=session), ChannelTracker(session=session)
-    fit(force, tracker, CutAfterFirstEpoch(session), folder=tmp_path)
+    fit(force, tracker, CutAfterFirstEpoch(session), folder=".")
     for found, loaded in (
         (tracker.table(), load_history(tracker.path)),
         (tracker.filter_table(), load_filters(tracker.path)),

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from physprune_pl.tools import files
-from physprune_pl.tools.files import put_aside, replaced
+from physprune_pl.tools.files import new_folder, newest_folder, put_aside, replaced
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -99,3 +99,18 @@ def test_many_that_put_aside_at_once_lose_nothing(tmp_path):
     texts = [one.read_text() for one in tmp_path.iterdir()]
     assert len(set(texts)) == len(texts)
     assert set(texts) <= {str(number) for number in range(40)}
+
+
+def test_many_that_want_a_folder_at_once_get_one_each(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(lambda _: new_folder(tmp_path / "deep", "fit"), range(40)))
+    assert {one.name for one in folders} == {"fit", *(f"fit-{number}" for number in range(1, 40))}
+    assert newest_folder(tmp_path / "deep", "fit") == tmp_path / "deep" / "fit-39"
+
+
+def test_the_newest_folder_is_one_that_was_made_so(tmp_path):
+    (tmp_path / "fit-7").write_text("a file")
+    for name in ("fit", "fit-2", "fit-x", "fitted-9", "a.fit-8"):
+        (tmp_path / name).mkdir()
+    assert newest_folder(tmp_path, "fit") == tmp_path / "fit-2"
+    assert newest_folder(tmp_path / "missing", "fit") is None

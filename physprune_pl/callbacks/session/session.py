@@ -16,6 +16,7 @@ from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import StepWatch
 from physprune_pl.callbacks.session.trained_parameters import thawed, unpressed_groups, unreached
+from physprune_pl.callbacks.trainer.fit_folder import FitFolder
 from physprune_pl.callbacks.trainer.next_step import Step
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.callbacks.trainer.pruned_module import resolve_module
@@ -59,6 +60,7 @@ class PruningSession:
     Attributes:
         record: what the fit has done so far, its phase and its plan among it.
         length: of the phase that runs.
+        folder: where the fit leaves its files.
         arguments: what the callbacks that were built with the session want of it.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
@@ -87,7 +89,7 @@ class PruningSession:
         self.law = GroupLaw()
         self.steered = False
         self.mean_coefficient: Callable[[Trainer], float] | None = None
-        self.record = Record()
+        self.record, self.folder = Record(), FitFolder()
         self.length = PhaseLength()
         self.excluded: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
@@ -175,7 +177,7 @@ class PruningSession:
         check_strategy(trainer.strategy)
         # A fit that ended in an exception was never torn down.
         self.release()
-        self.record, self.excluded, self.waiting = Record(), {}, {}
+        self.record, self.folder, self.excluded, self.waiting = Record(), FitFolder(), {}, {}
         self.length = PhaseLength.of_trainer(trainer)
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, step: Step | None = None) -> bool:

@@ -12,8 +12,12 @@ from statistics import fmean
 
 from physprune_pl.history import History, read_arrays
 from physprune_pl.reports.report import PruningReport
+from physprune_pl.tools.files import newest_folder, numbers_of
 
 Curve = Mapping[int, float]
+
+# Name of the folder of a fit in the folder of its logs; `pruning-1` and so on are of later fits there.
+FIT_FOLDER = "pruning"
 
 # Hydra's and Lightning's files of settings, relative to the folder of a run.
 SETTINGS = (".hydra/config.yaml", "hparams.yaml")
@@ -25,6 +29,7 @@ class FinishedRun:
 
     Attributes:
         folder: where it lies.
+        name: of its logs, which a reader knows it by.
         report: what it did.
         history: of its channels, as :func:`~physprune_pl.history.read_arrays` gives it; None without a file.
         curves: name of a logged scalar -> epoch -> its mean over the epoch; empty without ``metrics.csv``.
@@ -32,6 +37,7 @@ class FinishedRun:
     """
 
     folder: Path
+    name: str
     report: PruningReport
     history: History | None
     curves: Mapping[str, Curve]
@@ -42,25 +48,35 @@ def read_run(folder: str | Path) -> FinishedRun:
     """Read the folder of a run.
 
     Args:
-        folder: with ``report.json``; ``channels.npz`` and ``metrics.csv`` may lie in it or below.
+        folder: with ``report.json``, or the folder of logs of a fit, whose ``pruning`` has it; of several the newest.
+            ``channels.npz`` lies there too or below, ``metrics.csv`` and settings with the logs.
 
     Raises:
         FileNotFoundError: when the folder holds no report.
         ValueError: when one of the files is not what its name says.
     """
     folder = Path(folder)
-    page = folder / "report.json"
+    if not (folder / "report.json").is_file():
+        folder = newest_folder(folder, FIT_FOLDER) or folder
+    page, logs = folder / "report.json", _logs(folder)
     if not page.is_file():
         raise FileNotFoundError(f"folder: expected one with the report.json of a run, got {str(folder)!r}")
     history = _nearest(folder, "channels.npz")
-    metrics = _nearest(folder, "metrics.csv")
+    metrics = _nearest(logs, "metrics.csv")
     return FinishedRun(
         folder,
+        logs.name,
         PruningReport.from_json(page.read_text(encoding="utf-8")),
         None if history is None else read_arrays(history),
         {} if metrics is None else read_curves(_parts(metrics)),
-        {name: (folder / name).read_text(encoding="utf-8") for name in SETTINGS if (folder / name).is_file()},
+        {name: (logs / name).read_text(encoding="utf-8") for name in SETTINGS if (logs / name).is_file()},
     )
+
+
+def _logs(folder: Path) -> Path:
+    """Return the folder of the logs: the one that the folder of a fit lies in."""
+    folder = folder.absolute()
+    return folder.parent if numbers_of([folder], FIT_FOLDER) else folder
 
 
 def _nearest(folder: Path, name: str) -> Path | None:

@@ -58,8 +58,8 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
     """Write the page of a finished run from what lies in its folder, and return where it is.
 
     Args:
-        folder: of the run, with ``report.json``.
-        path: file to write; None: ``report.html`` in the folder.
+        folder: of the run, see :func:`~physprune_pl.reports.page.finished_run.read_run`.
+        path: file to write; None: ``report.html`` beside ``report.json``.
 
     Raises:
         FileNotFoundError: when the folder holds no report.
@@ -70,7 +70,7 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
     return write_page(
         target,
         "report.html.j2",
-        title=run.folder.absolute().name,
+        title=run.name,
         report=run.report,
         figures=headline(run.report),
         network=_network(run.report),
