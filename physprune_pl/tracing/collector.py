@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from physprune_pl.probing.codes import Codes, sure
+from physprune_pl.probing.codes import sure
 from physprune_pl.probing.computed import spectral_ties
 from physprune_pl.probing.norms import over_channels
-from physprune_pl.probing.observations import Family
-from physprune_pl.probing.runner import Masks, Run, Runner, contested
+from physprune_pl.probing.observations import Family, Kind
+from physprune_pl.probing.runner import Run, Runner, contested
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.gates import Reach
 from physprune_pl.tracing.loose_tensors import LooseTensors
 from physprune_pl.tracing.mixers import find_mixers
-from physprune_pl.tracing.reached_slots import fed_slots, is_headless, reached_families, unclear_slots
+from physprune_pl.tracing.questions import Answer, Questions
+from physprune_pl.tracing.reached_slots import fed_slots, reached_families
 
 _FLOW = "its control flow depends on values"
+_CHANNELS: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "part"))
 
 
 class Collector:
@@ -37,7 +38,8 @@ class Collector:
         self.clean = runner.run()
         self.lowest_bit = self._find_walls()
         self.spectral = spectral_ties(runner.model)
-        self.own: dict[Family, Codes | None] = {}
+        self.questions = Questions(runner, self.clean, runner.run, evidence.sizes.__getitem__, _CHANNELS)
+        self.answers: dict[Family, Answer | None] = {}
         self._register()
 
     def _find_walls(self) -> list[Run]:
@@ -86,9 +88,8 @@ class Collector:
     def collect(self) -> None:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
-        indices = {source: torch.arange(self.evidence.sizes[source]) for source in sources}
-        self.together = self.runner.coded(self.runner.run, indices, self.clean, self.lowest_bit)
-        self.alone = {source: self._alone(source) for source in steps("looking for coupled channels", sources)}
+        self.together = self.questions.together(sources, self.lowest_bit)
+        self.alone = {source: self.questions.alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(self.alone.values()), self.clean)
         reached = {source: reached_families(run) for source, run in self.alone.items() if run is not None}
         for family, factors in self.clean.probe.axes.views.items():
@@ -101,20 +102,13 @@ class Collector:
         tied = {family[0] for vector, _, weight, _ in self.spectral for family in (vector, weight)}
         loose.collect(sorted((self.clean.probe.loose | self._untouched_carriers()) - tied))
 
-    def _coded(self, codes: Masks) -> Codes | None:
-        return self.runner.coded(self.runner.run, codes, self.clean)
-
-    def _alone(self, source: Family) -> Run | None:
-        """Taint one source whole."""
-        return self._some(source, torch.ones(self.evidence.sizes[source], dtype=torch.bool))
-
-    def _codes(self, source: Family) -> Codes | None:
-        """Return which channel of a source reached every slot: as all sources together tell, or it alone."""
-        if source not in self.own:
-            alone, codes = self.alone[source], self.together
-            asked = alone is not None and self._worth_asking(source, alone, codes)
-            self.own[source] = self._coded({source: torch.arange(self.evidence.sizes[source])}) if asked else codes
-        return self.own[source]
+    def _answer(self, source: Family) -> Answer | None:
+        """Return where the channels of a source go: as all sources together tell, or it by itself."""
+        if source not in self.answers:
+            alone = self.alone[source]
+            asked = None if alone is None else self.questions.answer(source, alone, self.together, self.contested)
+            self.answers[source] = asked
+        return self.answers[source]
 
     def _tie_view(self, family: Family, factors: tuple[int, ...], reached: Mapping[Family, set[Family]]) -> None:
         """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part.
@@ -137,110 +131,83 @@ class Collector:
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
         """Return whether a source is mixed within the parts of an axis, and clear once channels are taken by part."""
-        alone, codes, size = self.alone[source], self._codes(source), self.evidence.sizes[source]
-        if alone is None or codes is None:
+        answer = self._answer(source)
+        if answer is None:
             return False
-        found = unclear_slots(alone, codes, size)
-        unclear = {place: slots for place, slots in found.items() if alone.seen[place].kind == "consumer"}
-        place = next(place for place in alone.hits if alone.seen[place].family == family)
-        slots, (channel, certain) = alone.seen[place].pattern, codes[place]
-        if not unclear or not bool(certain[slots].all()) or len(set(channel[slots].tolist())) < size:
+        unclear = answer.unclear({"consumer"})
+        place = next(place for place in answer.alone.hits if answer.alone.seen[place].family == family)
+        slots, (channel, certain) = answer.alone.seen[place].pattern, answer.codes[place]
+        if not unclear or not bool(certain[slots].all()) or len(set(channel[slots].tolist())) < answer.size:
             return False
-        part = torch.zeros(size, dtype=torch.long)
+        part = torch.zeros(answer.size, dtype=torch.long)
         part[channel[slots]] = slots.nonzero().flatten() // factors[1]
-        by_part = self._coded({source: part})
+        by_part = self.questions.coded({source: part})
         return by_part is not None and all(
             bool(sure(by_part[place], factors[0])[slots].all()) for place, slots in unclear.items()
         )
 
     def _attribute(self, source: Family) -> None:
         """Find out where the channels of one source go."""
-        size = self.evidence.sizes[source]
-        alone, codes = self.alone[source], self._codes(source)
-        if alone is None or codes is None:
+        answer = self._answer(source)
+        if answer is None:
             self.evidence.block(source, _FLOW)
             return
-        if alone.returned:
+        if answer.alone.returned:
             self.evidence.block(source, self.runner.example.ends)
-        if unclear_slots(alone, codes, size) or is_headless(alone, codes, size):
-            codes = self._coded_by_unit(source, alone, codes)
-            alone, codes = self._without_mixers(source, alone, codes)
-        for place in alone.hits:
-            self._link(source, alone, place, codes)
+        if answer.unclear(_CHANNELS) or answer.headless:
+            answer = self._without_mixers(self._by_unit(answer))
+        for place in answer.alone.hits:
+            self._link(answer, place)
 
-    def _worth_asking(self, source: Family, alone: Run, codes: Codes | None) -> bool:
-        """Return whether coding a source alone may tell more than all of them together did."""
-        size = self.evidence.sizes[source]
-        if codes is None or is_headless(alone, codes, size):
-            return True
-        # What one source alone has blurred is not cleared by asking again.
-        unclear = {place: slots & self.contested[place] for place, slots in unclear_slots(alone, codes, size).items()}
-        asked = any(bool(slots.any()) for slots in unclear.values())
-        index = {source: torch.arange(size)}
-        return asked and not self.runner.blurred(self.runner.run, index, self.clean, unclear)
-
-    def _coded_by_unit(self, source: Family, alone: Run, codes: Codes) -> Codes:
+    def _by_unit(self, answer: Answer) -> Answer:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
 
         The answer for a slot is the first channel of the unit that reaches it.
         """
-        size = self.evidence.sizes[source]
-        for place in alone.hits:
-            if alone.seen[place].kind == "part":
-                self._link(source, alone, place, codes)
+        for place in answer.alone.hits:
+            if answer.alone.seen[place].kind == "part":
+                self._link(answer, place)
         space, root, _ = self.evidence.components()
-        roots = root[space.slots(source)]
+        roots = root[space.slots(answer.family)]
         _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
-        by_unit = self._coded({source: torch.from_numpy(unit).long()}) if len(first) < size else None
+        units = {answer.family: torch.from_numpy(unit).long()}
+        by_unit = self.questions.coded(units) if len(first) < answer.size else None
         if by_unit is None:
-            return codes
+            return answer
         members = torch.from_numpy(first).long()
-        answers = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
-        return [
-            code if bool(sure(code, size)[seen.pattern].all()) else answer
-            for seen, code, answer in zip(alone.seen, codes, answers, strict=True)
-        ]
+        codes = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
+        for place, (seen, code) in enumerate(zip(answer.alone.seen, answer.codes, strict=True)):
+            if bool(answer.sure(place)[seen.pattern].all()):
+                codes[place] = code
+        return replace(answer, codes=codes)
 
-    def _without_mixers(self, source: Family, alone: Run, codes: Codes) -> tuple[Run, Codes]:
+    def _without_mixers(self, answer: Answer) -> Answer:
         """Keep the few channels that are combined with all others of their layer, and ask again without them."""
-        size = self.evidence.sizes[source]
-        mixed = {
-            place: slots
-            for place, slots in unclear_slots(alone, codes, size).items()
-            if alone.seen[place].kind in ("consumer", "carrier", "norm")
-        }
-        mixers = find_mixers(partial(self._some, source), mixed, size) if mixed and size > 2 else None
-        rest = None if mixers is None else self._some(source, ~mixers)
+        source = answer.family
+        mixed = answer.unclear({"consumer", "carrier", "norm"})
+        some = partial(self.questions.some, source)
+        mixers = find_mixers(some, mixed, answer.size) if mixed and answer.size > 2 else None
+        rest = None if mixers is None else self.questions.without(source, mixers)
         if mixers is None or rest is None:
-            return alone, codes
-        answers = self.runner.coded(
-            lambda masks: self.runner.run({source: masks[source] & ~mixers}), {source: torch.arange(size)}, self.clean
-        )
-        if answers is None:
-            return alone, codes
+            return answer
         self.evidence.block(source, "it is combined with all other channels of its layer", mixers.nonzero().flatten())
-        return rest, answers
+        return rest
 
-    def _some(self, source: Family, mask: Tensor) -> Run | None:
-        """Taint some channels of a source."""
-        return self.runner.attempt(lambda: self.runner.run({source: mask}), self.clean)
-
-    def _link(self, source: Family, alone: Run, place: int, codes: Codes) -> None:
-        seen, (index, certain) = alone.seen[place], codes[place]
-        hit = seen.pattern
+    def _link(self, answer: Answer, place: int) -> None:
+        seen = answer.alone.seen[place]
         if seen.kind == "opaque":
-            self.evidence.block(source, f"read by {seen.family[0].rpartition('#')[0]}, which is not pruned")
+            reader = seen.family[0].rpartition("#")[0]
+            self.evidence.block(answer.family, f"read by {reader}, which is not pruned")
             return
-        certainly = hit & sure((index, certain), self.evidence.sizes[source])
-        slots = certainly.nonzero().flatten()
-        if seen.kind == "consumer" and bool((hit & ~certainly).any()):
+        unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
+        if seen.kind == "consumer" and len(unclear):
             reader = seen.family[0].rpartition(".")[0]
-            self.evidence.block(source, f"several of its channels reach one input of {reader}")
-            self.evidence.block(seen.family, "fed by a mixture of channels", (hit & ~certainly).nonzero().flatten())
-        if seen.kind == "head" and bool(certainly[hit].all()):  # several heads may share what one of them has
-            self.evidence.link(source, index[slots], seen.family, slots)
-        elif seen.kind == "consumer" or bool(certainly[hit].all()):
-            self.evidence.reach(Reach(source, index[slots], seen.family, slots, (alone.probe.mode, place)))
+            self.evidence.block(answer.family, f"several of its channels reach one input of {reader}")
+            self.evidence.block(seen.family, "fed by a mixture of channels", unclear)
+        if seen.kind == "head" and not len(unclear):  # several heads may share what one of them has
+            self.evidence.link(*answer.reach(place).link)
+        elif seen.kind == "consumer" or not len(unclear):
+            self.evidence.reach(answer.reach(place))
 
     def _block_inputs(self) -> None:
         run = self.runner.attempt(self.runner.run_tainted_input, self.clean)

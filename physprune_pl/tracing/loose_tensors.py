@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import torch
 from torch import Tensor
 
-from physprune_pl.probing.codes import Codes, sure
-from physprune_pl.probing.observations import Family
-from physprune_pl.probing.runner import Masks, Run, Runner, contested
+from physprune_pl.probing.observations import Family, Kind
+from physprune_pl.probing.runner import Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.gates import Reach
+from physprune_pl.tracing.questions import Answer, Questions
 
-_PLACES = ("consumer", "carrier", "norm", "head", "bias")
+_ENTRIES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head", "bias"))
 
 
 class LooseTensors:
@@ -27,6 +25,7 @@ class LooseTensors:
 
     def __init__(self, runner: Runner, evidence: Evidence, clean: Run) -> None:
         self.runner, self.evidence, self.clean = runner, evidence, clean
+        self.questions = Questions(runner, clean, runner.run_tainted_tensors, self._size, _ENTRIES)
 
     def collect(self, names: Iterable[str]) -> None:
         """Link the tensors of these names to what their entries reach, one dimension of all of them at a time."""
@@ -38,61 +37,35 @@ class LooseTensors:
     def _tensor(self, name: str) -> Tensor:
         return self.runner.tensors[name]
 
+    def _size(self, family: Family) -> int:
+        tensor = self._tensor(family[0])
+        return tensor.shape[family[1]] if tensor.dim() else 1
+
     def _alone(self, name: str) -> Run | None:
         """Taint one tensor whole; None if that reaches nothing."""
-        tensor = self._tensor(name)
-        if not tensor.is_floating_point():
-            return None
-        everything = torch.ones(tensor.shape[0] if tensor.dim() else 1, dtype=torch.bool)
-        run = self.runner.attempt(lambda: self.runner.run_tainted_tensors({(name, 0): everything}), self.clean)
+        run = self.questions.alone((name, 0)) if self._tensor(name).is_floating_point() else None
         return run if run is not None and run.hits else None
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
-        together = self._coded(families)
+        together = self.questions.together(families)
         rivals = contested([alone[name] for name, _ in families], self.clean)
         for family in families:
-            codes = together
-            if codes is None or self._disturbed(family, alone[family[0]], rivals, codes):
-                codes = self._coded([family])
-            if codes is not None:
-                self._link(family, alone[family[0]], codes)
+            answer = self.questions.answer(family, alone[family[0]], together, rivals)
+            if answer is not None:
+                self._link(answer)
 
-    def _size(self, family: Family) -> int:
-        return self._tensor(family[0]).shape[family[1]]
-
-    def _index(self, families: list[Family]) -> Masks:
-        return {family: torch.arange(self._size(family)) for family in families}
-
-    def _coded(self, families: list[Family]) -> Codes | None:
-        return self.runner.coded(self.runner.run_tainted_tensors, self._index(families), self.clean)
-
-    def _disturbed(self, family: Family, alone: Run, rivals: list[Tensor], codes: Codes) -> bool:
-        """Return whether other tensors are to blame for a slot that is unclear."""
-        places = [place for place in alone.hits if alone.seen[place].kind in _PLACES]
-        size = self._size(family)
-        unclear = {place: alone.seen[place].pattern & ~sure(codes[place], size) & rivals[place] for place in places}
-        asked = any(bool(slots.any()) for slots in unclear.values())
-        run = self.runner.run_tainted_tensors
-        return asked and not self.runner.blurred(run, self._index([family]), self.clean, unclear)
-
-    def _link(self, family: Family, alone: Run, codes: Codes) -> None:
+    def _link(self, answer: Answer) -> None:
         """Link a tensor that is used by its own index; a dimension that does not hold channels is ignored."""
-        found = []
-        for place, seen, code in ((place, alone.seen[place], codes[place]) for place in alone.hits):
-            if seen.kind not in _PLACES:
-                continue
-            if bool((seen.pattern & ~sure(code, self._size(family))).any()):
-                if seen.kind == "consumer":
-                    return
-                continue
-            slots = seen.pattern.nonzero().flatten()
-            if self._shared_by_heads(seen.family, slots, code[0][slots]):
-                return
-            found.append(Reach(family, code[0][slots], seen.family, slots, (alone.probe.mode, place)))
-        self.evidence.sizes[family] = self._size(family)
+        family, seen, unclear = answer.family, answer.alone.seen, answer.unclear(_ENTRIES)
+        told = [place for place in answer.alone.hits if seen[place].kind in _ENTRIES and place not in unclear]
+        found = [answer.reach(place) for place in told]
+        read_mixed = any(seen[place].kind == "consumer" for place in unclear)
+        if read_mixed or any(self._shared_by_heads(one.family, one.slots, one.index) for one in found):
+            return
+        self.evidence.sizes[family] = answer.size
         for reach in found:
             self.evidence.reach(reach)
-        if alone.returned:
+        if answer.alone.returned:
             self.evidence.block(family, self.runner.example.ends)
 
     def _shared_by_heads(self, family: Family, slots: Tensor, index: Tensor) -> bool:

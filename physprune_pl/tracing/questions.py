@@ -1,0 +1,126 @@
+"""Asking a model where entries of its tensors go: all of one family, some of them, several families at once by bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from physprune_pl.probing.codes import Codes, sure
+from physprune_pl.probing.observations import Family, Kind
+from physprune_pl.probing.runner import Masks, Run, Runner
+from physprune_pl.tracing.gates import Reach
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where the entries of one family go.
+
+    Attributes:
+        family: the family.
+        size: number of its entries.
+        alone: the run with all of them NaN: *whose* entries reach a slot.
+        codes: *which* of them does.
+    """
+
+    family: Family
+    size: int
+    alone: Run
+    codes: Codes
+
+    def sure(self, place: int) -> Tensor:
+        """Return which slots of an observation are reached by one entry and no other, if they are reached at all."""
+        return sure(self.codes[place], self.size)
+
+    def unclear(self, kinds: Collection[Kind]) -> dict[int, Tensor]:
+        """Return by place of an observation of these kinds the slots that several entries reach, if there are any."""
+        asked = [place for place in self.alone.hits if self.alone.seen[place].kind in kinds]
+        found = {place: self.alone.seen[place].pattern & ~self.sure(place) for place in asked}
+        return {place: slots for place, slots in found.items() if bool(slots.any())}
+
+    @property
+    def headless(self) -> bool:
+        """Whether entries reach heads, but mixed: pairs of them are turned, or they are divided by their norm."""
+        heads = [place for place in self.alone.hits if self.alone.seen[place].kind == "head"]
+        whole = [bool(self.sure(place)[self.alone.seen[place].pattern].all()) for place in heads]
+        return bool(whole) and not any(whole)
+
+    def reach(self, place: int) -> Reach:
+        """Return what each entry reaches of an observation, without the slots that several of them reach."""
+        seen = self.alone.seen[place]
+        slots = (seen.pattern & self.sure(place)).nonzero().flatten()
+        index = self.codes[place][0][slots]
+        return Reach(self.family, index, seen.family, slots, (self.alone.probe.mode, place))
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions about one sort of entries: channels that calls make, or entries of tensors that no call reads by rule.
+
+    What the model takes another way for, because of a NaN, has no answer: None.
+
+    Attributes:
+        runner: runs the model.
+        clean: the run without taint.
+        run: runs the model once with the masked entries NaN.
+        sizes: returns the number of entries of a family.
+        kinds: observations whose slots must each tell one entry.
+    """
+
+    runner: Runner
+    clean: Run
+    run: Callable[[Masks], Run]
+    sizes: Callable[[Family], int]
+    kinds: Collection[Kind]
+
+    def some(self, family: Family, mask: Tensor) -> Run | None:
+        """Taint the masked entries of a family."""
+        return self.runner.attempt(lambda: self.run({family: mask}), self.clean)
+
+    def alone(self, family: Family) -> Run | None:
+        """Taint a family whole."""
+        return self.some(family, torch.ones(self.sizes(family), dtype=torch.bool))
+
+    def coded(self, codes: Masks, done: Sequence[Run] = ()) -> Codes | None:
+        """Taint families by the bits of their entries' codes; what has been done already are the first of the runs."""
+        return self.runner.coded(self.run, codes, self.clean, done)
+
+    def together(self, families: Sequence[Family], done: Sequence[Run] = ()) -> Codes | None:
+        """Taint families by the bits of their entries' numbers, all at once."""
+        return self.coded({family: torch.arange(self.sizes(family)) for family in families}, done)
+
+    def apart(self, family: Family, alone: Run) -> Answer | None:
+        """Ask about one family by itself."""
+        codes = self.together([family])
+        return None if codes is None else Answer(family, self.sizes(family), alone, codes)
+
+    def without(self, family: Family, mask: Tensor) -> Answer | None:
+        """Ask about one family by itself, with the masked entries clean."""
+        rest = self.some(family, ~mask)
+        asked = replace(self, run=lambda masks: self.run({family: masks[family] & ~mask}))
+        return None if rest is None else asked.apart(family, rest)
+
+    def answer(self, family: Family, alone: Run, together: Codes | None, contested: Sequence[Tensor]) -> Answer | None:
+        """Return what a family has told together with others, or by itself where that may tell more.
+
+        Args:
+            family: the family.
+            alone: the run with all of it NaN.
+            together: what all families told at once.
+            contested: for every observation the slots that several of them reach.
+        """
+        if together is None:
+            return self.apart(family, alone)
+        answer = Answer(family, self.sizes(family), alone, together)
+        return self.apart(family, alone) if self._disturbed(answer, contested) else answer
+
+    def _disturbed(self, answer: Answer, contested: Sequence[Tensor]) -> bool:
+        """Return whether other families are to blame for a slot that is unclear."""
+        kinds = {*self.kinds, "head"} if answer.headless else self.kinds
+        unclear = {place: slots & contested[place] for place, slots in answer.unclear(kinds).items()}
+        asked = any(bool(slots.any()) for slots in unclear.values())
+        index = {answer.family: torch.arange(answer.size)}
+        # What one family alone has blurred is not cleared by asking again.
+        return asked and not self.runner.blurred(self.run, index, self.clean, unclear)

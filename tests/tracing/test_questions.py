@@ -1,0 +1,124 @@
+"""One family asked about alone, and by the bits of its entries."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.isolation import untouched
+from physprune_pl.probing.observations import Observation
+from physprune_pl.probing.runner import Runner, contested
+from physprune_pl.probing.tainting import ModulePath
+from physprune_pl.tracing.questions import Answer, Questions
+
+KINDS = frozenset(("consumer", "carrier", "norm", "part"))
+
+
+class Summed(nn.Module):
+    """Four channels of one layer; the next reads them in pairs, and its second half those of a rival too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.rival, self.last = nn.Linear(3, 4), nn.Linear(3, 2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        own, other = self.first(x), self.rival(x)
+        return self.last(torch.cat([own[:, :2], own[:, 2:] + other], 1))
+
+
+class Branching(Summed):
+    def forward(self, x: Tensor) -> Tensor:
+        own = self.first(x)
+        return self.last(own) if bool((own == own).all()) else self.last(own.abs() + 1)
+
+
+FIRST, RIVAL, READ = ("first.weight", 0), ("rival.weight", 0), ("last.weight", 1)
+SIZES = {FIRST: 4, RIVAL: 2}
+
+
+@contextmanager
+def asking(model: nn.Module):
+    model.eval()
+    with untouched(model) as saved, ModulePath(model) as path:
+        runner = Runner(model, Example.of(torch.zeros(1, 3)), path, saved)
+        yield Questions(runner, runner.run(), runner.run, SIZES.__getitem__, KINDS)
+
+
+def reads_of_last(questions: Questions) -> int:
+    return next(i for i, seen in enumerate(questions.clean.seen) if seen.family == READ)
+
+
+def test_a_family_alone_shows_its_slots_and_codes_show_its_entries():
+    with asking(Summed()) as questions:
+        answer = questions.apart(RIVAL, questions.alone(RIVAL))
+        place = reads_of_last(questions)
+        assert answer.alone.seen[place].pattern.tolist() == [False, False, True, True]
+        assert answer.codes[place][0][2:].tolist() == [0, 1]
+        assert answer.unclear(KINDS) == {}
+        reach = answer.reach(place)
+        assert (reach.source, reach.index.tolist()) == (RIVAL, [0, 1])
+        assert (reach.family, reach.slots.tolist()) == (READ, [2, 3])
+        assert reach.place == ("eval", place)
+
+
+def test_some_entries_of_a_family_are_tainted_without_the_others():
+    with asking(Summed()) as questions:
+        place = reads_of_last(questions)
+        some = questions.some(FIRST, torch.tensor([False, True, False, True]))
+        assert some.seen[place].pattern.tolist() == [False, True, False, True]
+        rest = questions.without(FIRST, torch.tensor([False, True, False, True]))
+        assert rest.alone.seen[place].pattern.tolist() == [True, False, True, False]
+        assert rest.reach(place).index.tolist() == [0, 2]
+
+
+def test_what_a_rival_has_blurred_is_asked_again():
+    with asking(Summed()) as questions:
+        alone = questions.alone(FIRST)
+        rivals = contested([alone, questions.alone(RIVAL)], questions.clean)
+        # The rival counts the other way round, so that codes disagree where both arrive.
+        both = questions.coded({FIRST: torch.arange(4), RIVAL: torch.tensor([1, 0])})
+        place = reads_of_last(questions)
+        assert Answer(FIRST, 4, alone, both).unclear(KINDS)[place].tolist() == [False, False, True, True]
+        assert questions.answer(FIRST, alone, both, rivals).reach(place).index.tolist() == [0, 1, 2, 3]
+        nobody = [torch.zeros_like(slots) for slots in rivals]
+        assert questions.answer(FIRST, alone, both, nobody).codes is both
+
+
+def test_what_a_family_has_blurred_itself_is_not_asked_again():
+    class Mixed(Summed):
+        def forward(self, x: Tensor) -> Tensor:
+            own = self.first(x)
+            return self.last(own + own.sum(1, keepdim=True))
+
+    with asking(Mixed()) as questions:
+        alone, together = questions.alone(FIRST), questions.together([FIRST])
+        everybody = [torch.ones_like(seen.pattern) for seen in questions.clean.seen]
+        answer = questions.answer(FIRST, alone, together, everybody)
+        assert answer.codes is together
+        assert answer.unclear(KINDS)[reads_of_last(questions)].all()
+        assert len(answer.reach(reads_of_last(questions)).index) == 0
+
+
+def test_a_model_that_takes_another_way_answers_nothing():
+    with asking(Branching()) as questions:
+        alone = questions.clean
+        assert questions.alone(FIRST) is None
+        assert questions.together([FIRST]) is None
+        assert questions.apart(FIRST, alone) is None
+        assert questions.without(FIRST, torch.tensor([True, False, False, False])) is None
+        assert questions.answer(FIRST, alone, None, []) is None
+
+
+@pytest.mark.parametrize(
+    ("certain", "headless"), [([[0, 0], [0, 0]], True), ([[1, 1], [0, 0]], False), ([[1, 0], [0, 1]], True)]
+)
+def test_entries_that_reach_no_head_one_by_one_are_headless(certain, headless):
+    seen = [Observation("head", (name, 0), torch.tensor([True, True])) for name in ("query", "key")]
+    alone = SimpleNamespace(seen=seen, hits=[0, 1])
+    codes = [(torch.arange(2), torch.tensor(one, dtype=torch.bool)) for one in certain]
+    assert Answer(FIRST, 2, alone, codes).headless is headless
