@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.example import Example, memory_format_of
 from physprune_pl.networks.isolation import set_training, untouched
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.probing.operations import CONVOLUTIONS, LINEAR, TRANSPOSED, layout_of, operands
+from physprune_pl.probing.operation_rows import Convolves
+from physprune_pl.probing.operations import layout_of, operands, operation_of
 from physprune_pl.probing.traceable import traceable
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
@@ -167,20 +168,22 @@ def _shape(
     func: Callable[..., Any], data: Tensor, weight: Tensor, output_dim: int, options: dict[str, Any]
 ) -> LayerShape:
     groups = int(options.pop("groups", 1))
-    kind = "linear" if func in LINEAR else "matmul" if not options else _convolution(func, weight)
+    row = operation_of(func)
+    kind = _convolution(row, weight) if isinstance(row, Convolves) else "matmul" if output_dim else "linear"
     last = any(memory_format_of(tensor) is not torch.contiguous_format for tensor in (data, weight))
     return LayerShape(kind, tuple(data.shape), tuple(weight.shape), output_dim, groups, tuple(options.items()), last)
 
 
-def _convolution(func: Callable[..., Any], weight: Tensor) -> str:
-    return f"conv{'_transpose' if func in TRANSPOSED else ''}{weight.dim() - 2}d"
+def _convolution(row: Convolves, weight: Tensor) -> str:
+    return f"conv{'_transpose' if row.transposed else ''}{weight.dim() - 2}d"
 
 
 def _options(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """What a convolution is called with besides its tensors, defaults included; nothing for any other layer."""
-    if func not in CONVOLUTIONS and func not in TRANSPOSED:
+    row = operation_of(func)
+    if not isinstance(row, Convolves):
         return {}
-    names = _TRANSPOSED if func in TRANSPOSED else _CONVOLUTION
+    names = _TRANSPOSED if row.transposed else _CONVOLUTION
     given = dict(zip(names, args[3:], strict=False)) | {name: kwargs[name] for name in names if name in kwargs}
     defaults = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
     values = {name: given.get(name, defaults[name]) for name in names}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from physprune_pl.probing.observations import Family, Tie
-from physprune_pl.probing.operations import EXPANSIONS, NARROWS, PARTS, VIEWS
-from physprune_pl.probing.sizes import SizeWatch, sizes_of_split, sizes_of_view
+from physprune_pl.probing.invocation import Invocation
+from physprune_pl.probing.observations import Family, Kind, Tie
+from physprune_pl.probing.operation_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, View
+from physprune_pl.probing.sizes import SizeWatch, sizes_of_view
 from physprune_pl.probing.tainting import nan_along
 
 
@@ -21,8 +21,8 @@ class AxisNotes(Protocol):
     ties: list[Tie]
     sequence: list[str]
 
-    def see_part(self, family: Family, pattern: Tensor) -> None:
-        """Record which slots of an axis are NaN now that is about to be cut into parts."""
+    def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
+        """Record which slots of an axis are NaN now."""
 
 
 class AxisWatch:
@@ -36,32 +36,36 @@ class AxisWatch:
         self.notes, self.sizes = notes, sizes
         self.views: dict[Family, tuple[int, ...]] = {}
 
-    def note(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        """Note what an operation makes of the axes of its data: parts, factors, sizes that modules remember."""
-        if func in PARTS:
-            self._split(args, kwargs, output)
-        elif func in VIEWS:
-            data = args[0] if args else kwargs["input"]
-            self.sizes.view(sizes_of_view(args, kwargs), data, output, self._view(data, output))
-        elif func in EXPANSIONS:
-            self.sizes.view(sizes_of_view(args, kwargs), args[0], output, {})
-        elif func is Tensor.__getitem__:
-            self.sizes.index(*args)
-        elif func in NARROWS and len(args) == 4:
-            data, axis, start, length = args
-            self.sizes.narrow(data, axis % data.dim(), start, length)
+    def halves(self, call: Invocation[MultipliedHalves], output: Any) -> None:  # noqa: ARG002
+        """Note the halves of a gated linear unit: they are multiplied."""
+        if call.data.is_floating_point():
+            self._tie_parts(call.data, call.get(call.row.axis), 2)
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor | tuple[Tensor, ...]) -> None:
-        data: Tensor = args[0] if args else kwargs["tensor" if "tensor" in kwargs else "input"]
+    def parts(self, call: Invocation[Parts], output: tuple[Tensor, ...]) -> None:
+        """Note the parts of an axis, and which modules remember their sizes."""
+        data, axis, sizes = call.data, call.get(call.row.axis), call.get(call.row.sizes)
         if not data.is_floating_point():
             return
-        if isinstance(output, Tensor):  # a gated linear unit: its halves are multiplied
-            self._tie_parts(data, kwargs.get("dim", args[1] if len(args) > 1 else -1), 2)
-            return
-        axis = kwargs.get("dim", args[2] if len(args) > 2 else 0)
         equal = len({part.shape[axis] for part in output}) == 1 and len(output) > 1
         family = self._tie_parts(data, axis, len(output)) if equal else None
-        self.sizes.split(sizes_of_split(args, kwargs), data, axis % data.dim(), family)
+        self.sizes.split(sizes if isinstance(sizes, list | tuple) else (sizes,), data, axis % data.dim(), family)
+
+    def view(self, call: Invocation[View], output: Tensor) -> None:
+        """Note the factors of an axis, and which modules remember them."""
+        self.sizes.view(sizes_of_view(call.args, call.kwargs), call.data, output, self._view(call.data, output))
+
+    def expansion(self, call: Invocation[Expansion], output: Tensor) -> None:
+        """Note which modules remember how often a tensor is repeated."""
+        self.sizes.view(sizes_of_view(call.args, call.kwargs), call.data, output, {})
+
+    def indexing(self, call: Invocation[Indexing], output: Any) -> None:  # noqa: ARG002
+        """Note which modules remember the ends of slices."""
+        self.sizes.index(*call.args)
+
+    def narrowing(self, call: Invocation[Narrowing], output: Tensor) -> None:  # noqa: ARG002
+        """Note which modules remember where a part begins, and how long it is."""
+        axis, start, length = map(call.get, (call.row.axis, call.row.start, call.row.length))
+        self.sizes.narrow(call.data, axis % call.data.dim(), start, length)
 
     def _view(self, data: Tensor, output: Tensor) -> dict[int, Family]:
         """Note an axis that a view factors; what its parts are shows when it is known where they go."""
@@ -86,5 +90,5 @@ class AxisWatch:
 
     def _see_part(self, data: Tensor, axis: int) -> Family:
         family = (f"{self.notes.mode} part {len(self.notes.sequence)}", 0)
-        self.notes.see_part(family, nan_along(data, axis))
+        self.notes.see("part", family, nan_along(data, axis))
         return family

@@ -15,7 +15,8 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.probing.observations import Family, Tie
-from physprune_pl.probing.operations import ELEMENT_BY_ELEMENT, WEIGHT_NORM
+from physprune_pl.probing.operation_rows import LengthsTimesDirections
+from physprune_pl.probing.operations import operation_of
 from physprune_pl.probing.tainting import tensors_of_call
 
 
@@ -48,7 +49,7 @@ class ComputedWeights:
         source = next((value for value in map(self.original, args) if isinstance(value, nn.Parameter)), None)
         if source is None or source.dim() < 2 or output.shape != source.shape:
             return False
-        if func in WEIGHT_NORM or getattr(func, "__name__", "") in ELEMENT_BY_ELEMENT:
+        if operation_of(func).makes_weights:
             self._known[id(output)] = (output, source)
             return True
         return False
@@ -59,9 +60,10 @@ def direction_and_length(func: Callable[..., Any], args: tuple[Any, ...]) -> tup
 
     None of any other operation, and where the whole weight has one length.
     """
-    if func not in WEIGHT_NORM:
+    row = operation_of(func)
+    if not isinstance(row, LengthsTimesDirections):
         return None
-    direction, length, dim = (*args, 0)[:3]
+    direction, length, dim = (one.of(args, {}) for one in (row.data, row.length, row.axis))
     return (direction, length, dim) if length.dim() == direction.dim() else None
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.probing.operations import PRODUCTS_BY_ELEMENT, QUOTIENTS
+from physprune_pl.probing.operations import operation_of
 from physprune_pl.probing.tainting import has_nan
 
 
@@ -34,12 +34,11 @@ class Gates(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Watch one operation."""
-        name = getattr(func, "__name__", "")
-        known = name in PRODUCTS_BY_ELEMENT or name in QUOTIENTS
-        if known and len(args) == 2 and all(isinstance(value, Tensor) for value in args):
+        kind = operation_of(func).by_element
+        if kind and len(args) == 2 and all(isinstance(value, Tensor) for value in args):
             # The probe must see the same calls whether or not this mode watches too.
             with torch._C.DisableTorchFunction():
-                args = self._product(*args, divided=name in QUOTIENTS)
+                args = self._product(*args, divided=kind == "quotient")
         return func(*args, **(kwargs or {}))
 
     def _product(self, left: Tensor, right: Tensor, divided: bool) -> tuple[Tensor, Tensor]:

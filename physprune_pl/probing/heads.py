@@ -7,14 +7,15 @@ is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from physprune_pl.probing.observations import Family, Tie
+from physprune_pl.probing.invocation import Invocation
+from physprune_pl.probing.observations import Family, Kind, Tie
+from physprune_pl.probing.operation_rows import ActivationProduct, Attention, Softmax
 from physprune_pl.probing.tainting import cleaned
 
 _MARK = "_physprune_heads"
@@ -34,7 +35,7 @@ class HeadNotes(Protocol):
     mode: str
     ties: list[Tie]
 
-    def see_head(self, family: Family, pattern: Tensor) -> None:
+    def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which slots of a family are NaN now."""
 
 
@@ -48,11 +49,10 @@ class Operands:
     mask: Tensor | None
 
     @classmethod
-    def of(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operands:
+    def of(cls, call: Invocation[Attention]) -> Operands:
         """Read the arguments of a call."""
-        names = ("query", "key", "value", "attn_mask")
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        return cls(given["query"], given["key"], given["value"], given.get("attn_mask"))
+        row = call.row
+        return cls(*map(call.get, (row.query, row.key, row.value, row.mask)))
 
     @property
     def macs(self) -> int:
@@ -71,10 +71,11 @@ class HeadWatch:
         self.units: dict[Family, int] = {}
         self._calls = 0
 
-    def attend(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def attend(self, call: Invocation[Attention]) -> Any:
         """Compute fused attention on clean data; its output carries the channels of the values."""
-        given = Operands.of(args, kwargs)
-        output = func(*[_clean(value) for value in args], **{key: _clean(value) for key, value in kwargs.items()})
+        given = Operands.of(call)
+        clean = {key: _clean(value) for key, value in call.kwargs.items()}
+        output = call.func(*[_clean(value) for value in call.args], **clean)
         count = max(_units(given.query), _units(given.key))
         units = self._new_units(count, _by_unit(given.mask, count))
         for name, tensor in (("query", given.query), ("key", given.key), ("value", given.value)):
@@ -83,13 +84,13 @@ class HeadWatch:
         tainted = _spread(given.value.isnan().any(-2, keepdim=True), count)
         return output.masked_fill(tainted, float("nan"))
 
-    def multiply(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def multiply(self, call: Invocation[ActivationProduct]) -> Any:
         """Compute a product of two activations: what is summed over in one unit belongs together.
 
         A product with a product (scores with values) ties the other axis of the values too.
         """
-        output = func(*args, **kwargs)
-        left, right = (*args, *kwargs.values())[:2]
+        output = call.run()
+        left, right = call.data, call.get(call.row.other)
         if not (isinstance(left, Tensor) and isinstance(right, Tensor) and left.dim() > 2 and right.dim() > 2):
             return output
         marks = [mark for mark in (getattr(left, _MARK, None), getattr(right, _MARK, None)) if mark is not None]
@@ -111,12 +112,12 @@ class HeadWatch:
         """Return whether a tensor comes from a product of activations."""
         return _MARK in vars(tensor)  # many times faster than hasattr
 
-    def normalise(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def normalise(self, call: Invocation[Softmax]) -> Any:
         """Compute a softmax of scores, clean afterwards, because what reached them is tied to its unit."""
-        data = args[0] if args else kwargs["input"]
+        data = call.data
         units = getattr(data, _MARK)
-        self.notes.see_head(units, _by_unit(data, self.units[units]))
-        output = cleaned(func(*args, **kwargs))
+        self.notes.see("head", units, _by_unit(data, self.units[units]))
+        output = cleaned(call.run())
         setattr(output, _MARK, units)
         return output
 
@@ -132,14 +133,14 @@ class HeadWatch:
         units = (f"{self.notes.mode} heads {self._calls}", 0)
         self._calls += 1
         self.units[units] = count
-        self.notes.see_head(units, torch.zeros(count, dtype=torch.bool) if reached is None else reached)
+        self.notes.see("head", units, torch.zeros(count, dtype=torch.bool) if reached is None else reached)
         return units
 
     def _tie(self, units: Family, name: str, pattern: Tensor) -> None:
         """Tie the slots ``[..., units, size]`` of an operand to their units."""
         count, size = self.units[units], pattern.shape[-1]
         family = (f"{units[0]} {name}", 0)
-        self.notes.see_head(family, _spread(_merged(pattern, 2), count, axis=0).flatten())
+        self.notes.see("head", family, _spread(_merged(pattern, 2), count, axis=0).flatten())
         self.units[family] = count
         slots = torch.arange(count * size)
         self.notes.ties.append((family, slots, units, slots // size))

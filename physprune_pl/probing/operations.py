@@ -1,106 +1,45 @@
-"""What operations do to channels: which mix them with a weight, which carry them, which nobody can look into."""
+"""The table of operations: what each does to channels, and so how it is watched. Another operation is another row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
-TRANSPOSED = {
-    *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
-    *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
-}
-LINEAR = {F.linear, torch._C._nn.linear}
-MATMUL = {torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__}
-ADDMM = {torch.addmm, Tensor.addmm}
-EMBEDDING = {F.embedding, torch.embedding, F.embedding_bag}
-PER_CHANNEL = {
-    *(F.batch_norm, torch.batch_norm, F.instance_norm, torch.instance_norm, F.prelu, torch.prelu),
-    *(torch._C._nn.__dict__.get("prelu", F.prelu),),
-}
-ACROSS = {F.layer_norm, torch.layer_norm, F.rms_norm, torch.rms_norm}
-GROUP_NORM = {F.group_norm, torch.group_norm}
-PARTS = {
-    F.glu,
-    torch._C._nn.glu,
-    *(torch.chunk, Tensor.chunk, torch.split, Tensor.split, torch.functional.split),
-    *(torch.split_with_sizes, Tensor.split_with_sizes),
-    *(torch.tensor_split, Tensor.tensor_split),
-}
-VIEWS = {Tensor.view, Tensor.reshape, torch.reshape, Tensor.unflatten, torch.unflatten}
-EXPANSIONS = {Tensor.expand, torch.broadcast_to, Tensor.broadcast_to}
-NARROWS = {torch.narrow, Tensor.narrow}
-ELEMENTWISE = {"mul", "add", "sub", "div", "true_divide", "multiply", "subtract", "divide", "rsub"} | {
-    *("mul_", "add_", "sub_", "div_", "__mul__", "__rmul__", "__add__", "__radd__", "__sub__", "__rsub__"),
-    *("__truediv__", "__rtruediv__", "__imul__", "__iadd__", "__isub__", "__itruediv__", "where", "addcmul"),
-}
-WEIGHT_NORM = {torch._weight_norm}
-ELEMENT_BY_ELEMENT = {
-    *("mul", "div", "true_divide", "multiply", "divide", "__mul__", "__rmul__", "__truediv__"),
-    *("add", "sub", "subtract", "__add__", "__radd__", "__sub__", "__rsub__"),
-    *("to", "float", "half", "bfloat16", "double", "type_as", "clone", "contiguous", "detach"),
-    *("abs", "neg", "__neg__", "exp", "tanh", "sigmoid", "sign", "round", "clamp", "clamp_min", "clamp_max"),
-}
-"""What makes a weight of a parameter without moving any of its numbers."""
-QUOTIENTS = {"div", "true_divide", "divide", "div_", "__truediv__", "__itruediv__"}
-PRODUCTS_BY_ELEMENT = {"mul", "multiply", "mul_", "__mul__", "__rmul__", "__imul__"}
-FUSED_ATTENTION = {F.scaled_dot_product_attention, torch._C._nn.scaled_dot_product_attention}
-PRODUCTS = MATMUL | {torch.bmm, Tensor.bmm}
-SOFTMAX = {F.softmax, torch.softmax, Tensor.softmax}
-OPAQUE = {
-    F.multi_head_attention_forward,
-    *(F.bilinear, torch.bilinear, torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu),
-    *(torch.lstm_cell, torch.gru_cell, torch.rnn_tanh_cell, torch.rnn_relu_cell),
-}
+from physprune_pl.probing.operation_rows import (
+    ActivationProduct,
+    Argument,
+    Attention,
+    Convolves,
+    Expansion,
+    Indexing,
+    Layout,
+    LengthsTimesDirections,
+    LooksUp,
+    Mixes,
+    MultipliedHalves,
+    Multiplies,
+    Narrowing,
+    NormOfGroups,
+    NormOfShape,
+    Opaque,
+    Operation,
+    Parts,
+    Quantisation,
+    Softmax,
+    Statistic,
+    View,
+)
+from physprune_pl.probing.quantisers import quantised
+
+Function = Callable[..., Any]
+
 NATIVE = {"aten", "prim", "prims", "profiler", "mkldnn", "onednn", "c10d", "_c10d_functional", "inductor"}
 """Namespaces of PyTorch's own operations."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How one kind of call stores its weight: dimension of outputs and inputs, axis of the channels in the data."""
-
-    output_dim: int
-    input_dim: int
-    axis: int
-    transposed: bool = False
-
-
-def layout_of(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout | None:
-    """Return how a call stores its weight, None if it mixes no channels with one."""
-    if func in LINEAR:
-        return Layout(0, 1, -1)
-    if func in CONVOLUTIONS or func in TRANSPOSED:
-        _, weight, _ = operands(func, args, kwargs)
-        transposed = func in TRANSPOSED
-        return Layout(int(transposed), int(not transposed), 1 - weight.dim(), transposed)
-    if func in MATMUL or func in ADDMM:
-        data, weight, _ = operands(func, args, kwargs)
-        plain = isinstance(weight, nn.Parameter) and weight.dim() == 2 and not isinstance(data, nn.Parameter)
-        return Layout(1, 0, -1) if plain else None
-    return None
-
-
-def operands(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Any, Any]:
-    """Return data, weight and bias of a mixing call."""
-    if func in ADDMM:
-        return args[1], args[2], args[0]
-    weight = args[1] if len(args) > 1 else kwargs.get("weight", kwargs.get("other", kwargs.get("mat2")))
-    bias = None if func in MATMUL else args[2] if len(args) > 2 else kwargs.get("bias")
-    return args[0] if args else kwargs["input"], weight, bias
-
-
-def conv_groups(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
-    """Return the number of conv groups of a call, 1 for anything but a convolution."""
-    if func not in CONVOLUTIONS and func not in TRANSPOSED:
-        return 1
-    return int(args[6] if len(args) > 6 else kwargs.get("groups", 1))
 
 
 def sealed(*inputs: Any) -> tuple[Any, ...]:
@@ -112,12 +51,121 @@ def sealed(*inputs: Any) -> tuple[Any, ...]:
     return inputs
 
 
-OPAQUE.add(sealed)
+_HOMES = (torch, Tensor, F, torch._C._nn)
 
 
-def swapped(args: tuple[Any, ...], kwargs: dict[str, Any], old: Tensor, new: Tensor) -> tuple[Any, ...]:
-    """Return the arguments with one tensor exchanged; a keyword is exchanged in place."""
-    for key, value in kwargs.items():
-        if value is old:
-            kwargs[key] = new
-    return tuple(new if value is old else value for value in args)
+def _named(*names: str) -> tuple[Function, ...]:
+    """Return the functions and methods of PyTorch of these names.
+
+    Raises:
+        AttributeError: there is none of a name.
+    """
+    found = {name: [getattr(home, name) for home in _HOMES if callable(getattr(home, name, None))] for name in names}
+    missing = [name for name, functions in found.items() if not functions]
+    if missing:
+        raise AttributeError(f"names: PyTorch {torch.__version__} has no operation {missing[0]!r}")
+    return tuple(function for functions in found.values() for function in functions)
+
+
+_ROWS: tuple[tuple[tuple[Function, ...], Operation], ...] = (
+    # channels mixed with a weight
+    (_named("linear"), Mixes()),
+    (_named("conv1d", "conv2d", "conv3d"), Convolves()),
+    (_named("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), Convolves(output_dim=1)),
+    (
+        _named("matmul", "mm", "__matmul__"),
+        Multiplies(weight=Argument(1, ("other", "mat2")), bias=None, otherwise=ActivationProduct()),
+    ),
+    (
+        _named("addmm"),
+        Multiplies(data=Argument(1, ("mat1",)), weight=Argument(2, ("mat2",)), bias=Argument(0, ("input",))),
+    ),
+    ((F.embedding, F.embedding_bag), LooksUp()),
+    ((torch.embedding,), LooksUp(weight=Argument(0, ("weight",)))),
+    # attention
+    (_named("scaled_dot_product_attention"), Attention()),
+    (_named("bmm"), ActivationProduct()),
+    (_named("softmax"), Softmax()),
+    # norms and what they are made of
+    (_named("batch_norm", "instance_norm", "prelu"), Operation(carries="from the channels")),
+    (_named("layer_norm", "rms_norm"), NormOfShape()),
+    (_named("group_norm"), NormOfGroups()),
+    (_named("mean", "var", "std", "var_mean", "std_mean", "logsumexp", "amax", "amin", "max", "min"), Statistic()),
+    (
+        (*_named("norm"), torch.linalg.norm, torch.linalg.vector_norm),
+        Statistic(axis=Argument(2, ("dim", "axis")), exact=True),
+    ),
+    ((F.normalize,), Statistic(axis=Argument(2, ("dim",), 1), exact=True, same_shape=True)),
+    # axes
+    (_named("glu"), MultipliedHalves()),
+    (_named("chunk", "split", "split_with_sizes", "tensor_split"), Parts(data=Argument(0, ("tensor", "input")))),
+    (_named("view", "reshape", "unflatten"), View()),
+    (_named("expand", "broadcast_to"), Expansion()),
+    (_named("narrow"), Narrowing()),
+    ((Tensor.__getitem__,), Indexing()),
+    # element by element
+    (
+        _named("mul", "multiply", "__mul__", "__rmul__"),
+        Operation(carries="up to the end", makes_weights=True, by_element="product"),
+    ),
+    (_named("mul_", "__imul__"), Operation(carries="up to the end", by_element="product")),
+    (
+        _named("div", "true_divide", "divide", "__truediv__"),
+        Operation(carries="up to the end", makes_weights=True, by_element="quotient"),
+    ),
+    (_named("div_", "__itruediv__"), Operation(carries="up to the end", by_element="quotient")),
+    (
+        _named("add", "sub", "subtract", "__add__", "__radd__", "__sub__", "__rsub__"),
+        Operation(carries="up to the end", makes_weights=True),
+    ),
+    (
+        _named("add_", "sub_", "__iadd__", "__isub__", "rsub", "__rtruediv__", "where", "addcmul"),
+        Operation(carries="up to the end"),
+    ),
+    (
+        (
+            *_named("to", "float", "half", "bfloat16", "double", "type_as", "clone", "contiguous", "detach"),
+            *_named("abs", "neg", "__neg__", "exp", "tanh", "sigmoid", "sign", "round"),
+            *_named("clamp", "clamp_min", "clamp_max"),
+        ),
+        Operation(makes_weights=True),
+    ),
+    ((torch._weight_norm,), LengthsTimesDirections(makes_weights=True)),
+    # what nobody can look into
+    (
+        (
+            *(F.multi_head_attention_forward, *_named("bilinear", "lstm", "gru", "rnn_tanh", "rnn_relu")),
+            *_named("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"),
+            sealed,
+        ),
+        Opaque(),
+    ),
+    ((quantised,), Quantisation()),
+)
+_TABLE: dict[Function, Operation] = {function: row for functions, row in _ROWS for function in functions}
+_OTHER = Operation()
+
+
+def operation_of(func: Function) -> Operation:
+    """Return how an operation is watched; what is in no row lets NaN pass as it does."""
+    return _TABLE.get(func, _OTHER)
+
+
+def layout_of(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout | None:
+    """Return how a call stores its weight, None if it mixes no channels with one."""
+    row = operation_of(func).in_call(args, kwargs)
+    return row.layout(args, kwargs) if isinstance(row, Mixes) else None
+
+
+def operands(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Any, Any]:
+    """Return data, weight and bias of a mixing call."""
+    row = operation_of(func)
+    if not isinstance(row, Mixes):
+        raise TypeError(f"func: expected an operation that mixes channels with a weight, got {func}")
+    return row.operands(args, kwargs)
+
+
+def conv_groups(func: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """Return the number of conv groups of a call, 1 for anything but a convolution."""
+    row = operation_of(func)
+    return row.groups(args, kwargs) if isinstance(row, Mixes) else 1

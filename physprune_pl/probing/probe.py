@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 from weakref import proxy
@@ -17,29 +16,34 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.computed import ComputedWatch
 from physprune_pl.probing.heads import HeadWatch
-from physprune_pl.probing.norms import STATISTICS, NormWatch, Walls
-from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Observation, Tie
-from physprune_pl.probing.operations import (
-    ACROSS,
-    ELEMENTWISE,
-    EMBEDDING,
-    FUSED_ATTENTION,
-    GROUP_NORM,
-    OPAQUE,
-    PER_CHANNEL,
-    PRODUCTS,
-    SOFTMAX,
-    Layout,
-    conv_groups,
-    layout_of,
-    operands,
-    swapped,
+from physprune_pl.probing.invocation import Invocation, invocation
+from physprune_pl.probing.mixing import MixWatch
+from physprune_pl.probing.norms import NormWatch, Walls
+from physprune_pl.probing.observations import Family, Kind, Mixing, Observation, Tie
+from physprune_pl.probing.operation_rows import (
+    ActivationProduct,
+    Attention,
+    Convolves,
+    Expansion,
+    Indexing,
+    LooksUp,
+    Mixes,
+    MultipliedHalves,
+    Multiplies,
+    Narrowing,
+    NormOfGroups,
+    NormOfShape,
+    Opaque,
+    Operation,
+    Parts,
+    Quantisation,
+    Softmax,
+    Statistic,
+    View,
 )
-from physprune_pl.probing.quantisers import quantised
 from physprune_pl.probing.replay import Replay
-from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.sizes import SizeWatch
-from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, taint, tensors_of_call
+from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
 
 
 @dataclass(eq=False)
@@ -73,7 +77,7 @@ class Probe(TorchFunctionMode):
         self.ties: list[Tie] = []
         # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
         own = proxy(self)
-        self.heads, self.computed = HeadWatch(own), ComputedWatch(own)
+        self.heads, self.computed, self.mixes = HeadWatch(own), ComputedWatch(own), MixWatch(own)
         self.sizes = SizeWatch(own)
         self.axes = AxisWatch(own, self.sizes)
         self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
@@ -86,55 +90,10 @@ class Probe(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Watch one operation."""
-        return self._dispatch(func, args, kwargs or {})
-
-    def _dispatch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Watch one operation, as its row in the table of operations says."""
         self.sequence.append(getattr(func, "__name__", str(func)))
-        layout = layout_of(func, args, kwargs)
-        if layout is not None:
-            return self._mix(func, args, kwargs, layout)
-        if func in EMBEDDING:
-            return self._embed(func, args, kwargs)
-        if func is quantised:
-            return self._pass_quantised(*args)
-        if func in OPAQUE:
-            return self.opaque_call(func, args, kwargs)
-        if func in ACROSS or func in GROUP_NORM:
-            return self.norms.norm(func, args, kwargs)
-        return self._pass_on(func, args, kwargs)
-
-    def _pass_on(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        inputs = tensors_of_call(args, kwargs)
-        named = [value for value in inputs if self.name_of(value)]
-        output = self._compute(func, args, kwargs, inputs, named)
-        if self.computed.follow(func, args, output):
-            return output
-        self.axes.note(func, args, kwargs, output)
-        if named:
-            self._carry(func, named, output)
-        return output
-
-    def _compute(
-        self,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        inputs: list[Tensor],
-        named: list[Tensor],
-    ) -> Any:
-        """Run an operation without a weight; products of activations may be attention."""
-        if func in FUSED_ATTENTION:
-            return self.heads.attend(self.replay.calling(func), args, kwargs)
-        if func in PRODUCTS and not named:
-            return self.heads.multiply(func, args, kwargs)
-        if func in SOFTMAX and self.heads.are_scores(args[0] if args else kwargs["input"]):
-            return self.heads.normalise(func, args, kwargs)
-        if func in STATISTICS:
-            return self.norms.statistic(func, args, kwargs)
-        output = func(*args, **kwargs)
-        self.heads.follow(inputs, output)
-        return output
+        call = invocation(func, args, kwargs or {})
+        return _WATCHED.get(type(call.row), Probe.pass_on)(self, call)
 
     def name_of(self, value: object) -> str | None:
         """Return the name of a parameter or buffer, None for any other value."""
@@ -148,114 +107,45 @@ class Probe(TorchFunctionMode):
         self.sequence.append(f"{kind} {family}")
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
 
-    def see_norm(self, family: Family, pattern: Tensor) -> None:
-        """Record which slots of a norm over channels are NaN now."""
-        self.see("norm", family, pattern)
+    def note_loose(self, values: Iterable[Tensor]) -> None:
+        """Record parameters and buffers that are used in a way that no rule reads."""
+        self.loose.update(name for value in values if (name := self.name_of(value)))
 
-    def see_part(self, family: Family, pattern: Tensor) -> None:
-        """Record which slots of an axis are NaN now that is about to be cut into parts."""
-        self.see("part", family, pattern)
-
-    def see_size(self, family: Family, pattern: Tensor) -> None:
-        """Record which slots of an axis are NaN now, of which a module remembers the size."""
-        self.see("size", family, pattern)
-
-    def see_head(self, family: Family, pattern: Tensor) -> None:
-        """Record which slots of products of activations are NaN now."""
-        self.see("head", family, pattern)
-
-    def _mix(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], layout: Layout) -> Any:
-        data, weight, bias = operands(func, args, kwargs)
-        block, bias_block = RowBlock.of(weight), RowBlock.of(bias)
-        name = self.name_of(block.owner)
-        groups = conv_groups(func, args, kwargs)
-        if name is None or not (block.whole or (groups == 1 and layout.output_dim == 0)):
-            return self.opaque_call(func, args, kwargs)
-        bias_name = self.name_of(bias_block.owner)
-        self._note_loose((data,))
-        reads = (name, layout.input_dim) if groups == 1 else (name, INPUT)
-        for family in (reads, *self.computed.lengths_of(reads)):
-            self.see("consumer", family, nan_along(data, layout.axis))
-        source = (name, OUTPUT) if groups > 1 and layout.transposed else (name, layout.output_dim)
-        args = self._see_computed(args, kwargs, (weight, bias), (source, reads), layout)
-        output = self._mixed(func, args, kwargs, data, [name, bias_name])
-        outputs = output.shape[layout.axis]
-        slid_over = data if layout.transposed else output
-        positions = slid_over.numel() // slid_over.shape[layout.axis]
-        share = Fraction(1)
-        if not (block.whole and bias_block.whole):
-            self._tie_bias(source, block, bias_block, bias_name)
-            outputs, bias_name, share = block.owner.shape[0], None, Fraction(block.rows, block.owner.shape[0])
-        if groups > 1:
-            self._tie_groups(name, groups, data.shape[layout.axis], outputs, layout.transposed)
-        self.mixings.append(Mixing(name, bias_name, source, outputs, positions, share))
-        return taint(output, layout.axis, block.part_of(self.taints[source])) if source in self.taints else output
-
-    def _see_computed(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        tensors: tuple[Tensor, Any],
-        families: tuple[Family, Family],
-        layout: Layout,
-    ) -> tuple[Any, ...]:
-        """Record what reaches a weight or a bias that is put together from other tensors, and return it clean."""
-        weight, bias = tensors
-        source, reads = families
-        if isinstance(bias, Tensor) and bias.dim() == 1 and self._is_computed(bias):
-            self.see("bias", source, bias.isnan())
-            args = swapped(args, kwargs, bias, cleaned(bias))
-        if self._is_computed(weight) and reads[1] != INPUT and source[1] != OUTPUT:
-            self.see("bias", source, nan_along(weight, layout.output_dim))
-            self.see("bias", reads, nan_along(weight, layout.input_dim))
-            args = swapped(args, kwargs, weight, cleaned(weight))
-        return args
-
-    def _is_computed(self, tensor: Tensor) -> bool:
-        """Return whether a tensor is neither a parameter or buffer nor some rows of one."""
-        return id(tensor) not in self.names and id(RowBlock.of(tensor).owner) not in self.names
-
-    def _tie_bias(self, source: Family, block: RowBlock, bias: RowBlock, name: str | None) -> None:
-        """Couple rows of a weight with those of a bias, either of which may be a part of a longer one."""
-        if name is not None:
-            self.see("carrier", (name, 0), torch.zeros(bias.owner.shape[0], dtype=torch.bool))
-            self.ties.append((source, block.index, (name, 0), bias.index))
-
-    def _mixed(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], data: Tensor, names: list[Any]
-    ) -> Tensor:
-        def compute() -> Tensor:
-            output: Tensor = func(*swapped(args, kwargs, data, cleaned(data)), **kwargs)
+    def pass_on(self, call: Invocation[Any]) -> Any:
+        """Let NaN pass as it does; record what becomes of axes, and what reaches parameters and buffers."""
+        inputs = tensors_of_call(call.args, call.kwargs)
+        named = [value for value in inputs if self.name_of(value)]
+        kind = type(call.row)
+        output = _COMPUTED.get(kind, Probe.compute)(self, call, inputs)
+        if self.computed.follow(call.func, call.args, output):
             return output
+        if kind in _AXES:
+            _AXES[kind](self.axes, call, output)
+        if named:
+            self._carry(call.row, named, output)
+        return output
 
-        if any(name in self.tainted for name in names):
-            self.replay.skip()
-            return compute()
-        return self.replay.output((names[0], data.shape), compute)
+    def compute(self, call: Invocation[Any], inputs: list[Tensor]) -> Any:
+        """Make a call; what is made of scores may be scores."""
+        output = call.run()
+        self.heads.follow(inputs, output)
+        return output
 
-    def _tie_groups(self, name: str, groups: int, inputs: int, outputs: int, transposed: bool) -> None:
-        """Couple the inputs, rows and outputs of every conv group into one unit."""
-        unit_in = torch.arange(inputs) // (inputs // groups)
-        unit_out = torch.arange(outputs) // (outputs // groups)
-        first_in = unit_in * (inputs // groups)
-        first_of_out = unit_out * (inputs // groups)
-        self.ties.append(((name, INPUT), torch.arange(inputs), (name, INPUT), first_in))
-        source = (name, OUTPUT) if transposed else (name, 0)
-        self.ties.append((source, torch.arange(outputs), (name, INPUT), first_of_out))
-        if transposed:
-            self.ties.append(((name, 0), torch.arange(inputs), (name, INPUT), torch.arange(inputs)))
+    def multiply(self, call: Invocation[ActivationProduct], inputs: list[Tensor]) -> Any:
+        """Make a product: of activations, by head."""
+        return self.compute(call, inputs) if any(map(self.name_of, inputs)) else self.heads.multiply(call)
 
-    def _embed(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        output = func(*args, **kwargs)
-        weight = next((value for value in (*args, *kwargs.values()) if self.name_of(value)), None)
-        if weight is None:
-            return output
-        source = (str(self.name_of(weight)), 1)
-        self.mixings.append(Mixing(source[0], None, source, output.shape[-1], 0))
-        return taint(output, -1, self.taints[source]) if source in self.taints else output
+    def normalise(self, call: Invocation[Softmax], inputs: list[Tensor]) -> Any:
+        """Make a softmax: of scores, by head."""
+        return self.heads.normalise(call) if self.heads.are_scores(call.data) else self.compute(call, inputs)
 
-    def _pass_quantised(self, data: Tensor, axis: int, *vectors: Tensor) -> Tensor:
+    def attend(self, call: Invocation[Attention]) -> Any:
+        """Make a call of fused attention, on clean data: once for all runs."""
+        return self.heads.attend(replace(call, func=self.replay.calling(call.func)))
+
+    def pass_quantised(self, call: Invocation[Quantisation]) -> Any:
         """Let a tensor through; what has a number for every index of an axis of a weight belongs to it."""
+        data, axis, *vectors = call.args
         weight = self.computed.original(data)
         if self.name_of(weight):
             self.computed.tie(weight, vectors, axis)
@@ -271,21 +161,48 @@ class Probe(TorchFunctionMode):
         output = func(*safe[0], **safe[1])
         return torch.utils._pytree.tree_map(lambda v: cleaned(v) if isinstance(v, Tensor) else v, output)
 
-    def _carry(self, func: Callable[..., Any], values: list[Tensor], output: Any) -> None:
+    def wall(self, call: Invocation[Any]) -> Any:
+        """Treat a call as a wall."""
+        return self.opaque_call(call.func, call.args, call.kwargs)
+
+    def _carry(self, row: Operation, values: list[Tensor], output: Any) -> None:
         """Record what reaches the per-channel parameters of an operation; any other use makes a parameter loose."""
         if not tensors_in(output):
             return
-        aligned = getattr(func, "__name__", "") in ELEMENTWISE or func in PER_CHANNEL
-        if not aligned or not isinstance(output, Tensor) or not output.is_floating_point():
-            self._note_loose(values)
+        if row.carries is None or not isinstance(output, Tensor) or not output.is_floating_point():
+            self.note_loose(values)
             return
         reached = cache(partial(nan_along, output))  # weight, bias and statistics of a norm lie along one axis
         for tensor in values:
-            offset = 1 if func in PER_CHANNEL else output.dim() - tensor.dim()
+            offset = 1 if row.carries == "from the channels" else output.dim() - tensor.dim()
             for dim, size in enumerate(tensor.shape):
                 axis = offset + dim
                 if size > 1 and 0 <= axis < output.dim() and output.shape[axis] == size:
                     self.see("carrier", (str(self.name_of(tensor)), dim), reached(axis))
 
-    def _note_loose(self, values: Iterable[Tensor]) -> None:
-        self.loose.update(name for value in values if (name := self.name_of(value)))
+
+_WATCHED: Mapping[type[Operation], Callable[[Probe, Invocation[Any]], Any]] = {
+    **dict.fromkeys((Mixes, Convolves, Multiplies), lambda probe, call: probe.mixes.mix(call)),
+    LooksUp: lambda probe, call: probe.mixes.look_up(call),
+    NormOfShape: lambda probe, call: probe.norms.of_shape(call),
+    NormOfGroups: lambda probe, call: probe.norms.of_groups(call),
+    Quantisation: Probe.pass_quantised,
+    Opaque: Probe.wall,
+}
+"""How a kind of operation is watched that is more than passed on."""
+_COMPUTED: Mapping[type[Operation], Callable[[Probe, Invocation[Any], list[Tensor]], Any]] = {
+    Attention: lambda probe, call, _: probe.attend(call),
+    ActivationProduct: Probe.multiply,
+    Softmax: Probe.normalise,
+    Statistic: lambda probe, call, _: probe.norms.statistic(call),
+}
+"""How a kind of operation is computed that is passed on, but not by itself."""
+_AXES: Mapping[type[Operation], Callable[[AxisWatch, Invocation[Any], Any], None]] = {
+    Parts: AxisWatch.parts,
+    MultipliedHalves: AxisWatch.halves,
+    View: AxisWatch.view,
+    Expansion: AxisWatch.expansion,
+    Indexing: AxisWatch.indexing,
+    Narrowing: AxisWatch.narrowing,
+}
+"""What is noted of the axes of its data."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.attention.head_sizes import is_known
-from physprune_pl.probing.observations import Family
+from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.tainting import nan_along
 
 Call = Callable[..., Any]
@@ -111,7 +111,7 @@ class SizeNotes(Protocol):
     mode: str
     sequence: list[str]
 
-    def see_size(self, family: Family, pattern: Tensor) -> None:
+    def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which slots of an axis are NaN now."""
 
 
@@ -190,7 +190,7 @@ class SizeWatch:
 
     def _see(self, tensor: Tensor, axis: int) -> Family:
         family = (f"{self.notes.mode} size {len(self.notes.sequence)}", 0)
-        self.notes.see_size(family, nan_along(tensor, axis) if tensor.is_floating_point() else _none(tensor, axis))
+        self.notes.see("size", family, nan_along(tensor, axis) if tensor.is_floating_point() else _none(tensor, axis))
         return family
 
     def _use(self, size: Remembered, family: Family, unit: Tensor) -> None:
@@ -241,12 +241,6 @@ def _axes(entries: tuple[Any, ...], dims: int) -> Iterator[tuple[int, Any]]:
         elif entry is not None:
             yield axis, entry
             axis += 1
-
-
-def sizes_of_split(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the sizes of the parts that a split asks for, one of them where all are equal."""
-    found = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size", ()))
-    return found if isinstance(found, list | tuple) else (found,)
 
 
 def sizes_of_view(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Sequence[Any]:

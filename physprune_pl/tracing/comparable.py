@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
-from physprune_pl.probing.operations import FUSED_ATTENTION, QUOTIENTS, Layout, layout_of, operands
+from physprune_pl.probing.operation_rows import Attention, Layout
+from physprune_pl.probing.operations import layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 
 _DROPOUTS = {
@@ -56,7 +57,7 @@ class Comparable(TorchFunctionMode):
             return args[0] if args else kwargs["input"]
         if func in _NOISE:
             return torch.full_like(args[0] if args else kwargs["input"], 0.5)
-        if func in FUSED_ATTENTION:
+        if isinstance(operation_of(func), Attention):
             args, kwargs = _without_dropout(args, kwargs)
         func, args, kwargs = self._with_all_digits(func, args, kwargs)
         output = _divided(func, args, kwargs)
@@ -95,8 +96,8 @@ def _divided(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     parts = direction_and_length(func, args)
     if parts is not None:
         return normed_by_length(*parts)
-    name = getattr(func, "__name__", "")
-    zero = args[1] == 0 if name in QUOTIENTS and len(args) == 2 and isinstance(args[1], Tensor) else None
+    quotient = operation_of(func).by_element == "quotient" and len(args) == 2
+    zero = args[1] == 0 if quotient and isinstance(args[1], Tensor) else None
     output = func(*args, **kwargs)
     if zero is None or not bool(zero.any()):
         return output

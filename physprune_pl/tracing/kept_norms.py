@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.probing.norms import STATISTICS
-from physprune_pl.probing.operations import ACROSS, GROUP_NORM
+from physprune_pl.probing.invocation import Invocation
+from physprune_pl.probing.operation_rows import Norm, NormOfGroups, Statistic
+from physprune_pl.probing.operations import operation_of
 from physprune_pl.structure import ChannelGroup
 
 Call = Callable[..., Any]
@@ -56,22 +57,24 @@ class KeptNorms(TorchFunctionMode):
         self, func: Call, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Compute a norm over what stays."""
-        kwargs = kwargs or {}
-        if func not in ACROSS and func not in GROUP_NORM and func not in STATISTICS:
+        row, kwargs = operation_of(func), kwargs or {}
+        if not isinstance(row, Norm | Statistic):
             return func(*args, **kwargs)
+        call = Invocation(row, func, args, kwargs)
         self._number += 1
-        data = args[0] if args else kwargs["input"]
-        kept = self._kept(func, data, args, kwargs)
-        return _over_kept(func, data, kept, args, kwargs) if kept else func(*args, **kwargs)
+        kept = self._kept(call)
+        return _over_kept(call, kept) if kept else call.run()
 
-    def _kept(self, func: Call, data: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Kept:
-        weight = next((v for v in (*args[1:], *kwargs.values()) if isinstance(v, Tensor) and v.dim() > 0), None)
-        if func in STATISTICS or weight is None:
-            mine = {axis: index for (call, axis), index in self._calls.items() if call == self._number}
+    def _kept(self, call: Invocation[Norm | Statistic]) -> Kept:
+        row, data = call.row, call.data
+        tensors = row.tensors(call.args, call.kwargs) if isinstance(row, Norm) else []
+        if isinstance(row, Statistic) or not tensors:
+            mine = {axis: index for (number, axis), index in self._calls.items() if number == self._number}
             return {axis: _others(index, data.shape[axis]) for axis, index in mine.items()}
-        if func in GROUP_NORM and (args[1] if len(args) > 1 else kwargs["num_groups"]) > 1:
+        if isinstance(row, NormOfGroups) and call.get(row.count) > 1:
             return {}  # what goes is a whole group of the norm
-        first = _first_axis(func, data, weight.dim())
+        weight = tensors[0]
+        first = row.first_axis(data, weight.dim())
         masks = {first + dim: self._tensors.get((id(weight), dim)) for dim in range(weight.dim())}
         return {axis: (~mask).nonzero().flatten() for axis, mask in masks.items() if mask is not None}
 
@@ -82,20 +85,13 @@ def _others(removed: Tensor, size: int) -> Tensor:
     return mask.nonzero().flatten()
 
 
-def _first_axis(func: Call, data: Tensor, dims: int) -> int:
-    """Return the axis of the data that the first dimension of a norm's scale lies along."""
-    return 1 - data.dim() if func in GROUP_NORM else -dims
-
-
-def _over_kept(func: Call, data: Tensor, kept: Kept, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _over_kept(call: Invocation[Norm | Statistic], kept: Kept) -> Any:
     """Compute something over the kept entries, and put what has their shape where they were."""
-    short = data
-    for axis, index in kept.items():
-        short = short.index_select(axis, index.to(data.device))
-    rest = [_narrowed(func, value, data, kept) for value in args[1:]]
-    named = {key: _narrowed(func, value, data, kept) for key, value in kwargs.items() if key != "input"}
-    output = func(short, *rest, **named)
-    if func in STATISTICS and not STATISTICS[func].same_shape:
+    row, data = call.row, call.data
+    args = [_narrowed(row, value, data, kept) for value in call.args]
+    kwargs = {key: _narrowed(row, value, data, kept) for key, value in call.kwargs.items()}
+    output = call.func(*args, **kwargs)
+    if isinstance(row, Statistic) and not row.same_shape:
         return output
     for axis, index in kept.items():
         shape = list(output.shape)
@@ -104,14 +100,19 @@ def _over_kept(func: Call, data: Tensor, kept: Kept, args: tuple[Any, ...], kwar
     return output
 
 
-def _narrowed(func: Call, value: Any, data: Tensor, kept: Kept) -> Any:
-    """Return what is left of the scale, the shift or the shape of a norm; any other argument as it is."""
-    if func in STATISTICS:
-        return value
-    if isinstance(value, Tensor) and value.dim() > 0:
-        first = _first_axis(func, data, value.dim())
-        for axis, index in kept.items():
-            value = value.index_select(axis - first, index.to(value.device))
-    elif isinstance(value, list | tuple):
-        value = [len(kept.get(place - len(value), range(size))) for place, size in enumerate(value)]
+def _narrowed(row: Norm | Statistic, value: Any, data: Tensor, kept: Kept) -> Any:
+    """Return what is left of the data and of the scale, the shift or the shape of a norm; else the argument itself."""
+    if value is data:
+        return _taken(data, kept, -data.dim())
+    if isinstance(row, Norm) and isinstance(value, Tensor) and value.dim() > 0:
+        return _taken(value, kept, row.first_axis(data, value.dim()))
+    if isinstance(row, Norm) and isinstance(value, list | tuple):
+        return [len(kept.get(place - len(value), range(size))) for place, size in enumerate(value)]
     return value
+
+
+def _taken(tensor: Tensor, kept: Kept, first: int) -> Tensor:
+    """Return the kept entries of a tensor whose first dimension lies along an axis of the data."""
+    for axis, index in kept.items():
+        tensor = tensor.index_select(axis - first, index.to(tensor.device))
+    return tensor

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.probing.operations import Layout, conv_groups, layout_of, operands, swapped
+from physprune_pl.probing import operations, probe
+from physprune_pl.probing.operation_rows import Layout, LengthsTimesDirections, Operation
+from physprune_pl.probing.operations import conv_groups, layout_of, operands, operation_of
 
 
 class Watch(TorchFunctionMode):
@@ -152,11 +154,35 @@ def test_a_transposed_convolution_has_its_groups_before_its_dilation():
     assert watched(F.conv_transpose2d, image(2), weight, None, 1, 0, 0, 4, 1)[0][2] == 4
 
 
-def test_swapped_exchanges_one_tensor_wherever_it_stands():
-    old, new, other = torch.zeros(2), torch.ones(2), torch.zeros(2)
-    kwargs = {"input": old, "bias": other, "eps": 1e-5}
-    args = swapped((old, other, 3, old), kwargs, old, new)
-    assert [value is new for value in args] == [True, False, False, True]
-    assert args[1] is other
-    assert kwargs["input"] is new
-    assert kwargs["bias"] is other
+def test_a_row_names_what_pytorch_has():
+    with pytest.raises(AttributeError, match="'no_such_operation'"):
+        operations._named("relu", "no_such_operation")
+
+
+def test_a_function_is_in_one_row():
+    rows = [function for functions, _ in operations._ROWS for function in dict.fromkeys(functions)]
+    assert len(rows) == len(set(rows))
+
+
+def test_every_kind_of_row_has_its_way():
+    kinds = {type(row) for _, row in operations._ROWS} - {Operation, LengthsTimesDirections}
+    assert kinds == {*probe._WATCHED, *probe._COMPUTED, *probe._AXES}
+
+
+METHODS = {
+    "function and method": (torch.mul, torch.Tensor.mul),
+    "operator": (torch.Tensor.__truediv__, torch.div),
+    "in place": (torch.Tensor.__itruediv__, torch.Tensor.div_),
+    "number over tensor": (torch.Tensor.__rtruediv__, torch.rsub),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_operation_is_known_by_each_of_its_names(name):
+    one, other = METHODS[name]
+    assert operation_of(one) is operation_of(other)
+    assert operation_of(one).carries == "up to the end"
+
+
+def test_what_is_in_no_row_lets_channels_pass():
+    assert operation_of(torch.relu) == Operation()
