@@ -43,12 +43,16 @@ class AxisWatch:
 
     def parts(self, call: Invocation[Parts], output: tuple[Tensor, ...]) -> None:
         """Note the parts of an axis, and which modules remember their sizes."""
-        data, axis, sizes = call.data, call.get(call.row.axis), call.get(call.row.sizes)
+        row, data, axis = call.row, call.data, call.get(call.row.axis)
         if not data.is_floating_point():
             return
         equal = len({part.shape[axis] for part in output}) == 1 and len(output) > 1
         family = self._tie_parts(data, axis, len(output)) if equal else None
-        self.sizes.split(sizes if isinstance(sizes, list | tuple) else (sizes,), data, axis % data.dim(), family)
+        if row.sizes is not None:
+            sizes = call.get(row.sizes)
+            self.sizes.split(sizes if isinstance(sizes, list | tuple) else (sizes,), data, axis % data.dim(), family)
+        elif row.count is not None and family is not None:
+            self.sizes.groups(call.get(row.count), family, data.shape[axis])
 
     def view(self, call: Invocation[View], output: Tensor) -> None:
         """Note the factors of an axis, and which modules remember them."""

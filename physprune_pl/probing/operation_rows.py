@@ -247,10 +247,12 @@ class Parts(Operation):
     Attributes:
         axis: the argument that names the axis.
         sizes: that with the sizes of the parts, one of them where all are equal.
+        count: that with their number.
     """
 
     axis: Argument = Argument(2, ("dim",), 0)
-    sizes: Argument = Argument(1, ("split_size_or_sections", "split_size"), ())
+    sizes: Argument | None = None
+    count: Argument | None = None
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,15 @@ _ROWS: tuple[tuple[tuple[Function, ...], Operation], ...] = (
     ((F.normalize,), Statistic(axis=Argument(2, ("dim",), 1), exact=True, same_shape=True)),
     # axes
     (_named("glu"), MultipliedHalves()),
-    (_named("chunk", "split", "split_with_sizes", "tensor_split"), Parts(data=Argument(0, ("tensor", "input")))),
+    (
+        _named("split", "split_with_sizes"),
+        Parts(
+            data=Argument(0, ("tensor", "input")),
+            sizes=Argument(1, ("split_size_or_sections", "split_size", "split_sizes")),
+        ),
+    ),
+    (_named("chunk"), Parts(count=Argument(1, ("chunks",)))),
+    (_named("tensor_split"), Parts(count=Argument(1, ("indices_or_sections", "sections")))),
     (_named("view", "reshape", "unflatten"), View()),
     (_named("expand", "broadcast_to"), Expansion()),
     (_named("narrow"), Narrowing()),
