@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from physprune_pl.callbacks.session.after_step import AfterStep, Asked
 from physprune_pl.callbacks.session.fit_arguments import FitArguments
+from physprune_pl.callbacks.session.force_checks import (
+    Coefficient,
+    check_aim,
+    check_length,
+    checked_coefficient,
+    warn_unpaid,
+)
 from physprune_pl.callbacks.session.progress_bar import show_progress
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.session.session_callback import share
@@ -30,7 +37,7 @@ from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.pressing.group_coefficients import GroupCoefficients
 from physprune_pl.pressing.group_law import GroupLaw
-from physprune_pl.schedules import Constant, Schedule, resolve_schedule
+from physprune_pl.schedules import Schedule, resolve_schedule
 from physprune_pl.strengths import Strength, resolve_strength
 from physprune_pl.targets.widths import Shares, Widths
 
@@ -54,7 +61,8 @@ class ForceRegularization(WatchingCallback):
 
     A steered penalty presses otherwise where a gradient is no way to press, see
     :class:`~physprune_pl.pressing.steering.Steering`: under optimizers that rescale gradients (Adam and its kin) it
-    scales the weights right before the optimizer's step, by just as much.
+    scales the weights right after the optimizer's step, by just as much. So it does for steps that the Trainer knows
+    nothing of, in manual optimization, such as those of SAM.
 
     Args:
         force: name of a force law, a :class:`~physprune_pl.forces.ForceLaw`, or a function of
@@ -92,7 +100,7 @@ class ForceRegularization(WatchingCallback):
     def __init__(
         self,
         force: str | Force,
-        coefficient: float | Literal["auto"],
+        coefficient: Coefficient,
         schedule: str | Schedule | Callable[[float], float] | None = None,
         strength: str | Strength | None = None,
         distance: str | Distance | None = None,
@@ -110,13 +118,13 @@ class ForceRegularization(WatchingCallback):
         super().__init__(session, FitArguments(module, example_input, Ignored.of(ignore), norm, widths=widths))
         self.law = GroupLaw.resolve(force, distance, pivot)
         self.schedule = resolve_schedule(schedule)
-        self.coefficient = _checked_coefficient(coefficient)
-        self._check_aim()
+        self.coefficient = checked_coefficient(coefficient)
+        check_aim(self.session, self.coefficient)
         self.session.law, self.session.steered = self.law, coefficient == "auto"
         self.session.mean_coefficient = self._mean_coefficient
         self.steps = 0
         self._owed = True
-        self._keep: Tensor | None = None
+        self._after_step = AfterStep(self.session, self._press_past_trainer)
         self._coefficients: GroupCoefficients | None = None
         self._steering_state: dict[str, Any] | None = None
 
@@ -129,23 +137,30 @@ class ForceRegularization(WatchingCallback):
         """Start afresh; a checkpoint is restored later."""
         share(trainer, stage == "fit")
         if stage == "fit":
-            self._check_aim(alone=self.session.target is None)
+            check_aim(self.session, self.coefficient, alone=self.session.target is None)
             self.session.begin(trainer)
-            self.steps, self._steering_state, self._keep = 0, None, None
+            self.steps, self._steering_state = 0, None
+            self._after_step.copies.clear()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what can be checked before training, and trace if the example input is known."""
         check_optimizers(trainer)
-        self._check_length()
+        check_length(self.session, self.coefficient, self.schedule)
         if not any(parameter.requires_grad for parameter in pl_module.parameters()):
             raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: a force has nothing to press")
         # The trainer has just cleared all gradients, those of an unfinished accumulation window included.
         self._owed = True
         self._prepare(trainer, pl_module)
+        self._after_step.enter(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Look again at which parameters are trainable."""
         self.session.note_trainable(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say if nothing has ever been pressed."""
+        if self.steps == 0 and self.session.presses and self._factor(trainer) != 0:
+            warn_unpaid(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the first batch when there was no other example input."""
@@ -182,34 +197,45 @@ class ForceRegularization(WatchingCallback):
             fused = getattr(optimizer, "_step_supports_amp_scaling", False)
             scale = loss_scale(trainer, pl_module.device) if fused else 1.0
             self._press(trainer, pl_module, [optimizer], scale)
-        if self._keep is not None:
-            with self.session.trainable():
-                self.session.penalty.shrink(self._keep, held_ids([optimizer]))
-            self._keep = None
+        self._after_step.settle_unseen(optimizer)
 
     def _presses(self, optimizer: Optimizer) -> bool:
         """Whether an optimizer holds anything of the network: that of another network is none of our business."""
         return not {id(parameter) for parameter in self.session.tensors.values()}.isdisjoint(held_ids([optimizer]))
 
+    def _press_past_trainer(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Press for a step of which the trainer knows nothing, if its gradients are there."""
+        gradients = any(one.grad is not None for group in optimizer.param_groups for one in group["params"])
+        if self._presses(optimizer) and (gradients or self.session.steering is not None):
+            self._press(trainer, pl_module, [optimizer], 1.0, by_gradient=self.session.steering is None)
+
     def _press(
-        self, trainer: Trainer, pl_module: LightningModule, optimizers: Sequence[Optimizer], scale: Tensor | float
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        optimizers: Sequence[Optimizer],
+        scale: Tensor | float,
+        *,
+        by_gradient: bool | None = None,
     ) -> None:
-        if self.session.phase != "sparsify" or not self.session.ready:
+        if not self.session.presses:
             self._coefficients = None  # It holds the penalty of the network as it was before the cut.
+            self._after_step.leave()
             return
         if (factor := self._factor(trainer)) == 0:
             return
         penalty, steering = self.session.penalty, self.session.steering
+        if by_gradient is None:
+            by_gradient = steering is None or follows_gradients(optimizers[0], penalty.strength)
         with self.session.trainable():
             strengths = penalty.strengths()
             law = self.session.coefficients = self._law(trainer, strengths)
             if steering is not None:
                 steering.update(self.session.progress(trainer), effective_rate(optimizers), strengths, law)
+                self._after_step.ask(Asked.of_steering(steering, factor, strengths, law, by_gradient))
             pressure = factor * (law if steering is None else steering.pressure(strengths, law))
-            if steering is None or follows_gradients(optimizers[0], penalty.strength):
+            if by_gradient:
                 penalty.add_gradient(pressure, scale, held_ids(optimizers), strengths=strengths)
-            else:
-                self._keep = 1.0 - factor * (1.0 - steering.kept(strengths, law))
         if logs_now(trainer, pl_module):
             pl_module.log_dict(self._signals(pressure, strengths), batch_size=1)
         self.steps += 1
@@ -240,30 +266,13 @@ class ForceRegularization(WatchingCallback):
             where = f"epoch {trainer.current_epoch}, optimizer step {trainer.global_step}"
             raise ValueError(f"{error} ({where})") from error
 
-    def _check_aim(self, alone: bool = False) -> None:
-        target = self.session.target
-        if self.coefficient == "auto" and target is not None and target.kind == "threshold":
-            raise ValueError('coefficient="auto" cannot steer to a threshold, which names no size: give a number')
-        if self.coefficient == "auto" and alone:
-            raise ValueError(
-                'coefficient="auto" needs a target to steer to: give the trainer PruneAndFinetune(target=...) as well, '
-                "or use physics_pruning(target=...), or a number"
-            )
-        if alone and self.session.widths != Widths():
-            raise ValueError("min_share, max_share: a force alone cuts nothing; they go with PruneAndFinetune")
-
-    def _check_length(self) -> None:
-        length = self.session.length
-        endless = length.steps is None and length.epochs in (None, -1)
-        if endless and (self.coefficient == "auto" or self.schedule != Constant()):
-            raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
-
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps pressed and the state of steering."""
         if self.session.steering is not None:
             self._steering_state = self.session.steering.state_dict()
         left = {"excluded": dict(self.session.excluded), "waiting": dict(self.session.waiting)}
-        return {"steps": self.steps, "steering": self._steering_state, **left}
+        copies = dict(self._after_step.copies)
+        return {"steps": self.steps, "steering": self._steering_state, "copies": copies, **left}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore both; steering itself is built later, when the network is traced."""
@@ -272,6 +281,7 @@ class ForceRegularization(WatchingCallback):
         self.session.excluded = dict(state_dict["excluded"])
         # Files of version 0.1.0 have none.
         self.session.waiting = dict(state_dict.get("waiting", {}))
+        self._after_step.copies.update(state_dict.get("copies", {}))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Keep what a later checkpoint needs, before the first callback of the session drops it."""
@@ -280,14 +290,5 @@ class ForceRegularization(WatchingCallback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model."""
         self._coefficients = None
+        self._after_step.leave()
         self.session.release()
-
-
-def _checked_coefficient(coefficient: Any) -> float | Literal["auto"]:
-    if coefficient == "auto":
-        return "auto"
-    if isinstance(coefficient, bool) or not isinstance(coefficient, int | float):
-        raise TypeError(f'coefficient: expected a number or "auto", got {coefficient!r}')
-    if not math.isfinite(coefficient) or coefficient < 0:
-        raise ValueError(f'coefficient: expected a finite number of at least 0, or "auto", got {coefficient!r}')
-    return float(coefficient)

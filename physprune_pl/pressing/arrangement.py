@@ -116,6 +116,50 @@ class Arrangement:
         return result
 
 
+class Arranged:
+    """Arrangements of tensors, one for each device, made again when a tensor moves, thaws or changes its type.
+
+    Args:
+        owned: the tensors.
+        size: number of channels N.
+        power: elementwise contribution to the sums.
+        trainable: whether only tensors that require a gradient at the time count.
+    """
+
+    def __init__(self, owned: Sequence[Owned], size: int, power: Elementwise, *, trainable: bool) -> None:
+        self.owned, self.size, self.power, self.trainable = owned, size, power, trainable
+        self._seen: Sequence[tuple[object, ...]] = ()
+        self._arrangements: list[Arrangement] = []
+
+    def now(self) -> list[Arrangement]:
+        """Return the arrangements that fit the tensors as they are now."""
+        tensors = [part.tensor for part in self.owned]
+        seen = [(one.device, one.dtype, one.stride(), one.requires_grad) for one in tensors]
+        if seen != self._seen:
+            self._arrangements, self._seen = self._arrange(), seen
+        return self._arrangements
+
+    def total(self) -> Tensor:
+        """Return the sums of ``power`` over all devices, [N], on that of the first tensor."""
+        totals = [one.total() for one in self.now()]
+        if not totals:
+            return torch.zeros(self.size)
+        return sum((one.to(totals[0].device) for one in totals[1:]), totals[0])
+
+    def scale(self, scales: Tensor, only: Collection[int] | None = None) -> None:
+        """Multiply the tensors, or those of some ids, by the scales [N] of the channels that own their indices."""
+        scales = torch.cat([scales, scales.new_ones(1)])
+        for one in self.now():
+            one.scale(scales, only)
+
+    def _arrange(self) -> list[Arrangement]:
+        by_device: dict[torch.device, list[Owned]] = {}
+        for part in self.owned:
+            if part.tensor.requires_grad or not self.trainable:
+                by_device.setdefault(part.tensor.device, []).append(part)
+        return [Arrangement(parts, self.size, self.power) for parts in by_device.values()]
+
+
 def _rows(seat: Tensor, axis: int, piece: slice) -> Tensor:
     return seat[:, piece] if axis == 1 else seat
 

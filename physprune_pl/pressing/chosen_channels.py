@@ -18,6 +18,7 @@ class ChosenChannels:
     """What holds from one decision to the next, on the device of the strengths, so that no step has to send it there.
 
     Attributes:
+        chosen: which channels were chosen, bool [N].
         late: which channels were chosen and not at zero, bool [N].
         counts: how many of each group, at least 1, [G].
         share: how many channels of the group were chosen for each late one, [N].
@@ -26,6 +27,7 @@ class ChosenChannels:
         rest: strength at which a channel is pressed no further, [N].
     """
 
+    chosen: Tensor
     late: Tensor
     counts: Tensor
     share: Tensor
@@ -42,7 +44,7 @@ class ChosenChannels:
         share = per_group.spread(per_group.sums(chosen.to(like)) / counts)
         arrived = (chosen & ~late).to(like)
         by_channel = (per_group.spread(one.to(like)) for one in (distance, rest))
-        return cls(late.to(like.device), counts, share, arrived, *by_channel)
+        return cls(chosen.to(like.device), late.to(like.device), counts, share, arrived, *by_channel)
 
     def fits(self, strengths: Tensor) -> bool:
         """Whether it was prepared for the type and device of these strengths."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -29,6 +30,12 @@ class Owned:
         owner[index] = channel
         if ((before != nobody) & (before != channel) | (owner[index] != channel)).any():
             raise ValueError(f"group {group.name!r}: {part.name} dimension {part.dim} has indices owned twice")
+
+
+def segments_of(groups: Sequence[ChannelGroup]) -> list[slice]:
+    """Return the place of each group in the vectors over all channels."""
+    ends = [0, *accumulate(group.size for group in groups)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def owned_tensors(

@@ -12,14 +12,12 @@ its dimensions and once for the gradient, and small tensors of one shape are wor
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from physprune_pl.pressing.arrangement import Arrangement
-from physprune_pl.pressing.blocks import Elementwise
-from physprune_pl.pressing.owners import Owned, owned_tensors
+from physprune_pl.pressing.arrangement import Arranged
+from physprune_pl.pressing.owners import owned_tensors, segments_of
 from physprune_pl.strengths import Strength, widen
 from physprune_pl.structure import ChannelGroup
 
@@ -53,16 +51,13 @@ class Penalty:
     """
 
     def __init__(self, groups: Sequence[ChannelGroup], tensors: Mapping[str, Tensor], strength: Strength) -> None:
-        ends = [0]
-        for group in groups:
-            ends.append(ends[-1] + group.size)
-        self.size = ends[-1]
-        self.segments = [slice(start, stop) for start, stop in pairwise(ends)]
+        self.segments = segments_of(groups)
+        self.size = self.segments[-1].stop if self.segments else 0
         self.strength = strength
         counted = owned_tensors(groups, self.segments, tensors, strength.counts)
-        self._counted = _Arranged(counted, self.size, strength.power, trainable=True)
+        self._counted = Arranged(counted, self.size, strength.power, trainable=True)
         filters = owned_tensors(groups, self.segments, tensors, lambda part: part.role == "filter")
-        self._filters = _Arranged(filters, self.size, widen, trainable=False)
+        self._filters = Arranged(filters, self.size, widen, trainable=False)
 
     @torch.no_grad()
     def strengths(self) -> Tensor:
@@ -132,43 +127,9 @@ class Penalty:
         Raises:
             ValueError: when ``keep`` is not of shape [N].
         """
-        scale = self._checked(keep, "keep") ** (1.0 / self.strength.degree)
-        scale = torch.cat([scale, scale.new_ones(1)])
-        for one in self._counted.now():
-            one.scale(scale, only)
+        self._counted.scale(self._checked(keep, "keep") ** (1.0 / self.strength.degree), only)
 
     def _checked(self, vector: Tensor, name: str = "pressure") -> Tensor:
         if vector.shape != (self.size,):
             raise ValueError(f"{name}: expected shape [{self.size}], one per channel, got {list(vector.shape)}")
         return vector
-
-
-class _Arranged:
-    """Arrangements of tensors, one for each device, made again when a tensor moves, thaws or changes its type."""
-
-    def __init__(self, owned: Sequence[Owned], size: int, power: Elementwise, *, trainable: bool) -> None:
-        self.owned, self.size, self.power, self.trainable = owned, size, power, trainable
-        self._seen: Sequence[tuple[object, ...]] = ()
-        self._arrangements: list[Arrangement] = []
-
-    def now(self) -> list[Arrangement]:
-        """Return the arrangements that fit the tensors as they are now."""
-        tensors = [part.tensor for part in self.owned]
-        seen = [(one.device, one.dtype, one.stride(), one.requires_grad) for one in tensors]
-        if seen != self._seen:
-            self._arrangements, self._seen = self._arrange(), seen
-        return self._arrangements
-
-    def total(self) -> Tensor:
-        """Return the sums of ``power`` over all devices, [N], on that of the first tensor."""
-        totals = [one.total() for one in self.now()]
-        if not totals:
-            return torch.zeros(self.size)
-        return sum((one.to(totals[0].device) for one in totals[1:]), totals[0])
-
-    def _arrange(self) -> list[Arrangement]:
-        by_device: dict[torch.device, list[Owned]] = {}
-        for part in self.owned:
-            if part.tensor.requires_grad or not self.trainable:
-                by_device.setdefault(part.tensor.device, []).append(part)
-        return [Arrangement(parts, self.size, self.power) for parts in by_device.values()]

@@ -34,6 +34,8 @@ REST = 1e-8
 """At this share of their starting strength chosen channels are pressed no further: rounding swallows what they say."""
 FADING = 0.1
 """Share of the largest learning rate so far below which a pressure does not grow to make up for a falling rate."""
+HELD = 0.8
+"""Share of the phase from which on optimizers may not give back what was taken, if any channel is late then."""
 QUIET = 0.05
 """Below this share of the largest learning rate so far no speed is raised: it would come too late to be undone."""
 
@@ -76,7 +78,11 @@ class Steering:
 
     The pressure reaches the weights by way of the gradient under plain SGD with an L2 strength. Optimizers that rescale
     gradients would make the same small step of any pressure; there, and for other strengths, the weights are scaled by
-    :meth:`kept` right before the optimizer's step, as decoupled weight decay does.
+    :meth:`kept` right after the optimizer's step, as decoupled weight decay does.
+
+    At zero the task's gradient of a channel vanishes, and with it the steps of most optimizers; those that follow its
+    sign alone (Lion, Rprop) go on to step away from zero. So where channels are still late when four fifths of the
+    phase are over, every step from then on leaves the chosen ones at most :meth:`limit`, whatever the optimizer does.
 
     Args:
         chooser: finds the set that meets the target.
@@ -103,6 +109,7 @@ class Steering:
         self.step_share = 0.0
         self.peak_rate = 0.0
         self.rate = 0.0
+        self.holds = False
 
     def update(self, progress: float, learning_rate: float, strengths: Tensor, law: Tensor) -> None:
         """Follow one optimizer step; now and then choose the set anew and move the speeds.
@@ -153,6 +160,17 @@ class Steering:
     def kept(self, strengths: Tensor, law: Tensor) -> Tensor:
         """Return the share of every channel's strength that :meth:`displacement` leaves, in [0.5, 1], shape [N]."""
         return 1.0 - self.displacement(strengths, law) / strengths.clamp(min=torch.finfo(strengths.dtype).tiny)
+
+    def limit(self, strengths: Tensor, law: Tensor, factor: float = 1.0) -> Tensor | None:
+        """Return the most strength that a step may leave each channel, shape [N]; None while optimizers have their way.
+
+        For chosen channels it is what ``factor`` times :meth:`displacement` leaves, for others infinite.
+        """
+        if not self.holds:
+            return None
+        left = strengths - factor * self.displacement(strengths, law)
+        assert self._decision is not None
+        return torch.where(self._decision.chosen, left, torch.inf)
 
     def coefficients(self) -> Tensor:
         """Return the coefficient of every group, shape [G]; 0 before the first decision."""
@@ -206,6 +224,7 @@ class Steering:
             "speed": self.speed.clone(),
             "start": None if self.start is None else self.start.clone(),
             "remaining": self.remaining.clone(),
+            "holds": self.holds,
             **{name: getattr(self, name) for name in _NUMBERS},
         }
 
@@ -214,6 +233,8 @@ class Steering:
         self.chosen, self.late, self.speed = (state[name].clone() for name in ("chosen", "late", "speed"))
         self.start = None if state["start"] is None else state["start"].clone()
         self.remaining, self._decision = state["remaining"].clone(), None
+        # Files of version 0.1.0 have none.
+        self.holds = bool(state.get("holds", False))
         for name in _NUMBERS:
             setattr(self, name, float(state[name]))
 
@@ -229,6 +250,7 @@ class Steering:
         self.start = torch.where(self.start > 0, self.start, means)
         self.remaining = torch.where(self.start > 0, means / self.start.clamp(min=1e-30), 0.0)
         self.late = self.chosen & ~self._small(strengths) if progress >= ARRIVAL else self.chosen
+        self.holds = self.holds or (progress >= HELD and bool(self.late.any()))
         self._move(progress - self.decided, self._line(progress))
 
     def _line(self, progress: float) -> float:

@@ -36,7 +36,7 @@ def layouts_of(states: Mapping[Any, Mapping[Any, Any]]) -> dict[Path, frozenset[
     found: dict[Path, frozenset[Layout]] = {}
     mixing: set[Path] = set()
     for parameter, state in states.items():
-        for path, value in _tensors(state):
+        for path, value in tensors_in(state):
             possible = _possible(value, tuple(parameter.shape)) if isinstance(parameter, Tensor) else frozenset()
             found[path] = found[path] & possible if path in found else possible
             if "square" in possible and _mixes(value):
@@ -63,15 +63,16 @@ def has_entries(value: Any) -> bool:
     return isinstance(value, Tensor) and value.numel() > 1
 
 
-def _tensors(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+def tensors_in(value: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
+    """Yield the tensors with entries in a state, or in containers in it, each with the keys that lead there."""
     if has_entries(value):
         yield path, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _tensors(item, (*path, key))
+            yield from tensors_in(item, (*path, key))
     elif isinstance(value, list | tuple | deque):
         for place, item in enumerate(value):
-            yield from _tensors(item, (*path, place))
+            yield from tensors_in(item, (*path, place))
 
 
 def _possible(tensor: Tensor, shape: tuple[int, ...]) -> frozenset[Layout]:

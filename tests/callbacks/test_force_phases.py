@@ -83,4 +83,4 @@ def test_references_are_dropped_after_the_fit():
     force = ForceRegularization("exponential", COEFFICIENT)
     fit(Module(), force, epochs=1)
     assert not force.session.ready
-    assert force.state_dict() == {"steps": 5, "steering": None, "excluded": {}, "waiting": {}}
+    assert force.state_dict() == {"steps": 5, "steering": None, "copies": {}, "excluded": {}, "waiting": {}}

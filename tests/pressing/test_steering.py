@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.steering.variants import LeavesBehind
 from physprune_pl.pressing.segments import Segments
-from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, REST, Steering, _by_law
+from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, HELD, REST, Steering, _by_law
 from physprune_pl.targets.target import TargetError
 
 
@@ -175,6 +175,55 @@ def test_the_whole_state_survives() -> None:
     assert state.keys() == other.keys()
     assert all(torch.equal(torch.as_tensor(state[key]), torch.as_tensor(other[key])) for key in state)
     assert torch.equal(one.pressure(strengths, law), two.pressure(strengths, law))
+
+
+def kicked(steered: Steering, steps: int, kick: float, obeyed: bool) -> Tensor:
+    """Shrink strengths by the shares that are kept; every step adds the same to all, as steps by signs do."""
+    strengths, law = start(), torch.ones(sum(SIZES))
+    for step in range(steps):
+        steered.update(step / steps, 0.1, strengths, law)
+        keep, limit = steered.kept(strengths, law), steered.limit(strengths, law)
+        strengths = keep * (strengths + kick)
+        if limit is not None and obeyed:
+            strengths = torch.minimum(strengths, limit)
+    return strengths
+
+
+@pytest.mark.parametrize("steps", [60, 300])
+def test_channels_that_every_step_moves_away_from_zero_arrive_by_the_limit(steps: int) -> None:
+    steered = steering()
+    strengths = kicked(steered, steps, 0.05, obeyed=True)
+    assert all(one.arrived for one in steered.arrivals(strengths))
+    assert strengths[~steered.chosen].min() > 1.0
+    without = steering()
+    assert not any(one.arrived for one in without.arrivals(kicked(without, steps, 0.05, obeyed=False)))
+
+
+def test_there_is_no_limit_before_the_end_and_none_where_all_arrive_by_themselves() -> None:
+    steered, law = steering(), torch.ones(sum(SIZES))
+    for progress in (0.0, ARRIVAL, HELD - 0.01):
+        steered.update(progress, 0.1, start(), law)
+        assert steered.limit(start(), law) is None
+    arrived = torch.where(steered.chosen, 0.0, start())
+    steered.update(HELD, 0.1, arrived, law)
+    assert steered.limit(arrived, law) is None
+    steered.update(0.9, 0.1, start(), law)
+    limit = steered.limit(start(), law, 0.5)
+    assert limit is not None
+    assert limit[~steered.chosen].isinf().all()
+    expected = start() - 0.5 * steered.displacement(start(), law)
+    torch.testing.assert_close(limit[steered.chosen], expected[steered.chosen])
+    steered.update(0.95, 0.1, arrived, law)
+    assert steered.limit(arrived, law) is not None, "what was held once is held to the end"
+
+
+def test_a_state_from_before_there_were_limits_has_none() -> None:
+    steered = steering()
+    run(steered, 10)
+    state = steered.state_dict()
+    state.pop("holds")
+    steered.load_state_dict(state)
+    assert not steered.holds
 
 
 def test_before_its_first_step_it_presses_nothing() -> None:

@@ -50,10 +50,12 @@ def strengths_of(session: PruningSession) -> Tensor:
     return Penalty(session.groups, thawed, session.strength).strengths()
 
 
-def not_arrived(session: PruningSession, steering: Steering | None) -> list[str]:
-    """Names of the groups that steering could not bring to zero."""
-    if steering is None or not bool(steering.chosen.any()):
+def not_arrived(session: PruningSession, steering: Steering | None, removed: Sequence[Tensor]) -> list[str]:
+    """Names of the groups of which steering could not bring to zero what is removed; all where it never pressed."""
+    if steering is None:
         return []
+    if not bool(steering.chosen.any()):
+        return [group.name for group, mask in zip(session.groups, removed, strict=True) if bool(mask.any())]
     return [one.group for one in steering.arrivals(session.penalty.strengths()) if not one.arrived]
 
 
@@ -221,5 +223,6 @@ class Aim:
     def choose(self, chooser: Chooser, record: Record) -> list[Tensor]:
         """Channels to remove, bool [K] per group on the CPU; groups that did not arrive are noted."""
         steering = self._session.steering
-        record.not_arrived = not_arrived(self._session, steering)
-        return [mask.cpu() for mask in choose(self._session, chooser, steering)]
+        removed = [mask.cpu() for mask in choose(self._session, chooser, steering)]
+        record.not_arrived = not_arrived(self._session, steering, removed)
+        return removed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -41,10 +42,16 @@ def follows_gradients(optimizer: Optimizer, strength: Strength) -> bool:
 
 
 def effective_rate(optimizers: Sequence[Optimizer]) -> float:
-    """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest."""
+    """Return how far a steady gradient moves a weight per step: learning rate / (1 - momentum), the largest.
+
+    An optimizer that finds its rate itself and has none in its groups counts as one of rate 1.
+    """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
-    rates: list[float] = [float(group["lr"]) / (1.0 - min(group.get("momentum", 0.0), 0.999)) for group in groups]
-    return max(rates)
+    return max(_rate(group.get("lr")) / (1.0 - min(group.get("momentum") or 0.0, 0.999)) for group in groups)
+
+
+def _rate(given: Any) -> float:
+    return 1.0 if given is None else float(given)
 
 
 def logs_now(trainer: Trainer, pl_module: LightningModule) -> bool:

@@ -58,7 +58,8 @@ def _scale_groups(optimizer: Optimizer, finetune_lr: float | None) -> list[float
 
 
 def _scale(group: dict[str, Any], finetune_lr: float | None) -> float:
-    start = next((float(group[name]) for name in ("max_lr", "initial_lr", "lr") if name in group), 0.0)
+    given = (group.get(name) for name in ("max_lr", "initial_lr", "lr"))
+    start = next((float(rate) for rate in given if rate is not None), 0.0)
     factor = FINETUNE_FACTOR if finetune_lr is None else finetune_lr / start if start > 0 else 1.0
     for name in _GROUP_RATES:
         if isinstance(group.get(name), int | float | Tensor):
