@@ -16,7 +16,7 @@ from physprune_pl.networks.isolation import seed_everything_inside
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.codes import Codes, Slots, bits_of, decode
+from physprune_pl.probing.codes import Codes, bits_of, decode
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign import ForeignOperations
 from physprune_pl.probing.gating import Gates
@@ -129,18 +129,6 @@ class Runner:
                 return None
             runs.append(attempt)
         return [decode([r.seen[i].pattern for r in runs]) for i in range(len(clean.seen))] if runs else None
-
-    def blurred(self, run: Callable[[Masks], Run], codes: Masks, clean: Run, slots: Slots) -> bool:
-        """Return whether even and odd codes alike reach all of these slots: no further bit can tell them apart then.
-
-        Such are the tokens of an image: every channel reaches every one of them.
-        """
-        masks = [{family: (code & 1) == bit for family, code in codes.items()} for bit in (1, 0)]
-        odd, even = (self.attempt(partial(run, mask), clean) for mask in masks)
-        if odd is None or even is None:
-            return False
-        both = {place: odd.seen[place].pattern & even.seen[place].pattern for place in slots}
-        return all(bool(both[place][asked].all()) for place, asked in slots.items())
 
     def run_tainted_tensors(self, masks: Masks) -> Run:
         """Run once with NaN inside parameters or buffers themselves."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from physprune_pl.probing.codes import Codes, sure
+from physprune_pl.probing.codes import Codes, Slots, sure
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Masks, Run, Runner
 from physprune_pl.tracing.gates import Reach
@@ -114,13 +114,28 @@ class Questions:
         if together is None:
             return self.apart(family, alone)
         answer = Answer(family, self.sizes(family), alone, together)
-        return self.apart(family, alone) if self._disturbed(answer, contested) else answer
+        disturbed = self._disturbed(answer, contested)
+        return self._cleared(answer, disturbed) if disturbed else answer
 
-    def _disturbed(self, answer: Answer, contested: Sequence[Tensor]) -> bool:
-        """Return whether other families are to blame for a slot that is unclear."""
+    def _disturbed(self, answer: Answer, contested: Sequence[Tensor]) -> Slots:
+        """Return the slots that are unclear and that other families reach too: those may be to blame."""
         kinds = {*self.kinds, "head"} if answer.headless else self.kinds
         unclear = {place: slots & contested[place] for place, slots in answer.unclear(kinds).items()}
-        asked = any(bool(slots.any()) for slots in unclear.values())
-        index = {answer.family: torch.arange(answer.size)}
-        # What one family alone has blurred is not cleared by asking again.
-        return asked and not self.runner.blurred(self.run, index, self.clean, unclear)
+        return {place: slots for place, slots in unclear.items() if bool(slots.any())}
+
+    def _cleared(self, answer: Answer, slots: Slots) -> Answer | None:
+        """Ask a family by itself, unless its even and odd entries alike reach all of these slots.
+
+        No further bit can tell its entries apart then. Such slots are the tokens of an image: every channel reaches
+        every one of them.
+        """
+        even = torch.arange(answer.size) % 2 == 0
+        pair = [self.some(answer.family, mask) for mask in (~even, even)]
+        done = [run for run in pair if run is not None]
+        if len(done) < len(pair):
+            return None
+        both = {place: done[0].seen[place].pattern & done[1].seen[place].pattern for place in slots}
+        if all(bool(both[place][asked].all()) for place, asked in slots.items()):
+            return answer
+        codes = self.together([answer.family], done)
+        return None if codes is None else replace(answer, codes=codes)

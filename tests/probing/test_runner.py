@@ -115,22 +115,3 @@ def test_a_run_knows_the_places_that_met_nan(chain):
     run = chain.run({("0.weight", 0): torch.ones(chain.tensors["0.weight"].shape[0], dtype=torch.bool)})
     assert run.hits == [place for place, seen in enumerate(run.seen) if bool(seen.pattern.any())] != []
     assert chain.run().hits == []
-
-
-@pytest.mark.parametrize(("mixes", "blurred"), [(lambda x: x, False), (lambda x: x.sum(1, keepdim=True) + x, True)])
-def test_slots_that_even_and_odd_channels_reach_are_blurred(mixes, blurred):
-    class Mixed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
-
-        def forward(self, x):
-            return self.last(mixes(self.first(x)))
-
-    model = Mixed().eval()
-    with untouched(model) as saved, ModulePath(model) as path:
-        runner = Runner(model, Example.of(torch.randn(2, 3)), path, saved)
-        clean = runner.run()
-        place = next(place for place, seen in enumerate(clean.seen) if seen.family == ("last.weight", 1))
-        asked = {place: torch.ones(4, dtype=torch.bool)}
-        assert runner.blurred(runner.run, {("first.weight", 0): torch.arange(4)}, clean, asked) is blurred

@@ -60,7 +60,7 @@ def test_scales_that_meet_in_another_order_are_told_apart():
 def test_a_scale_whose_entries_all_reach_every_channel_is_linked_to_nothing():
     found, runs = linked(Scaled(lambda x, one, other: x * one.sum() * other))
     assert found == {"other": SAME}
-    assert runs == 2 + 2 * 3 + 2 * 2 + 2 * 3  # each is asked for its lowest bit, and the other is worth the rest
+    assert runs == 2 + 2 * 3 + 2 * 2 + 2 * 2  # each is asked for its lowest bit, and the other is worth the rest
 
 
 @pytest.mark.parametrize("between", [lambda x, one, other: x, lambda x, one, other: x * one])

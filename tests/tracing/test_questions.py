@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -89,19 +90,26 @@ def test_what_a_rival_has_blurred_is_asked_again():
         assert questions.answer(FIRST, alone, both, nobody).codes is both
 
 
-def test_what_a_family_has_blurred_itself_is_not_asked_again():
-    class Mixed(Summed):
-        def forward(self, x: Tensor) -> Tensor:
-            own = self.first(x)
-            return self.last(own + own.sum(1, keepdim=True))
+class Mixed(Summed):
+    """Every channel reaches every column."""
 
-    with asking(Mixed()) as questions:
-        alone, together = questions.alone(FIRST), questions.together([FIRST])
-        everybody = [torch.ones_like(seen.pattern) for seen in questions.clean.seen]
-        answer = questions.answer(FIRST, alone, together, everybody)
-        assert answer.codes is together
-        assert answer.unclear(KINDS)[reads_of_last(questions)].all()
-        assert len(answer.reach(reads_of_last(questions)).index) == 0
+    def forward(self, x: Tensor) -> Tensor:
+        own = self.first(x)
+        return self.last(own + own.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize(("model", "asked"), [(Summed, 4), (Mixed, 2)])
+def test_what_a_family_has_blurred_itself_is_asked_for_its_lowest_bit_only(model, asked):
+    with asking(model()) as questions:
+        alone, everybody = questions.alone(FIRST), [torch.ones_like(seen.pattern) for seen in questions.clean.seen]
+        codes = {FIRST: torch.arange(4), RIVAL: torch.tensor([1, 0])}
+        together = questions.coded(codes if model is Summed else {FIRST: codes[FIRST]})
+        runs, run = [], questions.run
+        counted = replace(questions, run=lambda masks: runs.append(masks) or run(masks))
+        answer = counted.answer(FIRST, alone, together, everybody)
+        assert len(runs) == asked
+        assert (answer.codes is together) is (model is Mixed)
+        assert len(answer.reach(reads_of_last(questions)).index) == (0 if model is Mixed else 4)
 
 
 def test_a_model_that_takes_another_way_answers_nothing():
