@@ -91,7 +91,7 @@ def remembered(module: nn.Module, shapes: Shapes, found: Collection[str] = ()) -
         return {}
     sizes = known or HeadSizes(())
     before, after = rows.shape[0], shapes.get(id(rows), rows.shape)[0]
-    counts = _counts(module, frozenset(sizes.counts) - frozenset(found), before, after)
+    counts = _counts(module, frozenset(sizes.counts) - frozenset(found), before, after, sure=known is not None)
     changed = {**sizes.fixed, **counts, **_widths(module, sizes.widths, shapes)}
     changed |= _entries(module, sizes.entries, shapes)
     return changed if sizes.stand_in is None else {**changed, "__class__": sizes.stand_in()}
@@ -120,11 +120,14 @@ def _full_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _counts(module: nn.Module, names: Collection[str], before: int, after: int) -> dict[str, Any]:
+def _counts(module: nn.Module, names: Collection[str], before: int, after: int, sure: bool) -> dict[str, Any]:
+    """Return what becomes of numbers of heads; what only its name makes one need not be."""
     changed = {}
     for name in sorted(names) if before != after else ():
         value = getattr(module, name, None)
         if isinstance(value, int) and not isinstance(value, bool):
+            if value * after % before and not sure:
+                continue
             if value * after % before:
                 raise ValueError(f"{name}: {after} of {before} rows of a projection hold no whole part of {value}")
             changed[name] = value * after // before

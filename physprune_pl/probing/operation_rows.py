@@ -268,6 +268,13 @@ class View(Operation):
 
 
 @dataclass(frozen=True)
+class ReadsShape(Operation):
+    """Tells the sizes of axes, or of one."""
+
+    axis: Argument = Argument(1, ("dim",))
+
+
+@dataclass(frozen=True)
 class Expansion(Operation):
     """Repeats a tensor along axes."""
 

@@ -30,6 +30,7 @@ from physprune_pl.probing.operation_rows import (
     Operation,
     Parts,
     Quantisation,
+    ReadsShape,
     Softmax,
     Statistic,
     View,
@@ -97,6 +98,7 @@ _ROWS: tuple[tuple[tuple[Function, ...], Operation], ...] = (
     ),
     ((F.normalize,), Statistic(axis=Argument(2, ("dim",), 1), exact=True, same_shape=True)),
     # axes
+    ((Tensor.shape.__get__, Tensor.size), ReadsShape()),  # type: ignore[attr-defined]
     (_named("glu"), MultipliedHalves()),
     (
         _named("split", "split_with_sizes"),

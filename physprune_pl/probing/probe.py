@@ -37,6 +37,7 @@ from physprune_pl.probing.operation_rows import (
     Operation,
     Parts,
     Quantisation,
+    ReadsShape,
     Softmax,
     Statistic,
     View,
@@ -44,6 +45,7 @@ from physprune_pl.probing.operation_rows import (
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.sizes import SizeWatch
 from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
+from physprune_pl.probing.widths import Asked
 
 
 @dataclass(eq=False)
@@ -59,6 +61,7 @@ class Probe(TorchFunctionMode):
         tainted: names of parameters and buffers that are NaN themselves.
         walls: which statistics are over channels, as far as that is known.
         leaking: numbers of such statistics that put out nothing but NaN.
+        asked: axes whose sizes are asked of others, as far as that is known.
     """
 
     names: Mapping[int, str]
@@ -69,6 +72,7 @@ class Probe(TorchFunctionMode):
     tainted: Collection[str] = ()
     walls: Walls = field(default_factory=Walls)
     leaking: Collection[int] = ()
+    asked: Asked = field(default_factory=Asked)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -78,7 +82,7 @@ class Probe(TorchFunctionMode):
         # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
         own = proxy(self)
         self.heads, self.computed, self.mixes = HeadWatch(own), ComputedWatch(own), MixWatch(own)
-        self.sizes = SizeWatch(own)
+        self.sizes = SizeWatch(own, self.asked)
         self.axes = AxisWatch(own, self.sizes)
         self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
         self.inexact: set[Family] = set()
@@ -187,6 +191,7 @@ _WATCHED: Mapping[type[Operation], Callable[[Probe, Invocation[Any]], Any]] = {
     NormOfShape: lambda probe, call: probe.norms.of_shape(call),
     NormOfGroups: lambda probe, call: probe.norms.of_groups(call),
     Quantisation: Probe.pass_quantised,
+    ReadsShape: lambda probe, call: probe.sizes.shape(call),
     Opaque: Probe.wall,
 }
 """How a kind of operation is watched that is more than passed on."""

@@ -25,6 +25,7 @@ from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.tainting import ModulePath, has_nan, taint
+from physprune_pl.probing.widths import Asked
 
 _SEED = 20
 
@@ -65,6 +66,7 @@ class Runner:
 
     Attributes:
         walls: which statistics of the model are over channels.
+        asked: which axes to look at because their sizes are asked of others.
         foreign: whether the run before met operations of other libraries, so that NaN must be kept away from them.
     """
 
@@ -74,7 +76,7 @@ class Runner:
         self.model, self.example, self.path, self.saved, self.mode = model, example, path, saved, mode
         self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
-        self.replay, self.walls = Replay(), Walls()
+        self.replay, self.walls, self.asked = Replay(), Walls(), Asked()
         self.foreign = True
 
     def run(
@@ -88,7 +90,7 @@ class Runner:
         """Run once with the given sources tainted; what leaking statistics put out is NaN."""
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
-        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, self.walls, leaking)
+        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, self.walls, leaking, self.asked)
         guard = ForeignOperations(probe)
         try:
             with probe, AsProducts(), gates or nullcontext(), guard if self.foreign else nullcontext():
@@ -163,3 +165,23 @@ def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
         torch.as_tensor(count).expand(len(seen.pattern)) > 1 if known else torch.ones_like(seen.pattern)
         for seen, count in zip(clean.seen, counts, strict=True)
     ]
+
+
+def without_positions(asked: Asked, codes: Codes | None, clean: Run) -> Asked:
+    """Return which axes are still to be looked at: not those of which the same channels reach every slot.
+
+    Such are positions: every channel is in each of them.
+    """
+    sizes = clean.probe.sizes
+    families = {family for use in sizes.widths for family in (use.axis, use.family)} - {
+        use.family for use in sizes.uses
+    }
+    idle = {
+        seen.family
+        for seen, (index, certain) in zip(clean.seen, codes or (), strict=codes is not None)
+        if seen.kind == "size"
+        and seen.family in families
+        and not bool(certain.any())
+        and bool((index == index[:1]).all())
+    }
+    return Asked(asked.axes, idle)

@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.attention.head_sizes import is_known
+from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import Family, Kind
+from physprune_pl.probing.operation_rows import ReadsShape
 from physprune_pl.probing.tainting import nan_along
+from physprune_pl.probing.widths import Asked, Width, WidthUse, sized
 
 Call = Callable[..., Any]
 
@@ -114,25 +117,52 @@ class SizeNotes(Protocol):
     def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which slots of an axis are NaN now."""
 
+    def name_of(self, value: object) -> str | None:
+        """Return the name of a parameter or buffer, None for any other value."""
+
 
 class SizeWatch:
-    """Watches where remembered sizes are used in one run."""
+    """Watches where sizes are used in one run that modules remember, or that were read from other tensors.
 
-    def __init__(self, notes: SizeNotes) -> None:
-        self.notes = notes
+    Attributes:
+        uses: where a module remembers a size.
+        widths: where the size of one axis is asked of another.
+    """
+
+    def __init__(self, notes: SizeNotes, asked: Asked) -> None:
+        self.notes, self.asked = notes, asked
         self.uses: list[SizeUse] = []
+        self.widths: list[WidthUse] = []
+        self._read = 0
+
+    def shape(self, call: Invocation[ReadsShape]) -> Any:
+        """Return the shape of a tensor, or the size of an axis, that knows what it is the size of."""
+        data = call.data
+        own, axis = self.notes.name_of(data), call.get(call.row.axis)
+        shape = sized(data, own, 0) if own else self._sized(data)
+        return shape if axis is None else shape[axis]
+
+    def _sized(self, data: Tensor) -> Any:
+        self._read += 1
+        name = f"{self.notes.mode} shape {self._read}"
+        for axis in range(1, data.dim()) if self.asked.axes else ():
+            if (name, axis) in self.asked.axes:
+                self._note((name, axis), data, axis)
+        return sized(data, name, 1)  # samples are no channels
 
     def view(self, sizes: Sequence[Any], data: Tensor, output: Tensor, seen: Mapping[int, Family]) -> None:
         """Note the sizes of a view or an expansion; ``seen`` are the slots of axes that have been seen."""
-        if not any(isinstance(size, Remembered) for size in sizes) or not data.is_floating_point():
+        if not any(isinstance(size, _KNOWN) for size in sizes) or not data.is_floating_point():
             return
         families = dict(seen)
         for axis, size in enumerate(sizes, output.dim() - len(sizes)):
-            if not isinstance(size, Remembered) or output.shape[axis] != size:
+            if not isinstance(size, _KNOWN) or output.shape[axis] != size:
                 continue
             origin, factors, place = _factored(data.shape, output.shape, axis)
             if origin is None:
                 self._use(size, self._see(output, axis), torch.arange(int(size)))
+                continue
+            if isinstance(size, Width) and size.is_of(data, origin):
                 continue
             if origin not in families:
                 families[origin] = self._see(data, origin)
@@ -141,7 +171,7 @@ class SizeWatch:
 
     def split(self, sizes: Sequence[Any], data: Tensor, axis: int, family: Family | None) -> None:
         """Note the sizes of the parts of an axis; ``family`` are its slots where they have been seen."""
-        if not any(isinstance(size, Remembered) for size in sizes):
+        if not any(isinstance(size, _KNOWN) for size in sizes):
             return
         length, known = data.shape[axis], family or self._see(data, axis)
         if len(sizes) == 1 and length % sizes[0] == 0:  # that of each of the parts
@@ -154,26 +184,24 @@ class SizeWatch:
     def index(self, data: Tensor, index: Any) -> None:
         """Note the ends of slices."""
         entries = index if isinstance(index, tuple) else (index,)
-        if not any(
-            isinstance(end, Remembered) for entry in entries if isinstance(entry, slice) for end in _ends(entry)
-        ):
+        if not any(isinstance(end, _KNOWN) for entry in entries if isinstance(entry, slice) for end in _ends(entry)):
             return
         for axis, entry in _axes(entries, data.dim()):
             for end in _ends(entry) if isinstance(entry, slice) else ():
-                if isinstance(end, Remembered) and abs(end) <= data.shape[axis]:
+                if isinstance(end, _KNOWN) and abs(end) <= data.shape[axis]:
                     size = data.shape[axis]
                     self.part(end, self._see(data, axis), size, range(end) if end > 0 else range(size + end, size))
 
     def narrow(self, data: Tensor, axis: int, start: Any, length: Any) -> None:
         """Note where a part of an axis begins and how long it is."""
         for end, slots in ((start, range(int(start))), (length, range(int(start), int(start) + int(length)))):
-            if isinstance(end, Remembered):
+            if isinstance(end, _KNOWN):
                 self.part(end, self._see(data, axis), data.shape[axis], slots)
 
     def norm(self, sizes: Sequence[Any], families: Sequence[Family]) -> None:
         """Note the sizes of the axes that a norm takes together."""
         for size, family in zip(sizes, families, strict=False):
-            if isinstance(size, Remembered):
+            if isinstance(size, _KNOWN):
                 self._use(size, family, torch.arange(int(size)))
 
     def groups(self, count: Any, family: Family, size: int) -> None:
@@ -183,18 +211,29 @@ class SizeWatch:
 
     def part(self, size: Any, family: Family, length: int, slots: range) -> None:
         """Note that a size is that of some slots of an axis."""
-        if isinstance(size, Remembered) and len(slots) == abs(size):
+        if isinstance(size, _KNOWN) and len(slots) == abs(size):
             unit = torch.full((length,), -1)
             unit[slots.start : slots.stop] = torch.arange(len(slots))
             self._use(size, family, unit)
 
     def _see(self, tensor: Tensor, axis: int) -> Family:
         family = (f"{self.notes.mode} size {len(self.notes.sequence)}", 0)
-        self.notes.see("size", family, nan_along(tensor, axis) if tensor.is_floating_point() else _none(tensor, axis))
+        self._note(family, tensor, axis)
         return family
 
-    def _use(self, size: Remembered, family: Family, unit: Tensor) -> None:
-        self.uses.append(SizeUse(size.name, abs(int(size)), family, unit))
+    def _note(self, family: Family, tensor: Tensor, axis: int) -> None:
+        looked = tensor.is_floating_point() and family not in self.asked.idle
+        self.notes.see("size", family, nan_along(tensor, axis) if looked else _none(tensor, axis))
+
+    def _use(self, size: Remembered | Width, family: Family, unit: Tensor) -> None:
+        if isinstance(size, Width):
+            self.widths.append(WidthUse(size.axis, family, (unit >= 0).nonzero().flatten()))
+        else:
+            self.uses.append(SizeUse(size.name, abs(int(size)), family, unit))
+
+
+_KNOWN = (Remembered, Width)
+"""Numbers that know what they are the size of."""
 
 
 def _factored(before: Sequence[int], after: Sequence[int], axis: int) -> tuple[int | None, Sequence[int], int]:

@@ -18,7 +18,8 @@ from physprune_pl.probing.codes import sure
 from physprune_pl.probing.computed import spectral_ties
 from physprune_pl.probing.norms import over_channels
 from physprune_pl.probing.observations import Family, Kind
-from physprune_pl.probing.runner import Run, Runner, contested
+from physprune_pl.probing.runner import Run, Runner, contested, without_positions
+from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.loose_tensors import LooseTensors
@@ -36,6 +37,9 @@ class Collector:
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
         self.clean = runner.run()
+        if self.clean.probe.sizes.widths:
+            runner.asked = Asked({use.axis for use in self.clean.probe.sizes.widths})
+            self.clean = runner.run()
         self.lowest_bit = self._find_walls()
         self.spectral = spectral_ties(runner.model)
         self.questions = Questions(runner, self.clean, runner.run, evidence.sizes.__getitem__, _CHANNELS)
@@ -82,6 +86,7 @@ class Collector:
         evidence.inexact |= probe.inexact
         evidence.norms |= probe.norms.sizes
         evidence.remembered += probe.sizes.uses
+        evidence.widths += probe.sizes.widths
         evidence.used |= probe.used
         evidence.opaque.update(dict.fromkeys(probe.opaque))
 
@@ -89,6 +94,7 @@ class Collector:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         self.together = self.questions.together(sources, self.lowest_bit)
+        self.runner.asked = without_positions(self.runner.asked, self.together, self.clean)
         self.alone = {source: self.questions.alone(source) for source in steps("looking for coupled channels", sources)}
         self.contested = contested(list(self.alone.values()), self.clean)
         reached = {source: reached_families(run) for source, run in self.alone.items() if run is not None}

@@ -25,6 +25,7 @@ from physprune_pl.structure import (
 from physprune_pl.tracing.components import Indices, connected
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.gates import Channel
+from physprune_pl.tracing.in_step import in_step
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def find_groups(evidence: Evidence, parameters: frozenset[str], buffers: frozens
 class _Coupling:
     def __init__(self, evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> None:
         self.evidence, self.known, self.buffers = evidence, parameters | buffers, buffers
-        self.space, self.root, gates = evidence.components()
+        self.space, root, gates = evidence.components()
+        self.root = in_step(evidence, self.space, root)
         self.reasons = self._reasons(gates)
         self.inexact = {
             int(root) for family in evidence.inexact & evidence.sizes.keys() for root in self._roots(family)

@@ -10,6 +10,7 @@ from torch import Tensor
 from physprune_pl.probing.heads import Product
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.sizes import SizeUse
+from physprune_pl.probing.widths import WidthUse
 from physprune_pl.tracing.components import Indices, Link, SlotSpace
 from physprune_pl.tracing.gates import Channel, Reach, settled
 
@@ -28,6 +29,7 @@ class Evidence:
         inexact: families whose slots change with what stays beside them, such as those of norms over channels.
         norms: family of a norm over channels -> numbers that the norm takes together for each of its slots.
         remembered: where attributes of modules are sizes.
+        widths: where the size of one axis is asked of another.
         mixings: the mixing calls of the eval run.
         products: the products of activations in the eval run.
         used: names of all tensors that were used.
@@ -43,6 +45,7 @@ class Evidence:
     inexact: set[Family] = field(default_factory=set)
     norms: dict[Family, int] = field(default_factory=dict)
     remembered: list[SizeUse] = field(default_factory=list)
+    widths: list[WidthUse] = field(default_factory=list)
     mixings: list[Mixing] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     used: set[str] = field(default_factory=set)

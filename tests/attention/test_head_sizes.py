@@ -31,10 +31,9 @@ def test_another_width_is_another_matter():
     assert remembered(nn.Linear(3, 3), {}) == {}
 
 
-def test_broken_heads_are_refused():
+def test_what_only_its_name_makes_a_number_of_heads_stays_where_it_cannot_be_one():
     module = Usual()
-    with pytest.raises(ValueError, match="num_heads: 7 of 12 rows"):
-        remembered(module, {id(module.q.weight): (7, 12)})
+    assert "num_heads" not in remembered(module, {id(module.q.weight): (7, 12)})
 
 
 class Narrowed(nn.Module):
@@ -96,12 +95,21 @@ def test_classes_come_back_after_an_error():
     assert type(model.attention) is Narrowed
 
 
-def test_a_class_that_is_not_registered_is_left_whole():
+@pytest.mark.usefixtures("registered")
+def test_broken_heads_are_refused():
+    module = Narrowed()
+    with pytest.raises(ValueError, match="many: 7 of 36 rows"):
+        remembered(module, {id(module.all.weight): (7, 12)})
+
+
+def test_a_class_that_is_not_registered_is_cut_in_step_with_its_input():
     class Unknown(Narrowed):
         pass
 
     traced = trace(Network(Unknown()), torch.randn(2, 7, 5))
-    assert any(left.name == "attention.all" for left in traced.left_whole)
+    (group,) = [group for group in traced.groups if any(part.name == "attention.all.weight" for part in group.slices)]
+    assert group.size == 4
+    assert {part.name for part in group.slices} >= {"attention.all.weight", "attention.last.weight"}
 
 
 class Bias(nn.Module):

@@ -14,6 +14,7 @@ from experiments.structures.nets import (
     parameters,
     shared,
     stateful,
+    stepping,
     summed,
 )
 from experiments.structures.nets.case import CASES, Case
@@ -34,5 +35,6 @@ __all__ = [
     "parameters",
     "shared",
     "stateful",
+    "stepping",
     "summed",
 ]
