@@ -11,11 +11,12 @@ import torch
 from experiments.reliability.loops import LOOPS
 from experiments.reliability.modules import MODULES
 from experiments.reliability.numbers import NUMBERS
+from experiments.reliability.optimizer_rows import OPTIMIZERS
 from experiments.reliability.page import write
 from experiments.reliability.setting import Setting
 from physprune_pl.reports.tables import markdown
 
-SETTINGS: dict[str, Setting] = {setting.name: setting for setting in (*NUMBERS, *LOOPS, *MODULES)}
+SETTINGS: dict[str, Setting] = {setting.name: setting for setting in (*NUMBERS, *LOOPS, *OPTIMIZERS, *MODULES)}
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from lightning.pytorch import Callback
-from own_optimizers import Averaging, Masters, Perturbed, Signs
 from tiny import Module, loader, trainer
 
+from experiments.reliability.optimizers import Averaging, Masters, Perturbed, Signs
 from physprune_pl import physics_pruning
 from physprune_pl.callbacks.trainer.injection import follows_gradients
 from physprune_pl.pressing.steering import ARRIVED

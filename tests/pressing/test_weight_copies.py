@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from own_optimizers import Averaging, Masters, Perturbed, Signs
 from torch import nn
 
+from experiments.reliability.optimizers import Averaging, Masters, Perturbed, Signs
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.weight_copies import WeightCopies
 from physprune_pl.strengths import L1, L2, SquaredL2

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from own_optimizers import Perturbed
 
+from experiments.reliability.optimizers import Perturbed
 from physprune_pl.callbacks.trainer.step_hooks import StepHooks
 
 

@@ -1,16 +1,26 @@
 """Small optimizers whose steps and states are of the kinds that published ones have."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Closure = Callable[[], Any] | None
 
 
-class Signs(torch.optim.Optimizer):
+class Signs(Optimizer):
     """Steps by the sign of a mean of gradients, as Lion does: as far at zero as anywhere."""
 
-    def __init__(self, params, lr=0.01):
+    def __init__(self, params: Iterable[Any], lr: float = 0.01) -> None:
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Closure = None) -> Any:
+        """Step."""
         loss = _evaluated(closure)
         for group in self.param_groups:
             for one in _with_gradients(group):
@@ -20,16 +30,16 @@ class Signs(torch.optim.Optimizer):
         return loss
 
 
-class Averaging(torch.optim.Optimizer):
+class Averaging(Optimizer):
     """Trains y, between z and x, and evaluates x, the average of z, as schedule-free optimizers do."""
 
     MIX = 0.9
 
-    def __init__(self, params, lr=0.3):
+    def __init__(self, params: Iterable[Any], lr: float = 0.3) -> None:
         super().__init__(params, {"lr": lr, "k": 0, "train_mode": True})
 
     @torch.no_grad()
-    def _move(self, training, weight):
+    def _move(self, training: bool, weight: float) -> None:
         for group in self.param_groups:
             if group["train_mode"] != training:
                 for one in group["params"]:
@@ -37,14 +47,17 @@ class Averaging(torch.optim.Optimizer):
                         one.lerp_(self.state[one]["z"], weight)
                 group["train_mode"] = training
 
-    def train(self):
+    def train(self) -> None:
+        """Put y into the network."""
         self._move(True, 1 - self.MIX)
 
-    def eval(self):
+    def eval(self) -> None:
+        """Put x into the network."""
         self._move(False, 1 - 1 / self.MIX)
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Closure = None) -> Any:
+        """Step."""
         loss = _evaluated(closure)
         for group in self.param_groups:
             assert group["train_mode"], "step in eval mode"
@@ -57,14 +70,15 @@ class Averaging(torch.optim.Optimizer):
         return loss
 
 
-class Masters(torch.optim.Optimizer):
+class Masters(Optimizer):
     """Trains copies of full precision, and writes the weights anew at every step."""
 
-    def __init__(self, params, lr=0.1):
+    def __init__(self, params: Iterable[Any], lr: float = 0.1) -> None:
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Closure = None) -> Any:
+        """Step."""
         loss = _evaluated(closure)
         for group in self.param_groups:
             for one in _with_gradients(group):
@@ -74,29 +88,34 @@ class Masters(torch.optim.Optimizer):
         return loss
 
 
-class Perturbed(torch.optim.Optimizer):
+class Perturbed(Optimizer):
     """Steps by the gradient at weights that it has pushed uphill, and starts from where they were, as SAM does."""
 
-    def __init__(self, params, base, rho=0.05, **options):
+    def __init__(
+        self, params: Iterable[Any], base: Callable[..., Optimizer], rho: float = 0.05, **options: Any
+    ) -> None:
         super().__init__(params, {"rho": rho, **options})
         self.base = base(self.param_groups, **options)
         self.param_groups = self.base.param_groups
 
     @torch.no_grad()
-    def first_step(self):
+    def first_step(self) -> None:
+        """Push the weights uphill."""
         for group in self.param_groups:
             for one in _with_gradients(group):
                 self.state[one]["before"] = one.clone()
                 one.add_(one.grad, alpha=group["rho"] / float(one.grad.norm() + 1e-12))
 
     @torch.no_grad()
-    def second_step(self):
+    def second_step(self) -> None:
+        """Take the push back, and step by the gradient of there."""
         for group in self.param_groups:
             for one in _with_gradients(group):
                 one.copy_(self.state[one]["before"])
         self.base.step()
 
-    def step(self, closure=None):
+    def step(self, closure: Closure = None) -> Any:
+        """Take both steps."""
         loss = _evaluated(closure)
         self.first_step()
         _evaluated(closure)
@@ -104,12 +123,36 @@ class Perturbed(torch.optim.Optimizer):
         return loss
 
 
-def _evaluated(closure):
+class Orthogonal(Optimizer):
+    """Steps by a momentum whose singular values are all made 1, as Muon does; for weights of two dimensions or more."""
+
+    def __init__(self, params: Iterable[Any], lr: float = 0.02, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Closure = None) -> Any:
+        """Step."""
+        loss = _evaluated(closure)
+        for group in self.param_groups:
+            for one in _with_gradients(group):
+                mean = self.state[one].setdefault("momentum_buffer", torch.zeros_like(one))
+                mean.mul_(group["momentum"]).add_(one.grad)
+                one.sub_(_orthogonal(mean.flatten(1)).view_as(one), alpha=group["lr"])
+        return loss
+
+
+def _orthogonal(matrix: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    product: Tensor = left @ right
+    return product
+
+
+def _evaluated(closure: Closure) -> Any:
     if closure is None:
         return None
     with torch.enable_grad():
         return closure()
 
 
-def _with_gradients(group):
+def _with_gradients(group: Mapping[str, Any]) -> list[Any]:
     return [one for one in group["params"] if one.grad is not None]
