@@ -79,5 +79,5 @@ class Client:
     style: str
     mode: Literal["min", "max"] = "min"
     target: tuple[str, float] = ("macs", 0.5)
-    epochs: int = 15
+    epochs: int = 60
     trainer: tuple[tuple[str, Any], ...] = ()

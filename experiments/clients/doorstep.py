@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +19,7 @@ from lightning.pytorch import seed_everything
 
 import physprune_pl
 from experiments.clients.client import Client
-from physprune_pl import PruningReport, load_pruned, physics_pruning
+from physprune_pl import PruningReport, apply_plan, load_pruned, physics_pruning
 
 Row = dict[str, Any]
 
@@ -37,9 +38,10 @@ class Visit:
         client: the library.
         seed: of the weights, the order of the data and everything else.
         folder: for the checkpoints.
-        trainer: of the pruned fit.
-        module: the pruned module.
-        metric: its validation metric.
+        trainer: of the last fit, dense or pruned.
+        module: that it fitted.
+        metric: validation metric of the pruned module.
+        removed: name of the network in it, and the plan of what was removed.
     """
 
     client: Client
@@ -47,13 +49,18 @@ class Visit:
     folder: Path
     trainer: Any = None
     module: Any = None
-    metric: float = field(default=float("nan"))
+    metric: float = float("nan")
+    removed: Any = None
 
     def dense(self) -> Row:
         """Fit without pruning for as many epochs in all."""
-        module = self._fresh()
-        self._trainer(module, self.client.epochs + FINETUNE_EPOCHS).fit(module, **self.client.data.to_fit())
-        return {"metric": self._validated(module)}
+        return self._plain_fit(self._fresh(), self.folder / "dense")
+
+    def small(self) -> Row:
+        """Fit a network of the pruned sizes and random weights for as many epochs in all."""
+        module, (name, plan) = self._fresh(), self.removed
+        apply_plan(module.get_submodule(name), plan)
+        return self._plain_fit(module, self.folder / "small")
 
     def pruned(self) -> Row:
         """Fit with the three lines; say what is left."""
@@ -61,16 +68,23 @@ class Visit:
         self.trainer = self._trainer(self.module, self.client.epochs, [*callbacks, self._saving(self.folder)])
         self.trainer.fit(self.module, **self.client.data.to_fit())
         self.metric = self._validated(self.module)
+        self.removed = (callbacks[-1].record.prefix.removesuffix("."), callbacks[-1].plan)
         return {"metric": self.metric} | _left(callbacks[-1].report)
 
     def tested(self) -> Row:
-        """Test, or validate, the file that the fit calls its best, with the trainer that fitted."""
+        """Test, or validate, the file that the fit before calls its best, with the trainer that fitted.
+
+        Hyper-parameters of many libraries are objects of theirs, which torch refuses to load unless it is told to.
+        """
         tests = type(self.module).test_step is not lightning_of(self.module).LightningModule.test_step
         run = self.trainer.test if tests else self.trainer.validate
-        # Hyper-parameters of many libraries are objects of theirs, which do not load by default.
-        files = {"ckpt_path": "best", "weights_only": False}
-        found = run(self.module, **self.client.data.to_evaluate(), **files, verbose=False)
-        return {"by": "test" if tests else "validate", "values": len(found[0])}
+        run = partial(run, self.module, **self.client.data.to_evaluate(), ckpt_path="best", verbose=False)
+        row = {"by": "test" if tests else "validate", "plain": True}
+        try:
+            found = run()
+        except pickle.UnpicklingError:
+            row["plain"], found = False, run(weights_only=False)
+        return row | {"values": len(found[0])}
 
     def reloaded(self) -> Row:
         """Load the last file into a module as its code builds it; it validates as the fit ended."""
@@ -83,6 +97,12 @@ class Visit:
         trainer = self._trainer(module, self.client.epochs, callbacks)
         trainer.fit(module, **self.client.data.to_fit(), ckpt_path=self._file(epochs), weights_only=False)
         return self._like_the_fit(module)
+
+    def _plain_fit(self, module: Any, folder: Path) -> Row:
+        self.module = module
+        self.trainer = self._trainer(module, self.client.epochs + FINETUNE_EPOCHS, [self._saving(folder)])
+        self.trainer.fit(module, **self.client.data.to_fit())
+        return {"metric": self._validated(module)}
 
     def _fresh(self) -> Any:
         seed_everything(self.seed, verbose=False)
@@ -129,11 +149,13 @@ def visit(client: Client, seed: int, folder: Path) -> Row:
     one, row = Visit(client, seed, folder), Row()
     stages: Mapping[str, Callable[[], Row]] = {
         "dense": one.dense,
+        "dense_tested": one.tested,
         "pruned": one.pruned,
         "tested": one.tested,
         "reloaded": one.reloaded,
         "resumed_under_force": partial(one.resumed, client.epochs - SAVED_EVERY),
         "resumed_after_cut": partial(one.resumed, client.epochs + SAVED_EVERY),
+        "small": one.small,
     }
     for name, stage in stages.items():
         row[name] = _told(stage)
@@ -163,7 +185,8 @@ def _left(report: PruningReport) -> Row:
     costs = {"macs": report.macs, "params": report.params}
     kept = {name: round(cost["pruned"] / cost["dense"], 4) for name, cost in costs.items()}
     cut = sum(group["after"] < group["before"] for group in report.groups)
-    return {"kept": kept, "groups": len(report.groups), "groups_cut": cut, "not_arrived": len(report.not_arrived)}
+    groups = {"groups": len(report.groups), "groups_cut": cut, "not_arrived": len(report.not_arrived)}
+    return {"kept": kept, "phases": dict(report.metric)} | groups
 
 
 def _shapes(module: Any) -> dict[str, torch.Size]:

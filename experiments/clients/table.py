@@ -9,10 +9,11 @@ from experiments.clients.environments import REQUIREMENTS
 
 Row = Mapping[str, Any]
 
-STAGES = ("dense", "pruned", "tested", "reloaded", "resumed_under_force", "resumed_after_cut")
+STAGES = ("dense", "dense_tested", "pruned", "tested", "reloaded", "resumed_under_force", "resumed_after_cut", "small")
 # Validation in float32, on one thread, of the same weights: nothing but the order of sums may differ.
 SAME = 1e-4
-HEAD = ("library", "module", "MACs kept", "parameters kept", "metric", "dense", "pruned", "test", "load", "resume", "s")
+FIGURES = ("dense", "pruned", "small")
+HEAD = ("library", "module", "MACs kept", "parameters kept", "metric", *FIGURES, "test", "load", "resume", "s")
 
 
 def problems(row: Row) -> list[str]:
@@ -37,13 +38,16 @@ def _cells(row: Row) -> Iterator[str]:
     kept = row.get("pruned", {}).get("kept", {})
     yield from (f"{kept[cost]:.1%}" if cost in kept else "-" for cost in ("macs", "params"))
     yield f"{row.get('metric', '-')} ({'less' if row.get('mode') == 'min' else 'more'} is better)"
-    yield from (_figure(row.get(stage, {})) for stage in ("dense", "pruned"))
-    yield from (_yes(row.get(stage)) for stage in ("tested", "reloaded"))
-    yield " / ".join(_yes(row.get(stage)) for stage in STAGES[-2:])
+    yield from (_figure(row.get(stage)) for stage in FIGURES)
+    yield _tested(row)
+    yield _yes(row.get("reloaded"))
+    yield " / ".join(_yes(row.get(stage)) for stage in ("resumed_under_force", "resumed_after_cut"))
     yield f"{sum(row.get(stage, {}).get('seconds', 0.0) for stage in STAGES):.0f}"
 
 
-def _figure(stage: Row) -> str:
+def _figure(stage: Row | None) -> str:
+    if stage is None:
+        return "-"
     return f"{stage['metric']:.3g}" if "metric" in stage else "no"
 
 
@@ -51,6 +55,12 @@ def _yes(stage: Row | None) -> str:
     if stage is None:
         return "-"
     return "yes" if "failure" not in stage and _same(stage) else "no"
+
+
+def _tested(row: Row) -> str:
+    """Say whether the pruned file is tested by the call that tests the dense one; some files are read with a word."""
+    plain, dense = (row.get(stage, {}).get("plain", True) for stage in ("tested", "dense_tested"))
+    return _yes(row.get("tested")) if plain else "no" if dense else "as dense"
 
 
 def _same(stage: Row) -> bool:

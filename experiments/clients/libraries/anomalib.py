@@ -50,7 +50,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples, collate_fn=collated)),
+        data=Loaders(*both(samples, 64, collate_fn=collated)),
         metric="val_AUROC",
         mode="max",
         what="Ganomaly, squares in noise",

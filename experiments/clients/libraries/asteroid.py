@@ -31,7 +31,7 @@ def client() -> Client:
     from asteroid.losses import PITLossWrapper, pairwise_neg_sisdr
     from asteroid.models import ConvTasNet
 
-    train, validation = both(samples)
+    train, validation = both(samples, 64)
 
     def module() -> Any:
         sizes = {"n_filters": 32, "kernel_size": 16, "stride": 8, "n_blocks": 2, "n_repeats": 1}

@@ -10,11 +10,9 @@ from experiments.clients.libraries.synthetic import blobs
 
 def configuration() -> Any:
     """Return careamics' configuration of a small U-Net."""
-    from careamics.config import create_n2v_configuration
+    from careamics.config import create_n2v_config
 
-    return create_n2v_configuration(
-        "client", data_type="array", axes="SYX", patch_size=[32, 32], batch_size=16, num_epochs=1
-    )
+    return create_n2v_config("client", data_type="array", axes="SYX", patch_size=[32, 32], batch_size=16)
 
 
 def data() -> Any:

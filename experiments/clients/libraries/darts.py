@@ -24,7 +24,7 @@ def series() -> list[Any]:
     return [TimeSeries.from_values(waves(1, seed, length)[0].numpy().astype(numpy.float32)) for seed, length in PARTS]
 
 
-PARTS = ((1, PAST + FUTURE + 63), (2, PAST + FUTURE + 31))
+PARTS = ((1, PAST + FUTURE + 127), (2, PAST + FUTURE + 63))
 
 
 def handed() -> dict[str, Any]:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import blobs, both
-
-
-def samples(count: int, seed: int) -> list[tuple[Any, Any]]:
-    """Return pictures and their classes."""
-    pictures, labels, _ = blobs(count, seed, size=32)
-    return list(zip(pictures, labels, strict=True))
+from experiments.clients.libraries.synthetic import both, pictures
 
 
 def client() -> Client:
@@ -31,7 +25,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(lambda count, seed: pictures(count, seed, 32, 0.3), 64)),
         metric="val_loss",
         what="CropModel, ShuffleNet, squares in noise",
         style="hyper-parameters hold a configuration; on_load_checkpoint builds a new network before weights are read",

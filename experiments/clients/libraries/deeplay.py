@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import blobs, both
-
-
-def samples(count: int, seed: int) -> list[tuple[Any, Any]]:
-    """Return pictures and their classes."""
-    pictures, labels, _ = blobs(count, seed, size=16)
-    return list(zip(pictures, labels, strict=True))
+from experiments.clients.libraries.synthetic import both, pictures
 
 
 def client() -> Client:
@@ -25,7 +19,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(pictures)),
         metric="val_loss_epoch",
         what="Classifier, a small convolutional network, squares in noise",
         style="modules are built by descriptions that remember their arguments; losses come as a dict and are summed",

@@ -32,7 +32,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(samples, 256)),
         metric="val_loss",
         what="TaskModel, residual network, a table of 6 numbers",
         style="batch is ((lists of columns), target); forward takes the lists one by one",

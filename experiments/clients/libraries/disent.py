@@ -34,7 +34,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(samples, 64)),
         metric="val_loss",
         what="BetaVae, pictures of 64 x 64",
         style="batch is a dict of tuples; the step calls encode and decode of a network held by a private name; "

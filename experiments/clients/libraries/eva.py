@@ -9,13 +9,7 @@ import torch
 from torch import nn
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import blobs, both
-
-
-def samples(count: int, seed: int) -> list[tuple[Any, Any]]:
-    """Return pictures and their classes."""
-    pictures, labels, _ = blobs(count, seed, size=16)
-    return list(zip(pictures, labels, strict=True))
+from experiments.clients.libraries.synthetic import both, pictures
 
 
 def collated(parts: list[tuple[Any, Any]]) -> tuple[Any, Any, dict[str, Any]]:
@@ -39,7 +33,7 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples, collate_fn=collated)),
+        data=Loaders(*both(pictures, collate_fn=collated)),
         metric="val/MulticlassAccuracy",
         mode="max",
         target=("params", 0.5),

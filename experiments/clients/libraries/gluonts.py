@@ -33,7 +33,7 @@ def client() -> Client:
     kind = {"dropout": 0.1, "activation": "relu", "norm_first": False, "scaling": "mean"}
     return Client(
         module=lambda: PatchTSTLightningModule(model_kwargs={**sizes, **widths, **kind}),
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(samples, 256)),
         metric="val_loss",
         what="PatchTST, two noisy sines",
         style="batch is a dict; the step calls self.model.loss(...), no forward; the output is a distribution's "

@@ -7,11 +7,11 @@ from typing import Any
 from experiments.clients.client import Client, Module
 from experiments.clients.libraries.synthetic import waves
 
-SERIES, LENGTH, HORIZON = 32, 80, 8
+SERIES, LENGTH, HORIZON = 64, 80, 8
 
 
 def data() -> Any:
-    """Return neuralforecast's own data module over 32 series, the last 16 values of each for validation."""
+    """Return neuralforecast's own data module over 64 series, the last 16 values of each for validation."""
     import pandas
     from neuralforecast.tsdataset import TimeSeriesDataModule, TimeSeriesDataset
 

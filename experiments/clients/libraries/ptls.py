@@ -18,8 +18,8 @@ def samples(count: int, seed: int) -> list[tuple[dict[str, Any], int]]:
     found = []
     for index in range(count):
         kind, length = index % 2, int(torch.randint(6, 12, (1,), generator=random))
-        codes = torch.randint(1, 6, (length,), generator=random) + 4 * kind
-        amounts = torch.rand(length, generator=random) + kind
+        codes = torch.randint(1, 6, (length,), generator=random) + kind
+        amounts = torch.rand(length, generator=random) + 0.1 * kind
         found.append(({"event_time": torch.arange(length), "code": codes, "amount": amounts}, kind))
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.clients.client import Client, Loaders
 from experiments.clients.libraries.synthetic import waves
 
-SERIES, PAST, FUTURE = 16, 12, 4
+SERIES, PAST, FUTURE = 32, 12, 4
 
 
 @cache

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import tables
+from experiments.clients.libraries.synthetic import SAMPLES, tables
 
 NUMBERS = [f"x{index}" for index in range(6)]
 
@@ -36,7 +36,7 @@ def library() -> tuple[Any, Any]:
         verbose=False,
         suppress_lightning_logger=True,
     )
-    return model, model.prepare_dataloader(train=table(64, 1), validation=table(32, 2), seed=0)
+    return model, model.prepare_dataloader(train=table(SAMPLES, 1), validation=table(SAMPLES // 2, 2), seed=0)
 
 
 def client() -> Client:

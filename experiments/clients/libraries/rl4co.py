@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.clients.client import Client, Loaders
+from experiments.clients.libraries.synthetic import SAMPLES
 
 
 def loader(module_seed: int, *, shuffle: bool) -> Any:
@@ -15,7 +16,7 @@ def loader(module_seed: int, *, shuffle: bool) -> Any:
 
     with torch.random.fork_rng():
         torch.manual_seed(module_seed)
-        data = TSPEnv(generator_params={"num_loc": 8}).dataset(batch_size=[64])
+        data = TSPEnv(generator_params={"num_loc": 8}).dataset(batch_size=[SAMPLES])
     return DataLoader(data, batch_size=16, shuffle=shuffle, collate_fn=data.collate_fn)
 
 
@@ -29,7 +30,7 @@ def client() -> Client:
         policy = AttentionModelPolicy(
             env_name="tsp", embed_dim=32, num_encoder_layers=2, num_heads=4, feedforward_hidden=64
         )
-        sizes = {"batch_size": 16, "train_data_size": 64, "val_data_size": 64, "test_data_size": 64}
+        sizes = {"batch_size": 16, "train_data_size": SAMPLES, "val_data_size": SAMPLES, "test_data_size": SAMPLES}
         return REINFORCE(env, policy, baseline="exponential", optimizer_kwargs={"lr": 1e-3}, **sizes)
 
     return Client(

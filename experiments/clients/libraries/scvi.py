@@ -10,7 +10,7 @@ from torch import Tensor
 from experiments.clients.client import Client, Loaders
 from experiments.clients.libraries.synthetic import both, generator
 
-GENES, BATCHES = 40, 2
+GENES, BATCHES, CELLS = 40, 2, 256
 
 
 def samples(count: int, seed: int) -> list[dict[str, Tensor]]:
@@ -32,12 +32,12 @@ def client() -> Client:
     def module() -> Any:
         network = VAE(GENES, n_batch=BATCHES, n_hidden=32, n_latent=6, n_layers=2)
         plan = TrainingPlan(network, n_epochs_kl_warmup=5)
-        plan.n_obs_training = plan.n_obs_validation = 64
+        plan.n_obs_training = plan.n_obs_validation = CELLS
         return plan
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(samples, CELLS)),
         metric="reconstruction_loss_validation",
         what="TrainingPlan, VAE of 40 genes in 4 kinds of cells",
         style="batch is a dict; the plan's forward takes the batch and loss_kwargs and returns three objects, the "

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import both, generator
+from experiments.clients.libraries.synthetic import generator, loader
 
 SIZE = 32
 
 
 def samples(count: int, seed: int) -> list[dict[str, Any]]:
-    """Return pictures with a few spots, the heat maps of two levels and the flow towards the spots."""
+    """Return pictures with three spots, their places and class, the heat maps of two levels, the flow towards spots."""
     from spotiflow.utils import points_to_flow, points_to_prob
 
     random, found = generator(seed), []
@@ -23,7 +23,8 @@ def samples(count: int, seed: int) -> list[dict[str, Any]]:
         flow = torch.from_numpy(points_to_flow(spots, shape=(SIZE, SIZE), sigma=1)).float().permute(2, 0, 1)
         picture = heat + 0.2 * torch.randn(1, SIZE, SIZE, generator=random)
         levels = {"heatmap_lv0": heat, "heatmap_lv1": torch.nn.functional.max_pool2d(heat, 2)}
-        found.append({"img": picture, "flow": flow, "pts": torch.from_numpy(spots).float(), **levels})
+        points = torch.cat([torch.from_numpy(spots).float(), torch.zeros(3, 1)], 1)
+        found.append({"img": picture, "flow": flow, "pts": points, **levels})
     return found
 
 
@@ -39,9 +40,9 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(lambda: loader(samples(64, 1), shuffle=True), lambda: loader(samples(32, 2), batch=1)),
         metric="val_loss",
         what="Spotiflow, spots in noise",
         style="batch is a dict with a heat map a level; forward returns two lists; outputs of a validation are kept on "
-        "the module",
+        "the module; it validates one picture at a time",
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-SAMPLES, BATCH = 64, 16
+SAMPLES, BATCH = 128, 16
 
 
 class Samples(Dataset[Any]):
@@ -37,32 +37,38 @@ def loader(samples: Sequence[Any], *, shuffle: bool = False, batch: int = BATCH,
     return DataLoader(Samples(samples), batch_size=batch, shuffle=shuffle, **more)
 
 
-def both(samples: Callable[[int, int], Sequence[Any]], **more: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def both(
+    samples: Callable[[int, int], Sequence[Any]], count: int = SAMPLES, **more: Any
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Return the builders of a shuffled training loader and of a validation loader of half its size.
 
     Args:
         samples: of a number of samples and a seed.
+        count: of training samples.
         more: for the loaders.
     """
     return (
-        lambda: loader(samples(SAMPLES, 1), shuffle=True, **more),
-        lambda: loader(samples(SAMPLES // 2, 2), **more),
+        lambda: loader(samples(count, 1), shuffle=True, **more),
+        lambda: loader(samples(count // 2, 2), **more),
     )
 
 
-def blobs(count: int, seed: int, size: int = 32, classes: int = 3, channels: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    """Return noisy pictures [count, channels, size, size] with one bright square, its class and its mask.
+def pictures(count: int, seed: int, size: int = 16, noise: float = 1.5) -> list[tuple[Tensor, Tensor]]:
+    """Return pictures [3, size, size] and their classes, with so much noise that some are hard to tell."""
+    seen, labels, _ = blobs(count, seed, size, noise=noise)
+    return list(zip(seen, labels, strict=True))
 
-    The class says in which channel the square is and how bright the rest of it is.
-    """
+
+def blobs(count: int, seed: int, size: int = 32, noise: float = 0.3) -> tuple[Tensor, Tensor, Tensor]:
+    """Return noisy pictures [count, 3, size, size] with one bright square, the channel it is in and its mask."""
     random = generator(seed)
-    pictures = 0.3 * torch.randn(count, channels, size, size, generator=random)
-    labels = torch.randint(classes, (count,), generator=random)
+    pictures = noise * torch.randn(count, 3, size, size, generator=random)
+    labels = torch.randint(3, (count,), generator=random)
     masks = torch.zeros(count, size, size, dtype=torch.long)
     for picture, label, mask in zip(pictures, labels.tolist(), masks, strict=True):
         row, column = torch.randint(size // 2, (2,), generator=random).tolist()
         place = (slice(row, row + size // 2), slice(column, column + size // 2))
-        picture[label % channels][place] += 1.0
+        picture[label][place] += 1.0
         mask[place] = 1
     return pictures, labels, masks
 

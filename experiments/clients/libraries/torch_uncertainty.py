@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from experiments.clients.client import Client, Loaders
-from experiments.clients.libraries.synthetic import blobs, both
-
-
-def samples(count: int, seed: int) -> list[tuple[Any, Any]]:
-    """Return pictures and their classes."""
-    pictures, labels, _ = blobs(count, seed, size=16)
-    return list(zip(pictures, labels, strict=True))
+from experiments.clients.libraries.synthetic import both, pictures
 
 
 def client() -> Client:
@@ -29,9 +21,10 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(lambda count, seed: pictures(count, seed, 8, 0.8), 64)),
         metric="val/cls/Acc",
         mode="max",
+        epochs=20,
         what="ClassificationRoutine, ResNet-18 of 16 planes, squares in noise",
         style="the optimizer is made before the fit and handed in; training_step(self, batch) without an index",
     )

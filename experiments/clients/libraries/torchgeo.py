@@ -20,8 +20,9 @@ def client() -> Client:
 
     return Client(
         module=lambda: SemanticSegmentationTask("unet", "resnet18", weights=None, num_classes=2, lr=1e-3),
-        data=Loaders(*both(samples)),
+        data=Loaders(*both(samples, 32)),
         metric="val_loss",
+        epochs=20,
         what="SemanticSegmentationTask, U-Net on ResNet-18, squares in noise",
         style='batch is a dict; the step reads batch["image"] and hands metrics to log_dict',
     )
