@@ -1,23 +1,29 @@
 """Commands for networks and finished runs: look into a network, export it, time it; show a run, compare several.
 
-A command is one module with an object of :class:`Command`; adding one means adding it to ``COMMANDS``.
+A command is one module with its ``parser`` and what ``run``s it; adding one means adding it to ``COMMANDS``.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from physprune_pl.commands.command import Command, described
-from physprune_pl.commands.comparing import COMPARE
-from physprune_pl.commands.exporting import EXPORT
-from physprune_pl.commands.inspecting import INSPECT
-from physprune_pl.commands.reporting import REPORT
-from physprune_pl.commands.timing import LATENCY
+from jsonargparse import ArgumentParser, Namespace
+
+from physprune_pl.commands import comparing, exporting, inspecting, reporting, timing
+from physprune_pl.commands.parsers import described
 from physprune_pl.tools.progress import show_steps
 
-COMMANDS: tuple[Command, ...] = (INSPECT, REPORT, COMPARE, EXPORT, LATENCY)
+Parts = tuple[Callable[[], ArgumentParser], Callable[[Namespace], str]]
+
+COMMANDS: dict[str, Parts] = {
+    "inspect": (inspecting.parser, inspecting.run),
+    "report": (reporting.parser, reporting.run),
+    "compare": (comparing.parser, comparing.run),
+    "export": (exporting.parser, exporting.run),
+    "latency": (timing.parser, timing.run),
+}
+"""Word -> what makes the parser of its options, and what does it and returns the text to print."""
 
 EXAMPLES = """\
 before training, what could be cut from a network, and what would be left:
@@ -42,13 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line; None takes those that the process was started with.
     """
     chosen = parser().parse_args(arguments)
+    options = chosen[chosen.command]
     try:
         with show_steps():
-            text = chosen.command.run(chosen)
+            text = COMMANDS[chosen.command][1](options)
         print(text)
     # The network is the user's own and may raise anything.
     except Exception as error:
-        if chosen.debug:
+        if options.debug:
             raise
         print(f"error: {told(error)}", file=sys.stderr)
         return 2
@@ -66,13 +73,11 @@ def told(error: Exception) -> str:
     return text if expected else f"{type(error).__name__}: {text} (--debug shows where)"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """Return the parser of all commands."""
-    top = described(argparse.ArgumentParser(prog="python -m physprune_pl"), __doc__.splitlines()[0], EXAMPLES)
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        own = described(commands.add_parser(command.name, help=command.summary), command.summary, command.examples)
-        command.add_options(own)
-        own.add_argument("--debug", action="store_true", help="show where an error comes from")
-        own.set_defaults(command=command)
+    top = described(__doc__.splitlines()[0], EXAMPLES, prog="python -m physprune_pl")
+    commands = top.add_subcommands(dest="command", required=True, metavar="COMMAND")
+    for name, (make, _) in COMMANDS.items():
+        own = make()
+        commands.add_subcommand(name, own, help=own.description)
     return top

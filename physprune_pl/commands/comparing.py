@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from jsonargparse import ArgumentParser, Namespace
 
-from physprune_pl.commands.command import Command
+from physprune_pl.commands.parsers import command_parser
 from physprune_pl.reports.page.comparison_page import HEAD, Comparison, write_comparison
 from physprune_pl.reports.tables import table
 
+SUMMARY = "Compare finished runs: table, Pareto fronts, one HTML page."
 EXAMPLES = """\
 examples:
   python -m physprune_pl compare runs/uniform runs/gravity runs/torque
@@ -21,19 +22,21 @@ of runs that were measured on one machine.
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, with report.json")
-    parser.add_argument("--out", default="comparison.html", metavar="FILE", help="page to write (default: %(default)s)")
-    parser.add_argument(
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    own = command_parser(SUMMARY, EXAMPLES)
+    own.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, with report.json")
+    own.add_argument("--out", default="comparison.html", metavar="FILE", help="page to write (default: %(default)s)")
+    own.add_argument(
         "--mode",
         choices=("max", "min"),
         default="max",
         help="whether a higher or a lower metric is better (default: %(default)s)",
     )
+    return own
 
 
-def run(options: argparse.Namespace) -> str:
+def run(options: Namespace) -> str:
     """Write the page; return the table and where the page is.
 
     Raises:
@@ -48,6 +51,3 @@ def run(options: argparse.Namespace) -> str:
     better = "higher" if options.mode == "max" else "lower"
     text = table(f"{comparison.metric}, {better} is better; * on the Pareto front", HEAD, rows)
     return f"{text}\n\nPage written to {path}."
-
-
-COMPARE = Command("compare", "Compare finished runs: table, Pareto fronts, one HTML page.", EXAMPLES, add_options, run)

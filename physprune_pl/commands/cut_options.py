@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Literal
 
+from jsonargparse import ArgumentParser, Namespace
 from torch import nn
 
-from physprune_pl.commands.network_options import example_of, made_by, network_of
+from physprune_pl.commands.network_options import dense_of, example_of, network_of
+from physprune_pl.commands.parsers import read_by
 from physprune_pl.latency import Stopwatch
 from physprune_pl.preview import Preview, preview
 from physprune_pl.surgery.apply import apply_plan
@@ -17,12 +19,12 @@ from physprune_pl.targets.target import parse_target
 from physprune_pl.targets.widths import Widths
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
+def add_target_options(parser: ArgumentParser) -> None:
     """Add ``--target`` and what limits it."""
     group = parser.add_argument_group("what is cut")
     group.add_argument(
         "--target",
-        type=share,
+        type=read_by(share),
         metavar="KIND=SHARE",
         help="what to keep, such as macs=0.4, params=0.3, latency=0.5 (timed here) or threshold=1e-3",
     )
@@ -48,19 +50,19 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
             name,
             action="append",
             default=[],
-            type=share,
+            type=read_by(share),
             metavar="PATTERN=SHARE",
             help=f"keep at {word} that share of the channels of matching modules; may be repeated",
         )
 
 
-def add_cut_options(parser: argparse.ArgumentParser) -> None:
+def add_cut_options(parser: ArgumentParser) -> None:
     """Add the options of a target, and ``--plan``."""
     add_target_options(parser)
     parser.add_argument("--plan", metavar="FILE", help="a plan that was saved, instead of --target")
 
 
-def previewed_by(options: argparse.Namespace, model: nn.Module) -> Preview:
+def previewed_by(options: Namespace, model: nn.Module) -> Preview:
     """Trace the network, and plan for the target of the options if they have one.
 
     Raises:
@@ -69,8 +71,8 @@ def previewed_by(options: argparse.Namespace, model: nn.Module) -> Preview:
     found = preview(
         model,
         example_of(options),
-        parse_target(dict([options.target])) if options.target else None,
-        Widths(round_to=options.round_to, min_share=dict(options.min_share), max_share=dict(options.max_share)),
+        parse_target(dict([share(options.target)])) if options.target else None,
+        _widths(options),
         name=options.model,
         ignore=options.ignore,
         stopwatch=Stopwatch(options.latency_batch, options.latency_cache),
@@ -80,14 +82,19 @@ def previewed_by(options: argparse.Namespace, model: nn.Module) -> Preview:
     return found
 
 
-def planned_by(options: argparse.Namespace, model: nn.Module) -> PruningPlan:
+def _widths(options: Namespace) -> Widths:
+    least, most = (dict(map(share, words)) for words in (options.min_share, options.max_share))
+    return Widths(round_to=options.round_to, min_share=least, max_share=most)
+
+
+def planned_by(options: Namespace, model: nn.Module) -> PruningPlan:
     """Return the plan that meets the target of the options, which have one; errors as :func:`previewed_by`."""
     plan = previewed_by(options, model).plan
     assert plan is not None
     return plan
 
 
-def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | None]:
+def dense_and_cut(options: Namespace) -> tuple[nn.Module, nn.Module | None]:
     """Make the network twice: as the factory makes it, and loaded or cut as the options say, None if they do not.
 
     Raises:
@@ -95,7 +102,7 @@ def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | N
     """
     if options.plan and options.target:
         raise ValueError("--plan and --target: expected one of them, got both")
-    dense = made_by(options.model, dict(options.model_args))
+    dense = dense_of(options)
     if not (options.plan or options.target or options.checkpoint):
         return dense, None
     model = network_of(options)
@@ -106,19 +113,19 @@ def dense_and_cut(options: argparse.Namespace) -> tuple[nn.Module, nn.Module | N
     return dense, model
 
 
-def multiple(text: str) -> int | Literal["auto"]:
+def multiple(text: str | int) -> int | Literal["auto"]:
     """Read a whole number or "auto".
 
     Raises:
-        argparse.ArgumentTypeError: it is neither.
+        ArgumentTypeError: it is neither.
 
     >>> multiple("8"), multiple("auto")
     (8, 'auto')
     """
     if text == "auto":
         return "auto"
-    if not text.lstrip("-").isdigit():
-        raise argparse.ArgumentTypeError(f'expected a whole number or "auto", got {text!r}')
+    if not str(text).lstrip("-").isdigit():
+        raise ArgumentTypeError(f'expected a whole number or "auto", got {text!r}')
     return int(text)
 
 
@@ -126,7 +133,7 @@ def share(text: str) -> tuple[str, float]:
     """Read a name and a number.
 
     Raises:
-        argparse.ArgumentTypeError: it is not of the form ``name=0.5``.
+        ArgumentTypeError: it is not of the form ``name=0.5``.
 
     >>> share("layer4.*=0.5")
     ('layer4.*', 0.5)
@@ -137,5 +144,5 @@ def share(text: str) -> tuple[str, float]:
     except ValueError:
         name = ""
     if not name:
-        raise argparse.ArgumentTypeError(f"expected a name and a number such as macs=0.4, got {text!r}")
+        raise ArgumentTypeError(f"expected a name and a number such as macs=0.4, got {text!r}")
     return name, value

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from physprune_pl.commands.command import Command
+from jsonargparse import ArgumentParser, Namespace
+
 from physprune_pl.commands.cut_options import add_cut_options, dense_and_cut
 from physprune_pl.commands.network_options import add_network_options, example_of
+from physprune_pl.commands.parsers import command_parser
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.networks.measure import count_parameters
 from physprune_pl.reports.tables import short
 
+SUMMARY = "Write a network to ONNX or as a torch.export program."
 EXAMPLES = """\
 examples:
   python -m physprune_pl export --model my_package:build --input 1,3,32,32 --checkpoint last.ckpt --out model.onnx
@@ -24,15 +26,17 @@ A pruned checkpoint is exported pruned. ONNX needs the extra: pip install 'physp
 WRITERS: dict[str, Callable[..., object]] = {".onnx": export_onnx, ".pt2": export_program}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_network_options(parser)
-    add_cut_options(parser)
-    parser.add_argument("--out", required=True, metavar="FILE", help="what to write: model.onnx, or model.pt2")
-    parser.add_argument("--fixed-batch", action="store_true", help="take batches of the size of --input only")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    own = command_parser(SUMMARY, EXAMPLES)
+    add_network_options(own)
+    add_cut_options(own)
+    own.add_argument("--out", required=True, metavar="FILE", help="what to write: model.onnx, or model.pt2")
+    own.add_argument("--fixed-batch", action="store_true", help="take batches of the size of --input only")
+    return own
 
 
-def run(options: argparse.Namespace) -> str:
+def run(options: Namespace) -> str:
     """Write the file and say so.
 
     Raises:
@@ -46,6 +50,3 @@ def run(options: argparse.Namespace) -> str:
     model = dense if cut is None else cut
     WRITERS[path.suffix](model, example_of(options), path, dynamic_batch=not options.fixed_batch)
     return f"{path}: {short(count_parameters(model))} parameters, {short(path.stat().st_size)}B."
-
-
-EXPORT = Command("export", "Write a network to ONNX or as a torch.export program.", EXAMPLES, add_options, run)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from physprune_pl.commands.command import Command
+from jsonargparse import ArgumentParser, Namespace
+
 from physprune_pl.commands.cut_options import add_target_options, previewed_by
 from physprune_pl.commands.network_options import add_network_options, network_of
+from physprune_pl.commands.parsers import command_parser
 
+SUMMARY = "Show which channels of a network can be cut, and which would be."
 EXAMPLES = """\
 examples:
   python -m physprune_pl inspect --model torchvision.models:resnet50 --input 1,3,224,224
@@ -22,14 +24,16 @@ A group is exact when channels whose filters are zero leave without changing the
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_network_options(parser)
-    add_target_options(parser)
-    parser.add_argument("--save-plan", metavar="FILE", help="write the plan for --target as JSON")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    own = command_parser(SUMMARY, EXAMPLES)
+    add_network_options(own)
+    add_target_options(own)
+    own.add_argument("--save-plan", metavar="FILE", help="write the plan for --target as JSON")
+    return own
 
 
-def run(options: argparse.Namespace) -> str:
+def run(options: Namespace) -> str:
     """Trace and plan, and return everything as text.
 
     Raises:
@@ -42,8 +46,3 @@ def run(options: argparse.Namespace) -> str:
         return str(found)
     Path(options.save_plan).write_text(found.plan.to_json() + "\n", encoding="utf-8")
     return f"{found}\n\nPlan written to {options.save_plan}."
-
-
-INSPECT = Command(
-    "inspect", "Show which channels of a network can be cut, and which would be.", EXAMPLES, add_options, run
-)

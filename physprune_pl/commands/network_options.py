@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor, nn
 
+from physprune_pl.commands.parsers import read_by
 from physprune_pl.networks.example import Example
 from physprune_pl.surgery.loading import load_pruned
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> None:
+def add_network_options(parser: ArgumentParser) -> None:
     """Add ``--model``, ``--model-args``, ``--input`` and ``--checkpoint``."""
     group = parser.add_argument_group("network")
     group.add_argument(
@@ -26,9 +28,9 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model-args",
         nargs="+",
-        default=(),
+        default=[],
         metavar="NAME=VALUE",
-        type=keyword,
+        type=read_by(keyword),
         help="arguments of the factory; a value that is no Python literal is text",
     )
     group.add_argument(
@@ -36,28 +38,32 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         metavar="[NAME=]SHAPE[:DTYPE]",
-        type=named_tensor,
+        type=read_by(named_tensor),
         help=f"inputs, the batch first, such as 1,3,224,224 or input_ids=1,16:int64; dtypes: {', '.join(DTYPES)}; "
         "floating-point values are random, others are 1",
     )
     group.add_argument("--checkpoint", metavar="FILE", help="Lightning checkpoint to load, pruned or not")
 
 
-def example_of(options: argparse.Namespace) -> Example:
+def example_of(options: Namespace) -> Example:
     """Return the input that the options describe."""
-    return Example(
-        tuple(tensor for name, tensor in options.input if not name), {name: x for name, x in options.input if name}
-    )
+    given = [named_tensor(word) for word in options.input]
+    return Example(tuple(tensor for name, tensor in given if not name), {name: x for name, x in given if name})
 
 
-def network_of(options: argparse.Namespace) -> nn.Module:
+def network_of(options: Namespace) -> nn.Module:
     """Make the network, with the weights of the checkpoint if there is one.
 
     Raises:
         ValueError: it cannot be made, or the checkpoint does not fit it.
     """
-    model = made_by(options.model, dict(options.model_args))
+    model = dense_of(options)
     return load_pruned(model, options.checkpoint) if options.checkpoint else model
+
+
+def dense_of(options: Namespace) -> nn.Module:
+    """Make the network as its factory does; errors as :func:`made_by`."""
+    return made_by(options.model, dict(map(keyword, options.model_args)))
 
 
 def made_by(factory: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -105,14 +111,14 @@ def keyword(text: str) -> tuple[str, Any]:
     """Read an argument of a factory.
 
     Raises:
-        argparse.ArgumentTypeError: there is no name.
+        ArgumentTypeError: there is no name.
 
     >>> keyword("width=2"), keyword("norm=batch"), keyword("weights=None")
     (('width', 2), ('norm', 'batch'), ('weights', None))
     """
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+        raise ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
@@ -123,7 +129,7 @@ def named_tensor(text: str) -> tuple[str, Tensor]:
     """Read an input: its name, empty for a positional one, and a tensor.
 
     Raises:
-        argparse.ArgumentTypeError: it is not of the form ``[name=]1,3,224,224[:dtype]``.
+        ArgumentTypeError: it is not of the form ``[name=]1,3,224,224[:dtype]``.
 
     >>> name, tensor = named_tensor("mask=1,4:int64")
     >>> name, tensor.tolist()
@@ -133,7 +139,7 @@ def named_tensor(text: str) -> tuple[str, Tensor]:
     sizes, _, dtype = rest.partition(":")
     shape = [int(size) for size in sizes.split(",") if size.strip().isdigit()]
     if len(shape) != len(sizes.split(",")) or 0 in shape or (dtype or "float32") not in DTYPES:
-        raise argparse.ArgumentTypeError(
+        raise ArgumentTypeError(
             f"expected a shape such as 1,3,224,224 or ids=1,16:int64 with one of {', '.join(DTYPES)}, got {text!r}"
         )
     return name, _filled(shape, DTYPES[dtype or "float32"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
+from jsonargparse import ArgumentParser, Namespace
 
-from physprune_pl.commands.command import Command
+from physprune_pl.commands.parsers import command_parser
 from physprune_pl.reports.page import read_run, write_report
 from physprune_pl.reports.tables import plain
 
+SUMMARY = "Write the report of a finished run as one HTML page."
 EXAMPLES = """\
 examples:
   python -m physprune_pl report runs/demo
@@ -24,13 +25,15 @@ Pictures need matplotlib: pip install 'physprune_pl[experiments]'.
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    parser.add_argument("folder", metavar="RUN_FOLDER", help="folder of the run, with report.json")
-    parser.add_argument("--out", metavar="FILE", help="page to write (default: report.html in the folder)")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    own = command_parser(SUMMARY, EXAMPLES)
+    own.add_argument("folder", metavar="RUN_FOLDER", help="folder of the run, with report.json")
+    own.add_argument("--out", metavar="FILE", help="page to write (default: report.html in the folder)")
+    return own
 
 
-def run(options: argparse.Namespace) -> str:
+def run(options: Namespace) -> str:
     """Write the page; return the costs as a table and where the page is.
 
     Raises:
@@ -41,6 +44,3 @@ def run(options: argparse.Namespace) -> str:
     report = read_run(options.folder).report
     path = write_report(options.folder, options.out)
     return f"{plain('Costs', ('', 'dense', 'pruned', 'saved'), report.costs())}\n\nPage written to {path}."
-
-
-REPORT = Command("report", "Write the report of a finished run as one HTML page.", EXAMPLES, add_options, run)

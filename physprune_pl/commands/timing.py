@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-
 import torch
+from jsonargparse import ArgumentParser, Namespace
 
-from physprune_pl.commands.command import Command
 from physprune_pl.commands.cut_options import add_cut_options, dense_and_cut
 from physprune_pl.commands.network_options import add_network_options, example_of
+from physprune_pl.commands.parsers import command_parser
 from physprune_pl.latency.race import measure_latency
 from physprune_pl.reports.tables import table
 
+SUMMARY = "Time a network, dense and cut side by side."
 EXAMPLES = """\
 examples:
   python -m physprune_pl latency --model torchvision.models:resnet18 --input 1,3,224,224
@@ -22,16 +22,18 @@ With a target, a plan or a checkpoint, "pruned" is that network and "dense" the 
 """
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command."""
-    add_network_options(parser)
-    add_cut_options(parser)
-    parser.add_argument("--batch-sizes", type=int, nargs="+", default=(1, 32), metavar="N", help="default: 1 32")
-    parser.add_argument("--rounds", type=int, default=11, help="rounds, of which the median counts (default: 11)")
-    parser.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
+def parser() -> ArgumentParser:
+    """Return the parser of the command."""
+    own = command_parser(SUMMARY, EXAMPLES)
+    add_network_options(own)
+    add_cut_options(own)
+    own.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 32], metavar="N", help="default: 1 32")
+    own.add_argument("--rounds", type=int, default=11, help="rounds, of which the median counts (default: 11)")
+    own.add_argument("--threads", type=int, help="threads of torch; its own choice by default")
+    return own
 
 
-def run(options: argparse.Namespace) -> str:
+def run(options: Namespace) -> str:
     """Time the networks and return a table.
 
     Raises:
@@ -52,6 +54,3 @@ def run(options: argparse.Namespace) -> str:
 def _cells(found: dict[str, float]) -> tuple[str, ...]:
     faster = (f"{found['dense'] / found['pruned']:.2f}x",) if "pruned" in found else ()
     return (*(f"{value:.2f}" for value in found.values()), *faster)
-
-
-LATENCY = Command("latency", "Time a network, dense and cut side by side.", EXAMPLES, add_options, run)

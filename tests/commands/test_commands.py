@@ -165,8 +165,8 @@ def test_what_cannot_be_done_is_said_in_one_line(capsys, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "required: COMMAND"),
-        (("inspect",), "required: --model, --input"),
+        ((), "{inspect,report,compare,export,latency}"),
+        (("inspect",), "inspect.model"),
         (("inspect", *CHAIN, "--target", "macs"), "such as macs=0.4, got 'macs'"),
         (("inspect", *CHAIN, "--min-share", "=0.5"), "got '=0.5'"),
         (("inspect", *CHAIN, "--model-args", "width"), "expected NAME=VALUE, got 'width'"),
@@ -181,18 +181,40 @@ def test_wrong_words_are_explained(capsys, words, message):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
+def test_options_may_come_from_a_file(capsys, tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("model: tiny_factories:chain\ninput: ['2,4']\ntarget: macs=0.48\nmin_share: ['0=1']\n")
+    words = ("inspect", "--config", str(first), "--max-share", "2=0.5")
+    text = printed(capsys, *words)
+    assert rows(text)["0"][-1] == "16"
+    with pytest.raises(SystemExit):
+        main((*words, "--print_config"))
+    second.write_text(capsys.readouterr().out)
+    assert printed(capsys, "inspect", "--config", str(second)) == text
+
+
+def test_without_the_library_of_arguments_the_error_says_what_to_install():
+    blocked = (
+        "import runpy, sys; sys.modules['jsonargparse'] = None; runpy.run_module('physprune_pl', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: the commands need jsonargparse, which is not installed: pip install jsonargparse\n"
+
+
 def test_debug_shows_where_an_error_comes_from():
     with pytest.raises(ValueError, match="expected MODULE:FACTORY"):
         main(("inspect", "--model", "tiny_factories", "--input", "2,4", "--debug"))
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_by_examples(command, capsys):
     with pytest.raises(SystemExit):
-        parser().parse_args([command.name, "--help"])
+        parser().parse_args([command, "--help"])
     text = capsys.readouterr().out
-    assert command.summary in text
-    assert text.count(f"python -m physprune_pl {command.name} ") >= 2
+    make, _ = COMMANDS[command]
+    assert make().description in text
+    assert text.count(f"python -m physprune_pl {command} ") >= 2
     assert all(len(line) <= 120 for line in text.splitlines())
 
 
