@@ -79,18 +79,6 @@ def plan_pruning(
     return plan_measured(model, example_input, traced, wanted, widths, norm, stopwatch or Stopwatch())
 
 
-def plan_traced(
-    model: nn.Module, traced: Trace, target: Target, widths: Widths, strength: Strength | None = None
-) -> PruningPlan:
-    """Decide the same for a model whose trace is there, by its weights as they are now, without asking the device.
-
-    Raises:
-        TargetError: if no choice of channels comes within 2 % of the target.
-        ValueError: if no choice obeys the widths, or the target is a latency.
-    """
-    return _plan_chosen(model, Chooser(traced, target, widths), strength or L2())
-
-
 def plan_measured(
     model: nn.Module,
     example_input: Any,
@@ -108,7 +96,7 @@ def plan_measured(
     """
     norm = strength or L2()
     chooser = measured_chooser(model, example_input, traced, target, widths, norm, stopwatch)
-    plan = _plan_chosen(model, chooser, norm)
+    plan = plan_chosen(model, chooser, norm)
     return (
         with_measured_latency(plan, model, cut(twin(model), plan), example_input, stopwatch) if plan.latency else plan
     )
@@ -140,7 +128,7 @@ def measured_chooser(
     for _ in steps("checking the latency", range(CHECKS)):
         chooser = Chooser(traced, target, widths, times=times)
         try:
-            plan = _plan_chosen(model, chooser, strength)
+            plan = plan_chosen(model, chooser, strength)
         except TargetError:
             if not tried:
                 raise
@@ -172,7 +160,12 @@ def with_measured_latency(
     return replace(plan, latency={**plan.latency, "measured": found["pruned"] / found["dense"], **times})
 
 
-def _plan_chosen(model: nn.Module, chooser: Chooser, strength: Strength) -> PruningPlan:
-    penalty = Penalty(chooser.trace.groups, dict(model.named_parameters()), strength)
+def plan_chosen(model: nn.Module, chooser: Chooser, strength: Strength | None = None) -> PruningPlan:
+    """Write the plan of what a chooser takes from the model that was traced for it, by its weights as they are now.
+
+    Raises:
+        TargetError: if no choice of channels comes within 2 % of the target.
+    """
+    penalty = Penalty(chooser.trace.groups, dict(model.named_parameters()), strength or L2())
     strengths = penalty.strengths()
     return plan_removal(chooser, chooser.choose([strengths[segment] for segment in penalty.segments]))

@@ -93,3 +93,9 @@ def make_tensors(dtype=torch.float64, shapes=SHAPES):
 def hand_made(weight, *slices, size=2, strength="l2"):
     parameter = nn.Parameter(torch.tensor(weight))
     return parameter, Penalty([ChannelGroup("g", size, slices)], {"w": parameter}, STRENGTHS[strength]())
+
+
+def value_of(penalty, pressure):
+    """Return sum_k pressure_k s_k."""
+    strengths = penalty.strengths()
+    return (pressure.to(strengths) * strengths).sum()

@@ -15,9 +15,10 @@ from experiments.speed.pressed import NETWORKS
 from physprune_pl.export import export_onnx
 from physprune_pl.latency.race import Call, race
 from physprune_pl.networks.isolation import twin
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_chosen
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tracing.tracer import trace
@@ -44,13 +45,15 @@ def measured(name: str, ways: Mapping[str, Callable[[Pair, Tensor], dict[str, Ca
     traced = trace(model, picture)
     plans: list[PruningPlan] = []
     target = Target("macs", 1 / FEWER)
-    times = race({"plan": lambda: plans.append(plan_traced(model, traced, target, Widths()))}, round_seconds=0.0)
+    times = race(
+        {"plan": lambda: plans.append(plan_chosen(model, Chooser(traced, target, Widths())))}, round_seconds=0.0
+    )
     plan = plans[-1]
     shares = {"macs_ratio": plan.macs[0] / plan.macs[1], "params_ratio": plan.params[0] / plan.params[1]}
     yield {"network": name, "pixels": pixels, "plan_seconds": times["plan"] / 1000, **shares}
     plans_by_widths = {"": plan}
     try:
-        plans_by_widths[ROUNDED] = plan_traced(model, traced, target, Widths(round_to=MULTIPLE))
+        plans_by_widths[ROUNDED] = plan_chosen(model, Chooser(traced, target, Widths(round_to=MULTIPLE)))
     except TargetError as error:
         yield {"network": name, "way": f"any{ROUNDED}", "failure": str(error)}
     for suffix, one in plans_by_widths.items():

@@ -16,8 +16,9 @@ import torch
 
 from experiments.goals.stored_figures import Row, keep, write_page
 from experiments.speed.pressed import NETWORKS, Force, Training, without
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_chosen
 from physprune_pl.surgery.apply import apply_plan
+from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.memory import process_peak
@@ -54,7 +55,7 @@ def cutting(name: str) -> Stage:
     """Cut a network that has been trained a step, with its optimizer's momentum."""
     training = Training(NETWORKS[name])
     training.step(without)
-    plan = plan_traced(training.model, training.trace, Target("macs", 0.4), Widths())
+    plan = plan_chosen(training.model, Chooser(training.trace, Target("macs", 0.4), Widths()))
     return lambda: apply_plan(training.model, plan, optimizers=[training.optimizer])
 
 

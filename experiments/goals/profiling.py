@@ -13,8 +13,9 @@ from experiments.goals.measurements import FEWER, MULTIPLE
 from experiments.goals.stored_figures import keep, write_page
 from experiments.speed.pressed import NETWORKS
 from physprune_pl.networks.isolation import twin
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_chosen
 from physprune_pl.surgery.apply import cut
+from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tracing.tracer import trace
@@ -30,7 +31,7 @@ def networks(name: str) -> dict[str, nn.Module]:
     traced = trace(model, torch.randn(1, 3, pixels, pixels))
     found: dict[str, nn.Module] = {"dense": model}
     for label, widths in {"pruned": Widths(), "multiples": Widths(round_to=MULTIPLE)}.items():
-        found[label] = cut(twin(model), plan_traced(model, traced, Target("macs", 1 / FEWER), widths))
+        found[label] = cut(twin(model), plan_chosen(model, Chooser(traced, Target("macs", 1 / FEWER), widths)))
     return found
 
 

@@ -15,10 +15,11 @@ from experiments.structures.verdict import TOLERANCE
 from experiments.zoo.limited_process import GIB, Row
 from experiments.zoo.networks import make
 from physprune_pl.networks.measure import count_macs, count_parameters
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_chosen
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
+from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import TOLERANCE as OFF_TARGET
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
@@ -44,7 +45,7 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
     model, example = build(name)
     traced, seconds = timed(lambda: trace(model, example))
     yield {"trace_seconds": seconds, **_described(traced)}
-    plan, seconds = timed(lambda: plan_traced(model, traced, Target("macs", KEPT_MACS), Widths()))
+    plan, seconds = timed(lambda: plan_chosen(model, Chooser(traced, Target("macs", KEPT_MACS), Widths())))
     yield {"plan_seconds": seconds, "macs": plan.macs, "params": plan.params}
     _, seconds = timed(lambda: apply_plan(model, plan))
     yield {"cut_seconds": seconds, "peak_bytes": process_peak()}

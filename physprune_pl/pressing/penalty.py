@@ -76,16 +76,6 @@ class Penalty:
         return torch.where(self._filters.total() < 0, -1.0, 1.0)
 
     @torch.no_grad()
-    def value(self, pressure: Tensor) -> Tensor:
-        """Return sum_k pressure_k s_k, a detached scalar, for pressures of shape [N].
-
-        Raises:
-            ValueError: when ``pressure`` has another shape.
-        """
-        strengths = self.strengths()
-        return (self._checked(pressure).to(strengths) * strengths).sum()
-
-    @torch.no_grad()
     def add_gradient(
         self,
         pressure: Tensor,
@@ -94,7 +84,7 @@ class Penalty:
         *,
         strengths: Tensor | None = None,
     ) -> None:
-        """Add scale * d value(pressure) / d parameter to ``.grad`` of every counted parameter.
+        """Add scale * d (sum_k pressure_k s_k) / d parameter to ``.grad`` of every counted parameter.
 
         A missing ``.grad`` is created with the type, device and memory format of its parameter.
 

@@ -11,10 +11,11 @@ from torch import nn
 
 from experiments.structures.verdict import judge_trace
 from physprune_pl.networks.measure import count_macs, count_parameters
-from physprune_pl.planning import plan_traced
+from physprune_pl.planning import plan_chosen
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.loading import load_pruned
+from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tracing.tracer import trace
@@ -69,7 +70,7 @@ class Traced:
         """Return a cut copy; its plan keeps the same share of every group if there is one."""
         widths = Widths(min_share=share or {}, max_share=share or {})
         model = copy.deepcopy(self.model)
-        plan = plan_traced(model, self.trace, target, widths)
+        plan = plan_chosen(model, Chooser(self.trace, target, widths))
         return apply_plan(model, plan), plan
 
 

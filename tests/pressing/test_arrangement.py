@@ -3,7 +3,7 @@
 import pytest
 import reference
 import torch
-from hand_traces import GROUPS, N, make_tensors, part
+from hand_traces import GROUPS, N, make_tensors, part, value_of
 from torch import nn
 
 from physprune_pl.pressing import arrangement
@@ -60,7 +60,7 @@ def test_gradient_equals_autograd_of_the_naive_penalty(how, name, there):
     value = reference.penalty(name, groups, tensors, pressure.tolist())
     expected = torch.autograd.grad(value, tensors.values(), allow_unused=True)
     penalty = Penalty(groups, tensors, STRENGTHS[name]())
-    reference.close(penalty.value(pressure), value.detach(), 1e-12)
+    reference.close(value_of(penalty, pressure), value.detach(), 1e-12)
     before = {}
     for number, (key, tensor) in enumerate(tensors.items()):
         if there == "all" or (there == "some" and number % 2):
@@ -144,9 +144,9 @@ def test_gradients_that_somebody_keeps_are_not_written_over():
 def test_a_new_memory_format_or_type_is_noticed():
     tensors, pressure = make_tensors(torch.float32), torch.rand(N)
     penalty = Penalty(GROUPS, tensors, L2())
-    before = penalty.value(pressure)
+    before = value_of(penalty, pressure)
     tensors["conv.weight"].data = tensors["conv.weight"].data.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(penalty.value(pressure), before)
+    torch.testing.assert_close(value_of(penalty, pressure), before)
     tensors["up.weight"].data = tensors["up.weight"].data.double()
     assert penalty.strengths().dtype == torch.float64
-    torch.testing.assert_close(penalty.value(pressure), before.double(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(value_of(penalty, pressure), before.double(), rtol=1e-6, atol=1e-6)

@@ -3,7 +3,7 @@
 import pytest
 import reference
 import torch
-from hand_traces import GROUPS, N, hand_made, make_tensors, part
+from hand_traces import GROUPS, N, hand_made, make_tensors, part, value_of
 from read_back import NothingReadBack
 from torch import nn
 
@@ -28,15 +28,15 @@ def test_buffers_unknown_names_and_unowned_parameters_are_not_counted():
 def test_frozen_parameters_are_not_counted_until_they_thaw(name):
     tensors, pressure = make_tensors(), torch.ones(N, dtype=torch.float64)
     penalty = Penalty(GROUPS, tensors, STRENGTHS[name]())
-    whole = penalty.value(pressure)
+    whole = value_of(penalty, pressure)
     tensors["conv.weight"].requires_grad_(False)
     frozen = reference.penalty(name, GROUPS, tensors, pressure.tolist()).detach()
-    reference.close(penalty.value(pressure), frozen, 1e-12)
+    reference.close(value_of(penalty, pressure), frozen, 1e-12)
     assert frozen < whole
     penalty.add_gradient(pressure)
     assert tensors["conv.weight"].grad is None
     tensors["conv.weight"].requires_grad_(True)
-    assert penalty.value(pressure) == whole
+    assert value_of(penalty, pressure) == whole
 
 
 def test_everything_frozen_is_no_error():
@@ -110,20 +110,20 @@ def test_nothing_is_read_back_from_the_device():
     penalty, pressure = Penalty(GROUPS, make_tensors(), L2()), torch.ones(N)
     with NothingReadBack():
         penalty.signs()
-        penalty.value(pressure)
+        value_of(penalty, pressure)
         penalty.add_gradient(pressure, scale=torch.tensor(2.0))
     with pytest.raises(AssertionError, match="_local_scalar_dense"), NothingReadBack():
-        float(penalty.value(pressure))
+        float(value_of(penalty, pressure))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_owners_follow_the_model_to_a_gpu_and_never_wait_for_it():
     tensors, pressure = make_tensors(torch.float32), torch.rand(N)
     penalty = Penalty(GROUPS, tensors, L2())
-    expected = penalty.value(pressure)
+    expected = value_of(penalty, pressure)
     for tensor in tensors.values():
         tensor.data = tensor.data.cuda()
-    torch.testing.assert_close(penalty.value(pressure).cpu(), expected)
+    torch.testing.assert_close(value_of(penalty, pressure).cpu(), expected)
     pressure = pressure.cuda()
     torch.cuda.set_sync_debug_mode("error")
     try:
