@@ -166,7 +166,7 @@ def test_what_cannot_be_done_is_said_in_one_line(capsys, words, message):
     ("words", "message"),
     [
         ((), "{inspect,report,compare,export,latency}"),
-        (("inspect",), "inspect.model"),
+        (("inspect",), "required"),
         (("inspect", *CHAIN, "--target", "macs"), "such as macs=0.4, got 'macs'"),
         (("inspect", *CHAIN, "--min-share", "=0.5"), "got '=0.5'"),
         (("inspect", *CHAIN, "--model-args", "width"), "expected NAME=VALUE, got 'width'"),

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import Trainer
 from numpy.typing import NDArray
 
-from physprune_pl.callbacks.trainer.lightning_classes import is_a
+from physprune_pl.callbacks.tracker.logger_writers import Pixels, writers_of
 from physprune_pl.history import History
-
-Pixels = NDArray[np.uint8]
-Pictures = Mapping[str, Pixels]
 
 GONE = (213, 94, 0)
 """Red, green and blue of a channel that is no longer there; told from any grey by those who see no red, too."""
@@ -44,7 +39,7 @@ def heat_map(strengths: NDArray[Any]) -> Pixels:
 
 
 def log_heat_maps(trainer: Trainer, history: History) -> None:
-    """Give a heat map of every group to every logger that has a place in :data:`WRITERS`, on the first process.
+    """Give a heat map of every group to every logger that can show one, on the first process.
 
     The pictures are ``physprune/heat_map/<group>``, at the trainer's global step.
 
@@ -52,28 +47,10 @@ def log_heat_maps(trainer: Trainer, history: History) -> None:
         trainer: of the fit.
         history: arrays of :meth:`~physprune_pl.ChannelTracker.history`.
     """
-    pairs = product(trainer.loggers, WRITERS.items())
-    writers = [(logger, write) for logger, (kind, write) in pairs if is_a(logger, kind)]
-    if not writers or not trainer.is_global_zero:
+    writers = writers_of(trainer)
+    if not writers:
         return
     groups = {name: values for name, values in history.items() if name.startswith("strength/") and values.size}
     pictures = {name.replace("strength/", "physprune/heat_map/", 1): heat_map(each) for name, each in groups.items()}
-    for logger, write in writers:
-        write(logger, pictures, trainer.global_step)
-
-
-def _tensorboard(logger: Any, pictures: Pictures, step: int) -> None:
-    for tag, picture in pictures.items():
-        logger.experiment.add_image(tag, picture, step, dataformats="HWC")
-
-
-def _wandb(logger: Any, pictures: Pictures, step: int) -> None:
-    for tag, picture in pictures.items():
-        logger.log_image(tag, [picture], step)
-
-
-WRITERS: dict[str, Callable[[Any, Pictures, int], None]] = {
-    "TensorBoardLogger": _tensorboard,
-    "WandbLogger": _wandb,
-}
-"""Name of the class of a logger -> how it takes pictures; one's own kind may be added."""
+    for logger, writer in writers:
+        writer.pictures(logger, pictures, trainer.global_step)
