@@ -284,8 +284,9 @@ class PruneAndFinetune(WatchingCallback):
             self._metrics.put_back(trainer, pl_module, self.record)
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
 
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave trainer and network as a fit finds them."""
+        super().on_exception(trainer, pl_module, exception)
         self._leave(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002

@@ -10,6 +10,7 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
+from physprune_pl.networks.left_out import Tape, playing
 from physprune_pl.networks.names import named_tensors
 
 REFUSAL = (
@@ -42,14 +43,20 @@ class Call:
         return method(*self.args, **self.kwargs)
 
 
+@dataclass(frozen=True)
 class Calls(Example):
     """Calls that need nothing of one another; ``args`` are the :class:`Call` objects, in their order.
+
+    Attributes:
+        tapes: of what copies of the network cannot have.
 
     >>> import torch
     >>> calls = Calls((Call("0", "__call__", (torch.zeros(4, 3),)), Call("0", "forward", (torch.zeros(4, 3),))))
     >>> [output.shape for output in calls.sized(1).run(nn.Sequential(nn.Linear(3, 2)))]
     [torch.Size([1, 2]), torch.Size([1, 2])]
     """
+
+    tapes: Mapping[int, Tape] = field(kw_only=True, default_factory=dict)
 
     refusal = REFUSAL
 
@@ -59,5 +66,5 @@ class Calls(Example):
 
     def run(self, model: nn.Module) -> list[Any]:
         """Make the calls; return what they put out."""
-        with unwritten(named_tensors(model), self.written):
+        with unwritten(named_tensors(model), self.written), playing(self.tapes):
             return [call.make(model) for call in self.args]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import traceback
 import types
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor, nn
 
-from physprune_pl.networks.held_objects import held
-from physprune_pl.networks.nested import tensors_in
+from physprune_pl.networks.held_objects import held, package_of
+from physprune_pl.networks.left_out import is_used_up, stand_in_for
 
 Memo = dict[int, Any]
 """``id`` of an object -> its copy, as ``copy.deepcopy`` keeps it."""
@@ -22,20 +25,47 @@ def without_history(model: nn.Module) -> Memo:
     return {id(tensor): tensor.detach().clone() for tensor in kept}
 
 
-def uncopyable(model: nn.Module) -> Memo:
-    """Return what modules keep that ``deepcopy`` refuses, for copies to share it."""
-    parts = {id(part): part for module in model.modules() for part in (module, *module.parameters(recurse=False))}
-    kept = [value for module in model.modules() for name, value in vars(module).items() if name not in _MACHINERY]
-    return {id(value): value for value in kept if not _can_copy(value, parts)}
+def replacement_for(error: BaseException) -> Memo:
+    """Return what a copy is to get in place of what ``deepcopy`` has just refused.
+
+    Iterators, queues and files that are read would be used up if they were shared: something stands in for them, see
+    :mod:`~physprune_pl.networks.left_out`. Locks, handles of libraries and the like are shared, each with the thread,
+    process or connection that it is a part of.
+
+    Raises:
+        BaseException: the error, if nothing was refused.
+    """
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code is copy.deepcopy.__code__)
+    way = [frame.f_locals[frame.f_code.co_varnames[0]] for frame in frames]
+    inside = [one for one in way if not isinstance(one, nn.Module)]
+    if not inside:
+        raise error
+    whole = next((one for one in inside if is_used_up(one) or _is_one_piece(type(one))), inside[-1])
+    return {id(whole): stand_in_for(whole) if is_used_up(whole) else whole}
 
 
-def _can_copy(value: Any, parts: Mapping[int, Any]) -> bool:
-    memo = {**parts, **{id(tensor): tensor for tensor in tensors_in(value)}}
-    try:
-        copy.deepcopy(value, memo)
-    except Exception:  # whatever it raises
-        return False
-    return True
+def _is_one_piece(kind: type) -> bool:
+    """Whether objects of a class are shared with all that they hold, or copied without any of it."""
+    # What a copy would close or end once it is dropped is the original's.
+    return hasattr(kind, "__del__") or any(package_of(base) in _RUNNING for base in kind.__mro__)
+
+
+_RUNNING = frozenset(
+    {"asyncio", "concurrent", "multiprocessing", "socket", "ssl", "sqlite3", "subprocess", "threading"}
+)
+"""Packages of what runs on its own, or is connected to something that does."""
+
+
+def abandon(memo: Memo) -> None:
+    """Let what ``deepcopy`` has begun and not finished be dropped quietly: there is nothing in it yet to be closed."""
+    for begun in memo.values():
+        if hasattr(type(begun), "__del__"):
+            with suppress(TypeError):  # a class of C has no Python code that could miss anything
+                begun.__class__ = _Abandoned
+
+
+class _Abandoned:
+    """What is left of a copy that was not finished."""
 
 
 def rebind(module: nn.Module, memo: Memo) -> None:
@@ -89,8 +119,9 @@ def _contents(value: Any, memo: Memo) -> Any:
         return _rebound(value, memo)
     if isinstance(value, types.MethodType):
         return types.MethodType(value.__func__, _contents(value.__self__, memo))
+    if is_used_up(value):
+        return memo.setdefault(id(value), stand_in_for(value))
     return copy.deepcopy(value, memo) if isinstance(value, _CONTAINERS) else value
 
 
-_CONTAINERS = (dict, list, set, tuple, Tensor, Mapping)
-_MACHINERY = frozenset(vars(nn.Module()))
+_CONTAINERS = (dict, list, set, tuple, deque, Tensor, Mapping)

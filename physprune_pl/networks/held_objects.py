@@ -25,7 +25,7 @@ def held(model: nn.Module) -> Iterator[Any]:
     # An object that nobody held any longer would hand its id on to another one.
     seen: dict[int, object] = {}
     for module in model.modules():
-        home = _package(type(module))
+        home = package_of(type(module))
         waiting: list[Any] = [module]
         while waiting:
             value = waiting.pop()
@@ -42,7 +42,7 @@ def _matters(kind: Any, home: str) -> bool:
     """Whether values of a kind may change and are the business of a model; ``home`` is the package of its module."""
     if issubclass(kind, _HOLDING):
         return True
-    own = is_dataclass(kind) or issubclass(kind, types.SimpleNamespace) or _package(kind) == home
+    own = is_dataclass(kind) or issubclass(kind, types.SimpleNamespace) or package_of(kind) == home
     return own and any("__dict__" in vars(base) for base in kind.__mro__) and not issubclass(kind, _FOREIGN)
 
 
@@ -56,7 +56,8 @@ def _class_of(value: object) -> Any:
     return type(value)
 
 
-def _package(kind: Any) -> str:
+def package_of(kind: Any) -> str:
+    """Return the name of the package that a class is from."""
     return str(kind.__module__).partition(".")[0]
 
 
@@ -89,8 +90,8 @@ def is_empty(cell: types.CellType) -> bool:
 @lru_cache(1024)
 def _classes(kind: Any) -> tuple[type, ...]:
     """Return a class and the bases that come from where it comes from; none of those of libraries."""
-    home = _package(kind)
-    return () if home in _LIBRARIES else tuple(base for base in kind.__mro__ if _package(base) == home)
+    home = package_of(kind)
+    return () if home in _LIBRARIES else tuple(base for base in kind.__mro__ if package_of(base) == home)
 
 
 def plain_attributes(kind: type) -> list[tuple[str, Any]]:

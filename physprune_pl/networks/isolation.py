@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from physprune_pl.networks.copying import rebind, uncopyable, without_history
+from physprune_pl.networks.copying import abandon, rebind, replacement_for, without_history
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.saved_state import SavedModel
 
@@ -23,7 +23,8 @@ from physprune_pl.networks.saved_state import SavedModel
 def copied(model: nn.Module) -> nn.Module:
     """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it.
 
-    What cannot be copied is shared. Hooks that found the model, or a part of it, where they were written find the copy.
+    Of what cannot be copied see :func:`~physprune_pl.networks.copying.replacement_for`. Hooks that found the model, or
+    a part of it, where they were written find the copy.
     """
     return _deep_copy(model, {})
 
@@ -36,20 +37,25 @@ def twin(model: nn.Module) -> nn.Module:
 
 
 def _deep_copy(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
-    # What makes a copy possible takes longer to find than a copy takes.
-    for ways in ((), (without_history,), (without_history, uncopyable)):
-        copies = dict(memo)
-        for way in ways:
-            copies |= way(model)
+    known = dict(memo)
+    for attempt in range(_ATTEMPTS):
+        copies = dict(known)
         try:
             result = copy.deepcopy(model, copies)
             break
-        except Exception:  # whatever an attribute raises that cannot be copied
-            if len(ways) == 2:
+        except Exception as error:  # whatever an attribute raises that cannot be copied
+            abandon(copies)
+            if attempt == _ATTEMPTS - 1:
                 raise
+            # What makes a copy possible takes longer to find than a copy takes.
+            known |= replacement_for(error) if attempt else without_history(model)
     for module in result.modules():
         rebind(module, copies)
     return result
+
+
+_ATTEMPTS = 200
+"""How many objects of a model may refuse to be copied."""
 
 
 def _fresh_machinery(model: nn.Module) -> dict[int, Any]:

@@ -5,11 +5,13 @@ The style named in a docstring was seen in the library that it names, see experi
 
 from __future__ import annotations
 
+import os
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from client_style import COLUMNS, Style, mlp
+from client_style import COLUMNS, Style, mlp, rows
 from torch import nn
 from torch.nn.functional import mse_loss
 
@@ -150,6 +152,54 @@ class TwoPlayers(Style):
         return [torch.optim.Adam(one.parameters(), lr=1e-3) for one in (self.judge, self.net)]
 
 
+class SecondSource(Style):
+    """Domain adaptation by hand: the step draws from an iterator of its own beside the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.domain = mlp(COLUMNS, 16, 16), mlp(16, 16, 1)
+        self.head = nn.Linear(16, 1)
+        self.sources = {"target": self.endless()}
+
+    def endless(self):
+        while True:
+            yield torch.stack([one for one, _ in rows()][:16]) + 1
+
+    def loss(self, batch):
+        hidden = self.net(batch[0]).relu()
+        other = self.net(next(self.sources["target"])).relu()
+        domains = self.domain(torch.cat([hidden, other])).mean().square()
+        return mse_loss(self.head(hidden), batch[1]) + 0.01 * domains
+
+
+class Timekeeper:
+    """Counts under a lock, as clients of experiment trackers do."""
+
+    def __init__(self):
+        self.lock, self.count = Lock(), 0
+
+    def tick(self):
+        with self.lock:
+            self.count += 1
+
+
+class HoldsLocks(Style):
+    """Trackers, profilers and caches: an object with a lock in it, in a list, a file and a module of Python."""
+
+    def __init__(self):
+        super().__init__()
+        self.keepers, self.lines, self.library = [Timekeeper()], open(os.devnull, "w"), torch.nn.functional  # noqa: SIM115
+
+    def teardown(self, stage):
+        self.lines.close()
+
+    def loss(self, batch):
+        self.keepers[0].tick()
+        if not self.lines.closed:
+            print("a step", file=self.lines)
+        return self.library.mse_loss(self.net(batch[0]), batch[1])
+
+
 class BuiltAgainAtLoad(Style):
     """deepforest, kraken: on_load_checkpoint builds a new dense network before the weights are read."""
 
@@ -163,4 +213,4 @@ class BuiltAgainAtLoad(Style):
         self.net = mlp(*checkpoint["widths"])
 
 
-STEPS = [LossInAnObject, LossOfTheModel, Episodes, TwoPlayers, BuiltAgainAtLoad]
+STEPS = [LossInAnObject, LossOfTheModel, Episodes, TwoPlayers, SecondSource, HoldsLocks, BuiltAgainAtLoad]

@@ -20,6 +20,7 @@ from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.networks.calls import Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, run_eagerly, saved_random_state, seed_everything_inside
+from physprune_pl.networks.left_out import LeftOutError, Tape, playing
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.probing.call_recorder import CallRecorder, Recording
 
@@ -38,13 +39,17 @@ class RealCall:
         trainer: the trainer of the fit.
         pl_module: the LightningModule; nothing happens to it.
         module: name of the network, see :func:`~physprune_pl.callbacks.trainer.pruned_module.resolve_module`.
+        tapes: of what copies of the module cannot have, see :class:`~physprune_pl.networks.taping.Taping`.
 
     Raises:
         NotRecordedError: no optimizer trains a parameter of the network.
     """
 
-    def __init__(self, trainer: Trainer, pl_module: LightningModule, module: str | None) -> None:
+    def __init__(
+        self, trainer: Trainer, pl_module: LightningModule, module: str | None, tapes: Mapping[int, Tape] | None = None
+    ) -> None:
         self._trainer, self._pl_module, self._name = trainer, pl_module, module
+        self._tapes = dict(tapes or {})
         network = resolve_module(pl_module, module)
         # A single number has no channels.
         numbers = {name for name, one in network.named_parameters() if not is_lazy(one) and one.numel() == 1}
@@ -65,6 +70,7 @@ class RealCall:
 
         Raises:
             NotRecordedError: the step does not run on a copy of the module.
+            LeftOutError: it needs something of the module that copies cannot have and that there is no tape of.
         """
         if any(map(is_lazy, self._pl_module.parameters())):
             return None
@@ -83,10 +89,10 @@ class RealCall:
         known = recording.followers, recording.written, others - recording.followers.keys()
         if recording.independent:
             alike = all(Example(call.args, call.kwargs).alike for call in recording.calls)
-            return Calls(recording.calls, {}, not alike, *known)
+            return Calls(recording.calls, {}, not alike, *known, tapes=self._tapes)
         stage = ModuleCopy(self._trainer, *self.copy())
         whole = not Example(step).alike
-        return StepReplay(step, {}, whole, *known, stage=stage, watched=watched, recording=recording)
+        return StepReplay(step, {}, whole, *known, stage=stage, watched=watched, recording=recording, tapes=self._tapes)
 
     def _recorded(self, step: Step, watched: Collection[str]) -> Recording | None:
         module, network = self.copy()
@@ -94,8 +100,11 @@ class RealCall:
         with saved_random_state(), run_eagerly(module), ModuleCopy(self._trainer, module, module).holding(module):
             seed_everything_inside(_SEED)
             try:
-                with torch.enable_grad(), recorder:
+                with torch.enable_grad(), playing(self._tapes) as player, recorder:
                     returned = run_step(module, *Example(step).copy().args)
+                player.check()
+            except LeftOutError:
+                raise
             except Exception as error:  # whatever a step raises
                 raise NotRecordedError(
                     f"training_step: {type(self._pl_module).__name__} does not run it on a copy of itself, to see what "

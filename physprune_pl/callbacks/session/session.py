@@ -88,6 +88,7 @@ class PruningSession:
         self.arguments = FitArguments(module, example_input, *chosen)
         self.law = GroupLaw()
         self.steered = False
+        self._source = ExampleSource(None, None)
         self.mean_coefficient: Callable[[Trainer], float] | None = None
         self.record, self.folder = Record(), FitFolder()
         self.length = PhaseLength()
@@ -125,6 +126,7 @@ class PruningSession:
         self.groups: tuple[ChannelGroup, ...] = ()
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
+        self.end_step()
         self._source = ExampleSource(self.module, self.given_input)
         self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
@@ -229,6 +231,10 @@ class PruningSession:
             raise ValueError(_nothing_to_prune(self.model, self.trace))
         self._adopt(self.trace.groups)
         self._aim()
+
+    def end_step(self) -> None:
+        """Note that a training step is over, or that none will end."""
+        self._source.end_step()
 
     def exclude(self, reasons: Mapping[str, str]) -> None:
         """Leave groups whole, given group -> reason; steering starts anew without them."""

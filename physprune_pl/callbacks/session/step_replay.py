@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from physprune_pl.callbacks.trainer.module_copy import ModuleCopy
 from physprune_pl.networks.calls import REFUSAL, Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
+from physprune_pl.networks.left_out import Tape, playing
 from physprune_pl.probing.call_recorder import Recording
 from physprune_pl.probing.call_replay import CallReplay
 
@@ -25,11 +27,13 @@ class StepReplay(Example):
         stage: where it runs.
         watched: names of the network's parameters whose parts' calls were recorded.
         recording: what the step did with the network.
+        tapes: of what copies of the module cannot have.
     """
 
     stage: ModuleCopy = field(kw_only=True)
     watched: frozenset[str] = field(kw_only=True)
     recording: Recording = field(kw_only=True)
+    tapes: Mapping[int, Tape] = field(kw_only=True, default_factory=dict)
 
     ends = "the loss is computed from its channels"
     refusal = REFUSAL
@@ -44,12 +48,12 @@ class StepReplay(Example):
 
     def calls(self, model: nn.Module) -> Example:
         """Return the calls that the step makes of a copy of the network."""
-        return Calls(tuple(self._replayed(model).calls), whole=True, written=self.written)
+        return Calls(tuple(self._replayed(model).calls), whole=True, written=self.written, tapes=self.tapes)
 
     def _replayed(self, model: nn.Module) -> CallReplay:
         with self.stage.holding(model) as (module, network):
             replay = CallReplay(network, self.watched, self.recording)
-            with unwritten(replay.tensors, self.written):
+            with unwritten(replay.tensors, self.written), playing(self.tapes):
                 replay.run(lambda: run_step(module, *self.args))
         return replay
 

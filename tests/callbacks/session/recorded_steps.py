@@ -50,3 +50,9 @@ def found(module, name=None, data=None, **kwargs):
 class Plain(Base):
     def training_step(self, batch, batch_idx):
         return F.mse_loss(self.net(batch[0]), batch[1])
+
+
+class Parts(Base):
+    def training_step(self, batch, batch_idx):
+        hidden = torch.tanh(self.net.one(batch[0]))
+        return F.mse_loss(self.net.three(torch.tanh(self.net.two(hidden))), batch[1])

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from recorded_steps import Base, Plain, X, found
+from recorded_steps import Base, Parts, Plain, X, found
 from tiny import Net
 from torch import nn
 from torch.nn import functional as F
@@ -20,12 +20,6 @@ def test_calls_that_stand_alone_are_made_again_as_they_were():
     (call,) = example.args
     assert (call.part, call.method) == ("", "__call__")
     assert torch.equal(call.args[0], X[:4])
-
-
-class Parts(Base):
-    def training_step(self, batch, batch_idx):
-        hidden = torch.tanh(self.net.one(batch[0]))
-        return F.mse_loss(self.net.three(torch.tanh(self.net.two(hidden))), batch[1])
 
 
 def test_of_calls_that_need_one_another_the_step_is_run_again():
