@@ -25,6 +25,7 @@ from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.session.session_callback import share
 from physprune_pl.callbacks.session.watching_callback import WatchingCallback
 from physprune_pl.callbacks.trainer.checkpoints import complete_files
+from physprune_pl.callbacks.trainer.kept_optimizers import try_again
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitor_check import MonitorCheck
 from physprune_pl.callbacks.trainer.monitors import Mode, forget_scores
@@ -190,6 +191,8 @@ class PruneAndFinetune(WatchingCallback):
         if self.record.phase == "finetune":
             return
         check_trainable(trainer, pl_module)
+        if self._limits.added:
+            try_again(trainer, pl_module)
         self._limits.hold_on(trainer, trainer.current_epoch)
         self._limits.share_time(trainer)
         self._limits.end_epoch(trainer)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from physprune_pl.callbacks.trainer.injection import held_ids
+from physprune_pl.callbacks.trainer.kept_optimizers import go_on_with
 from physprune_pl.callbacks.trainer.parameter_groups import regroup
 from physprune_pl.surgery.optimizer_states import counters_of, counting_attributes, with_inner
 
@@ -29,27 +30,33 @@ def rebuild_optimizers(trainer: Trainer, epochs: int, finetune_lr: float | None)
     learning rate of every group, and with it the whole curve of its scheduler, is multiplied by 0.1, or so that it
     starts (with OneCycleLR: peaks) at ``finetune_lr``. Groups that others have added since come along. Optimizers of
     the same class go on with what the old ones remember: moments, counters, and the mode (train or eval) that some
-    have.
-
-    Raises:
-        RuntimeError: a trainable parameter that was optimized before has no optimizer now.
+    have. Where ``configure_optimizers`` fails, or leaves out what was optimized before, the old optimizers go on, see
+    :func:`~physprune_pl.callbacks.trainer.kept_optimizers.go_on_with`.
     """
-    strategy, loop = trainer.strategy, trainer.fit_loop
-    before: list[Optimizer] = list(strategy.optimizers)
-    total = loop.max_epochs
-    loop.max_epochs = epochs
+    strategy = trainer.strategy
+    before, configs = list(strategy.optimizers), list(strategy.lr_scheduler_configs)
     try:
-        strategy.setup_optimizers(trainer)
-    finally:
-        loop.max_epochs = total
+        _configure(trainer, epochs)
+        _check_held(before[len(strategy.optimizers) :], strategy.optimizers)
+    except Exception as error:  # whatever a second call raises: the weights of a whole phase must not be lost for it
+        go_on_with(trainer, before, configs, error)
     factors = {id(optimizer): _scale_groups(optimizer, finetune_lr) for optimizer in strategy.optimizers}
     for config in strategy.lr_scheduler_configs:
         _scale_scheduler(config.scheduler, factors)
-    for old, new in zip(before, strategy.optimizers, strict=False):
+    replaced = [pair for pair in zip(before, strategy.optimizers, strict=False) if pair[0] is not pair[1]]
+    for old, new in replaced:
         _regroup(new, old, finetune_lr)
         _carry_counters(old, new)
     _carry_moments(before, strategy.optimizers)
-    _check_held(before, strategy.optimizers)
+
+
+def _configure(trainer: Trainer, epochs: int) -> None:
+    loop = trainer.fit_loop
+    total, loop.max_epochs = loop.max_epochs, epochs
+    try:
+        trainer.strategy.setup_optimizers(trainer)
+    finally:
+        loop.max_epochs = total
 
 
 def _scale_groups(optimizer: Optimizer, finetune_lr: float | None) -> list[float]:
@@ -124,10 +131,11 @@ def held_by(optimizers: Iterable[Optimizer]) -> Iterator[Tensor]:
     return (parameter for one in optimizers for group in one.param_groups for parameter in group["params"])
 
 
-def _check_held(before: Sequence[Optimizer], after: Sequence[Optimizer]) -> None:
+def _check_held(before: Iterable[Optimizer], after: Sequence[Optimizer]) -> None:
+    """Refuse that no optimizer holds what one of before has held; groups of one that is there can be given back."""
     held = held_ids(after)
     lost = [tuple(one.shape) for one in held_by(before) if one.requires_grad and id(one) not in held]
-    if lost and held:
+    if lost:
         raise RuntimeError(
             f"configure_optimizers left out {len(lost)} trainable parameters after the cut that it held before, "
             f"of shapes {lost[:3]}"

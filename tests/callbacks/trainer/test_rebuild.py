@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from lightning.pytorch import Callback
-from small import Classifier, Spy, adamw_cosine, cutter, fit, one_cycle
+from small import Classifier, Saver, Spy, adamw_cosine, cutter, fit, one_cycle
 from torch import nn
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -103,7 +103,7 @@ def test_a_parameter_that_is_left_out_goes_on_in_its_group_with_a_warning():
     assert spy.seen[0] == spy.seen[2] == [len(calls[0])]
 
 
-def test_without_the_optimizer_that_held_it_a_parameter_is_lost():
+def test_without_the_optimizer_that_held_it_no_parameter_is_lost():
     calls = []
 
     def forgetful(model, trainer):
@@ -113,8 +113,78 @@ def test_without_the_optimizer_that_held_it_a_parameter_is_lost():
 
     model = TwoOptimizers()
     model.configure_optimizers = lambda: forgetful(model, model.trainer)
-    with pytest.raises(RuntimeError, match="left out 5 trainable"):
-        fit(cutter(), model=model)
+    spy = Spy(rates)
+    with pytest.warns(UserWarning, match="left out 5 trainable.*goes on with the optimizers of before"):
+        fit(cutter(), spy, model=model)
+    assert spy.seen[2] == pytest.approx([0.01, 0.01])
+
+
+class Once(Classifier):
+    """Configures its optimizers once: the rate is taken out of the settings."""
+
+    def __init__(self, make):
+        super().__init__(make)
+        self.settings = {"made": make}
+
+    def configure_optimizers(self):
+        self.make = self.settings.pop("made")
+        return super().configure_optimizers()
+
+
+def adam_step(parameters, trainer):
+    optimizer = torch.optim.Adam(parameters, lr=0.1)
+    return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+
+AGAIN = pytest.mark.filterwarnings("ignore:configure_optimizers")
+
+
+@pytest.mark.parametrize("make", [one_cycle, adam_step, plateau, warm_up, two_groups])
+@AGAIN
+def test_optimizers_that_are_configured_once_go_on_at_a_tenth(make):
+    spy = Spy(lambda trainer, _: (trainer.optimizers[0], rates(trainer, _)))
+    report = cutter(finetune_epochs=4)
+    model, _ = fit(report, spy, model=Once(make))
+    assert spy.seen[0][0] is spy.seen[2][0]
+    first = [0.02, 0.01] if make is two_groups else [0.01]
+    assert [one[1] for one in spy.seen[2:]] == [pytest.approx(first)] * 4
+    assert model.net[0].out_channels < 8
+    assert report.report is not None
+
+
+@AGAIN
+def test_their_moments_are_those_of_the_channels_that_stay():
+    before, after, cut = Spy(moments), Spy(moments), cutter()
+    fit(before, cut, after, model=Once(adam_step))
+    kept = torch.tensor(cut.plan.tensors["net.0.weight"].keep[0])
+    old, new = before.seen[2][2]["net.0.weight"], after.seen[2][2]["net.0.weight"]
+    torch.testing.assert_close(new["exp_avg_sq"], old["exp_avg_sq"][kept])
+
+
+class Stops(Once):
+    def on_train_start(self):
+        raise ArithmeticError("before the first step")
+
+
+def test_it_is_said_before_the_first_step():
+    with (
+        pytest.warns(UserWarning, match="of Stops does not run again after the cut .KeyError: 'made'."),
+        pytest.raises(ArithmeticError),
+    ):
+        fit(cutter(), model=Stops(adam_step))
+
+
+@pytest.mark.parametrize("make", [one_cycle, adam_step, plateau])
+@AGAIN
+def test_such_a_fit_resumes(make, tmp_path):
+    model, _ = fit(cutter(), Saver(tmp_path), model=Once(make))
+    resumed, _ = fit(cutter(), model=Once(make), ckpt_path=tmp_path / "2.ckpt")
+    assert all(map(torch.equal, model.state_dict().values(), resumed.state_dict().values()))
+
+
+def test_one_that_runs_twice_is_not_felt():
+    model, _ = fit(cutter(), model=Classifier())
+    assert model.configured == [2, 2]
 
 
 class TwoOptimizers(Classifier):

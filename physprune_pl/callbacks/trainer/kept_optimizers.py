@@ -1,0 +1,56 @@
+"""Fine-tuning with the optimizers of before the cut, for modules that configure theirs only once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from physprune_pl.callbacks.trainer.stage import Stage
+from physprune_pl.networks.isolation import copied, saved_random_state
+
+_KEPT = "fine-tuning goes on with the optimizers of before the cut, at constant rates and without schedules"
+
+
+def try_again(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Warn, before anything expensive, if ``configure_optimizers`` does not run again: a copy of the module tries."""
+    module: Any = copied(pl_module)
+    try:
+        with saved_random_state(), Stage(trainer, module, module).holding(module):
+            module.configure_optimizers()
+    except Exception as error:  # whatever it raises
+        rank_zero_warn(
+            f"configure_optimizers of {type(pl_module).__name__} does not run again after the cut "
+            f"({type(error).__name__}: {error}): {_KEPT}. Let it run twice to have new ones"
+        )
+
+
+def go_on_with(trainer: Trainer, optimizers: Sequence[Optimizer], configs: Sequence[Any], error: Exception) -> None:
+    """Give a trainer its old optimizers at their first or largest rates and, in place of schedules, constant rates.
+
+    Schedules that wait for a metric to stop improving have no end, and go on.
+    """
+    rank_zero_warn(f"configure_optimizers does not do again what it did ({type(error).__name__}: {error}): {_KEPT}")
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        rate = group.get("max_lr", group.get("initial_lr", group["lr"]))
+        group.update({name: rate for name in ("lr", "initial_lr") if name in group})
+    trainer.strategy.optimizers = list(optimizers)
+    trainer.strategy.lr_scheduler_configs = [_constant(config) for config in configs]
+
+
+def _constant(config: Any) -> Any:
+    if isinstance(config.scheduler, ReduceLROnPlateau):
+        config.scheduler._reset()
+    # Others than torch's may have methods of their own that a step calls.
+    elif isinstance(config.scheduler, LRScheduler):
+        return replace(config, scheduler=LambdaLR(config.scheduler.optimizer, _one))
+    return config
+
+
+def _one(_: int) -> float:
+    return 1.0
