@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +29,9 @@ def load_pruned(model: Model, path: str | Path) -> Model:
 
     The plan stored in the checkpoint is replayed, then the weights are loaded; a checkpoint from before the cut loads
     as it is. The model may be the LightningModule or the bare network inside it, compiled or not. Nothing of the file
-    is run, and nothing but weights and plan is read: what else is in it may be of any kind.
+    is run, and nothing but weights and plan is read: what else is in it may be of any kind. Weights that are not in the
+    file, such as those of a frozen backbone that somebody left out, stay those of the model, with a warning; a plan
+    must not have cut them.
 
     Args:
         model: the network as its code builds it.
@@ -58,18 +62,25 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     saved = _saved_state(checkpoint)
     prefix = _prefix(weights, model, saved.get("prefix", ""))
     plan = _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix) if saved else None
-    names = {plain(name): name for name in model.state_dict()}
+    names = {plain(name): name for name in _state(model)}
     inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-    _check_weights(model, plan, inside)
+    missing = _check_weights(model, plan, inside)
     if plan is not None:
         apply_plan(model, plan)
-    model.load_state_dict({names[name]: value for name, value in inside.items()})
+    model.load_state_dict({names[name]: value for name, value in inside.items()}, strict=not missing)
+    if missing:
+        warnings.warn(_LEFT_OUT.format(count=len(missing), first=missing[:3]), stacklevel=2)
     return model
 
 
-def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[str, Any]) -> None:
-    """Refuse weights that the model, once cut, would not take."""
-    own = {plain(name): value for name, value in model.state_dict().items()}
+def _state(model: nn.Module) -> dict[str, Any]:
+    """Return the state of a model, with the parameters that a hook of its own leaves out."""
+    return {**dict(model.named_parameters(remove_duplicate=False)), **model.state_dict()}
+
+
+def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[str, Any]) -> list[str]:
+    """Refuse weights that the model, once cut, would not take; return the names of those that it keeps."""
+    own = {plain(name): value for name, value in _state(model).items()}
     if unknown := sorted(set(weights) - set(own)):
         raise ValueError(f"path: the weights do not fit the model, which has no {unknown[:3]}")
     for name, value in weights.items():
@@ -78,19 +89,26 @@ def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[
     cuts = {} if plan is None else plan.tensors
     hint = _PLANLESS if plan is None else ""
     for name, mine in own.items():
-        if not isinstance(mine, Tensor):
+        if not isinstance(mine, Tensor) or (name not in weights and name not in cuts):
             continue
         wanted = cuts[name].shape_after if name in cuts else tuple(mine.shape)
-        came = tuple(weights[name].shape) if isinstance(weights[name], Tensor) else type(weights[name]).__name__
+        value = weights.get(name)
+        kind = type(value).__name__ if name in weights else "nothing"
+        came = tuple(value.shape) if isinstance(value, Tensor) else kind
         if came != wanted:
             raise ValueError(
                 f"path: the weights do not fit the model: {name!r} should have shape {wanted}, got {came}{hint}"
             )
+    return [name for name in own if name not in weights]
 
 
 _STRANGE = (
     "path: {name!r} in the state_dict is no plain data: it needs {origin}. If you trust the file, call "
     "torch.serialization.add_safe_globals([{origin}]) and load it again"
+)
+_LEFT_OUT = (
+    "path: {count} weights of the model are not in the file, such as {first}: they stay as the model has them. That is "
+    "right for a frozen part with weights of its own, and wrong for one that was trained"
 )
 _PLANLESS = (
     "; there is no pruning plan in the file: load one that the fit wrote after its cut, and then these weights into "
@@ -116,13 +134,21 @@ def _saved_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 def _prefix(weights: Mapping[str, Tensor], model: nn.Module, likely: str) -> str:
     """What comes before the model's own names in the checkpoint, such as ``"net."``; empty for the same module."""
-    names = [plain(name) for name in model.state_dict()]
-    others = {name.removesuffix(names[0]) for name in weights if name.endswith(names[0])} if names else set()
-    for prefix in ("", likely, *sorted(others, key=len)):
-        if all(prefix + name in weights for name in names):
-            return prefix
+    names = [plain(name) for name in _state(model)]
+    known = set(names)
+    found = Counter(prefix for name in weights for prefix, rest in _splits(name) if rest in known)
+    if not names or found:
+        # The one under which most names are; of several the model's own, then the plan's, then the shortest.
+        return max(("", likely, *sorted(found, key=len)), key=lambda prefix: found[prefix])
     missing = next(name for name in names if name not in weights)
     raise ValueError(f"model: the checkpoint holds no {missing!r} under any prefix; it starts with {list(weights)[:3]}")
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """Yield every way to split a name between two of its parts: what comes before, and the rest."""
+    parts = name.split(".")
+    for place in range(len(parts)):
+        yield "".join(f"{part}." for part in parts[:place]), ".".join(parts[place:])
 
 
 def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:

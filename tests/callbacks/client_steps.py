@@ -200,6 +200,25 @@ class HoldsLocks(Style):
         return self.library.mse_loss(self.net(batch[0]), batch[1])
 
 
+class SavesWhatItTrains(Style):
+    """A pretrained, frozen backbone is left out of the checkpoints, as adapters and fine-tuning projects do."""
+
+    strict_loading = False
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(COLUMNS, COLUMNS).requires_grad_(False)
+        nn.init.eye_(self.backbone.weight)
+        nn.init.zeros_(self.backbone.bias)
+
+    def loss(self, batch):
+        return mse_loss(self.net(self.backbone(batch[0])), batch[1])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name in ("backbone.weight", "backbone.bias"):
+            del checkpoint["state_dict"][name]
+
+
 class BuiltAgainAtLoad(Style):
     """deepforest, kraken: on_load_checkpoint builds a new dense network before the weights are read."""
 
@@ -213,4 +232,7 @@ class BuiltAgainAtLoad(Style):
         self.net = mlp(*checkpoint["widths"])
 
 
-STEPS = [LossInAnObject, LossOfTheModel, Episodes, TwoPlayers, SecondSource, HoldsLocks, BuiltAgainAtLoad]
+STEPS = [
+    *(LossInAnObject, LossOfTheModel, Episodes, TwoPlayers),
+    *(SecondSource, HoldsLocks, SavesWhatItTrains, BuiltAgainAtLoad),
+]

@@ -34,6 +34,7 @@ def validated(module):
 @pytest.mark.parametrize("style", [*BATCHES, *STEPS], ids=lambda one: one.__name__)
 @pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning")
 @pytest.mark.filterwarnings("ignore:Trying to infer the `batch_size`:UserWarning")
+@pytest.mark.filterwarnings("ignore:path. 2 weights of the model are not in the file:UserWarning")
 def test_the_three_lines_run_in(style, tmp_path):
     module, trainer, report = fit(style, tmp_path)
     assert report.macs["pruned"] / report.macs["dense"] == pytest.approx(0.6, abs=0.05)

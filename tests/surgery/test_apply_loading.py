@@ -72,6 +72,54 @@ def test_load_pruned_of_a_dense_checkpoint(tmp_path):
     torch.testing.assert_close(fresh.eval()(example), model.eval()(example))
 
 
+class Drops(nn.Module):
+    """A frozen backbone in front of what is pruned; ``state_dict`` leaves it out where ``hooked``."""
+
+    def __init__(self, hooked=False):
+        super().__init__()
+        self.backbone, self.net = nn.Conv2d(2, 2, 1).requires_grad_(False), conv_bn_conv()[0]
+        if hooked:
+            self.register_state_dict_post_hook(_without_backbone)
+
+    def forward(self, x):
+        return self.net(self.backbone(x))
+
+
+def _without_backbone(module, state, prefix, metadata):
+    for name in ("backbone.weight", "backbone.bias"):
+        state.pop(prefix + name, None)
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+@pytest.mark.parametrize("pruned", [False, True])
+def test_what_somebody_left_out_of_a_file_stays_the_models_own(tmp_path, hooked, pruned):
+    (model, group, example), whole = conv_bn_conv(), Drops()
+    plan = plan_for(model, group)
+    if pruned:
+        apply_plan(whole.net, plan)
+    weights = {name: value for name, value in whole.state_dict().items() if not name.startswith("backbone")}
+    state = {"plan": plan.to_dict() if pruned else None, "prefix": "net."}
+    torch.save({"state_dict": weights, "callbacks": {"cut": state}}, tmp_path / "last.ckpt")
+    fresh = Drops(hooked)
+    fresh.backbone.load_state_dict(whole.backbone.state_dict())
+    with pytest.warns(UserWarning, match="2 weights of the model are not in the file, such as .'backbone.weight'"):
+        load_pruned(fresh, tmp_path / "last.ckpt")
+    torch.testing.assert_close(fresh.eval()(example), whole.eval()(example))
+
+
+def test_what_a_plan_has_cut_must_be_in_the_file(tmp_path):
+    model, group, _ = conv_bn_conv()
+    plan = plan_for(model, group)
+    apply_plan(model, plan)
+    weights = {name: value for name, value in model.state_dict().items() if name != "0.weight"}
+    torch.save({"state_dict": weights, "callbacks": {"cut": {"plan": plan.to_dict(), "prefix": ""}}}, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"'0\.weight' should have shape .*, got nothing"):
+        load_pruned(conv_bn_conv()[0], tmp_path / "a")
+    torch.save({"state_dict": {"0.bias": torch.ones(3)}}, tmp_path / "b")
+    with pytest.raises(ValueError, match=r"'0\.bias' should have shape"):
+        load_pruned(conv_bn_conv()[0], tmp_path / "b")
+
+
 def test_load_pruned_refuses_what_does_not_fit(tmp_path):
     model, *_ = conv_bn_conv()
     path = tmp_path / "file.ckpt"

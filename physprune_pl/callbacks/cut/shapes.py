@@ -125,10 +125,12 @@ def _check_plan(record: Record, module: nn.Module, incoming: Shapes) -> None:
                 f"checkpoint: its pruning plan leaves {name!r} with shape {cut.shape_after}, "
                 f"but its weights have {incoming.get(prefix + name)}"
             )
-    dense = {name.removeprefix(prefix): shape for name, shape in incoming.items() if name.startswith(prefix)}
-    dense |= {name: cut.shape for name, cut in plan.tensors.items()}
-    names = [plain(name) for name, _ in _inside(module, prefix).named_parameters()]
-    if fingerprint({name: dense[name] for name in names if name in dense}) != plan.fingerprint:
+    # Somebody may have left out of the weights what was frozen.
+    dense = {plain(name): tuple(one.shape) for name, one in _inside(module, prefix).named_parameters()}
+    came = {name.removeprefix(prefix): shape for name, shape in incoming.items() if name.startswith(prefix)}
+    dense |= {name: shape for name, shape in came.items() if name in dense}
+    dense |= {name: cut.shape for name, cut in plan.tensors.items() if name in dense}
+    if fingerprint(dense) != plan.fingerprint:
         raise ValueError(f"checkpoint: its pruning plan was made for another network than {type(module).__name__}")
 
 
