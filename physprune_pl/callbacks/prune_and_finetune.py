@@ -200,7 +200,7 @@ class PruneAndFinetune(WatchingCallback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Trace with the step that begins where there was no other example input, and cut if that was waited for."""
-        if self.record.phase == "sparsify" and not self.session.ready:
+        if self.record.phase == "sparsify" and not self._aim.known:
             self._aim.find_chooser(trainer, pl_module, self.record, step_of(trainer, batch, batch_idx))
         if self._due and self.session.ready:
             self._enter_finetuning(trainer, pl_module)

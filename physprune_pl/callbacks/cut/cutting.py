@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from physprune_pl.callbacks.cut.network_costs import figures
+from physprune_pl.callbacks.cut.reach import with_reasons
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.internals import first_batch
@@ -181,33 +182,34 @@ class Aim:
     """Finds out which channels go so that the target is met."""
 
     def __init__(self, session: PruningSession) -> None:
-        self._session = session
+        self._session, self._tried = session, False
+
+    @property
+    def known(self) -> bool:
+        """Whether the network is traced, by whichever callback, and a cut of it was tried."""
+        return self._session.ready and self._tried
 
     def find_chooser(
         self, trainer: Trainer, pl_module: LightningModule, record: Record, step: Any = None
     ) -> Chooser | None:
         """Trace, and choose once so that a target out of reach is known now; None as long as there is no input."""
         session = self._session
-        fresh = not session.ready
         if not session.prepare(trainer, pl_module, step) or session.chooser is None:
             return None
         # Always the session's: a step may show that groups must stay whole.
         chooser = session.chooser
-        if fresh or "trace" not in record.seconds:
+        if not self._tried:
+            self._tried = True
             record.seconds["trace"] = session.trace.seconds
-            rehearse(trainer, session, chooser, self._in_reach(chooser))
+            rehearse(trainer, session, chooser, self._in_reach(trainer, pl_module, chooser))
         return chooser
 
-    def _in_reach(self, chooser: Chooser) -> list[Tensor]:
-        """Choose by the strengths of now; where the target is out of reach say what waits to be trained."""
+    def _in_reach(self, trainer: Trainer, pl_module: LightningModule, chooser: Chooser) -> list[Tensor]:
+        """Choose by the strengths of now; where the target is out of reach say what nothing trains."""
         try:
             return choose(self._session, chooser, None)
         except TargetError as error:
-            waiting = [f"{name}: {reason}" for name, reason in self._session.waiting.items()]
-            if not waiting:
-                raise
-            message = f"{error}; not pruned as long as nothing trains them: {'; '.join(waiting)}"
-            raise TargetError(message, error.closest) from error
+            raise with_reasons(error, trainer, pl_module, self._session, chooser) from error
 
     def need_chooser(self, trainer: Trainer, pl_module: LightningModule, record: Record) -> Chooser:
         """Trace with a batch drawn for that where no step was run and none will be."""
