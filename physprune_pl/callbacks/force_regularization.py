@@ -145,7 +145,7 @@ class ForceRegularization(WatchingCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what can be checked before training, and trace if the example input is known."""
         check_optimizers(trainer)
-        check_length(self.session, self.coefficient, self.schedule)
+        check_length(trainer, self.session, self.coefficient, self.schedule)
         if not any(parameter.requires_grad for parameter in pl_module.parameters()):
             raise ValueError(f"every parameter of {type(pl_module).__name__} is frozen: a force has nothing to press")
         # The trainer has just cleared all gradients, those of an unfinished accumulation window included.

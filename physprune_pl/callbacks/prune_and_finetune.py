@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from physprune_pl.callbacks.cut import cutting
+from physprune_pl.callbacks.cut import checks, cutting
 from physprune_pl.callbacks.cut.averages import cut_averages
 from physprune_pl.callbacks.cut.fit_preview import preview_of_fit
 from physprune_pl.callbacks.cut.phase_metrics import PhaseMetrics
@@ -25,13 +24,12 @@ from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.session.session_callback import share
 from physprune_pl.callbacks.session.watching_callback import WatchingCallback
 from physprune_pl.callbacks.trainer.checkpoints import complete_files
-from physprune_pl.callbacks.trainer.kept_optimizers import try_again
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitor_check import MonitorCheck
 from physprune_pl.callbacks.trainer.monitors import Mode, forget_scores
 from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.callbacks.trainer.rebuild import rebuild_optimizers
-from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainable, check_trainer
+from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks, check_trainer
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
@@ -97,13 +95,12 @@ class PruneAndFinetune(WatchingCallback):
         network = FitArguments(module, example_input, Ignored.of(ignore))
         super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
-        self.finetune_epochs, self.finetune_lr = finetune_epochs, finetune_lr
-        self.monitor, self.mode = monitor, mode
+        self.finetune_epochs, self.finetune_lr, self.monitor, self.mode = finetune_epochs, finetune_lr, monitor, mode
         self._metrics = PhaseMetrics(self, monitor, mode)
         self.report: PruningReport | None = None
         self._cut_by = Record()
         self._any_width = AnyWidth()
-        self._fitting = self._due = False
+        self._fitting = self._due = self._stepped = False
         self._monitored = MonitorCheck(monitor)
 
     @property
@@ -139,7 +136,7 @@ class PruneAndFinetune(WatchingCallback):
         share(trainer, stage == "fit")
         self._aim = cutting.Aim(self.session)
         self._any_width.attach(pl_module, self._cut_by)
-        self._fitting = self._due = False
+        self._fitting = self._due = self._stepped = False
         self._monitored.begin()
         if stage != "fit":
             return
@@ -175,6 +172,7 @@ class PruneAndFinetune(WatchingCallback):
         thaw(record, pl_module)
         if trainer.ckpt_path is None:
             record.start = trainer.current_epoch  # of a trainer that fits again
+        checks.check_epochs_left(trainer, limits)
         self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
         limits.take_over(trainer)
         if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
@@ -190,12 +188,8 @@ class PruneAndFinetune(WatchingCallback):
         self.record.begin(trainer.strategy.root_device)
         if self.record.phase == "finetune":
             return
-        check_trainable(trainer, pl_module)
-        if self._limits.added:
-            try_again(trainer, pl_module)
-        self._limits.hold_on(trainer, trainer.current_epoch)
-        self._limits.share_time(trainer)
-        self._limits.end_epoch(trainer)
+        checks.check_start(trainer, pl_module, self._limits)
+        self._limits.begin(trainer)
         self._aim.find_chooser(trainer, pl_module, self.record)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -210,6 +204,7 @@ class PruneAndFinetune(WatchingCallback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *outputs: Any) -> None:
         """End the epoch where the steps of the sparsify phase are used up; see what the first step has logged."""
+        self._stepped = True
         self._monitored.first_step(trainer)
         if self.record.phase == "sparsify":
             self._limits.end_epoch(trainer)
@@ -263,7 +258,7 @@ class PruneAndFinetune(WatchingCallback):
         if validates:
             self._metrics.after_cut(trainer, pl_module, record)
         record.finish("cut")
-        rank_zero_info(cutting.summary(plan, record.not_arrived, record.dead_groups))
+        checks.tell_cut(plan, record, self.target)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
@@ -283,6 +278,7 @@ class PruneAndFinetune(WatchingCallback):
         """Write the report; a fit resumed with nothing left to train did not come by ``on_train_end``."""
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
+        checks.check_end(trainer, self.record, self._stepped)
         if self.plan is not None:
             self._metrics.put_back(trainer, pl_module, self.record)
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())

@@ -9,7 +9,7 @@ from itertools import takewhile
 from lightning.pytorch import LightningModule, Trainer
 
 from physprune_pl.callbacks.session.session import PruningSession
-from physprune_pl.callbacks.session.trained import trained_names
+from physprune_pl.callbacks.session.trained_parameters import trained_names
 from physprune_pl.networks.names import plain
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.costs import CostModel

@@ -55,16 +55,20 @@ def check_aim(session: PruningSession, coefficient: Coefficient, alone: bool = F
         raise ValueError("min_share, max_share: a force alone cuts nothing; they go with PruneAndFinetune")
 
 
-def check_length(session: PruningSession, coefficient: Coefficient, schedule: Callable[[float], float]) -> None:
+def check_length(
+    trainer: Trainer, session: PruningSession, coefficient: Coefficient, schedule: Callable[[float], float]
+) -> None:
     """Check that the length of the phase is known where it is needed.
 
     Raises:
         ValueError: it is not.
     """
+    if coefficient != "auto" and schedule == Constant():
+        return
     length = session.length
-    endless = length.steps is None and length.epochs in (None, -1)
-    if endless and (coefficient == "auto" or schedule != Constant()):
+    if length.steps is None and length.epochs in (None, -1):
         raise ValueError("a schedule or steering needs the length of the phase: expected max_epochs or max_steps")
+    length.check_known(trainer)
 
 
 def warn_unpaid(trainer: Trainer, pl_module: LightningModule) -> None:

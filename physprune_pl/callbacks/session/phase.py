@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
+
 
 @dataclass(frozen=True)
 class PhaseLength:
@@ -35,12 +37,36 @@ class PhaseLength:
         """Return the share in [0, 1] of the phase that is over, in training batches.
 
         It is read from the trainer's own counters, which a checkpoint restores. With ``max_steps`` it is the share of
-        those steps where that is larger; without a known number of batches it moves from epoch to epoch.
+        those steps where that is larger. Where nobody knows how many batches an epoch has, it is taken to have as many
+        as those before; the first one then counts only once it is over.
         """
         shares = [0.0]
         if self.epochs is not None and self.epochs > 0:
-            inside = max(trainer.fit_loop.batch_idx, 0) / trainer.num_training_batches
+            inside = min(max(trainer.fit_loop.batch_idx, 0) / _batches(trainer), 1.0)
             shares.append((trainer.current_epoch - self.start + inside) / self.epochs)
         if self.steps is not None:
             shares.append(trainer.global_step / self.steps)
         return min(max(shares), 1.0)
+
+    def check_known(self, trainer: Any) -> None:
+        """Look, at the start of training, whether progress can be told from one batch to the next.
+
+        Raises:
+            ValueError: it never can.
+        """
+        if self.steps is not None or math.isfinite(_batches(trainer)):
+            return
+        message = "the training data has no length, and a force must know how far its phase is: expected max_steps, or "
+        message += "limit_train_batches, the batches of an epoch"
+        if self.epochs == 1:
+            raise ValueError(f"max_epochs: {message}; got neither")
+        rank_zero_warn(f"{message}; without them the first epoch counts once it is over")
+
+
+def _batches(trainer: Any) -> float:
+    """Number of batches of an epoch: as the data say, else the mean of the epochs so far; infinite in the first."""
+    batches = float(trainer.num_training_batches)
+    if math.isfinite(batches) or not trainer.current_epoch:
+        return batches
+    seen = trainer.fit_loop.epoch_loop.batch_progress
+    return (seen.total.ready - seen.current.ready) / trainer.current_epoch or batches

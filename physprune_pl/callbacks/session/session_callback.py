@@ -63,6 +63,29 @@ def share(trainer: Trainer, fitting: bool) -> None:
     for watcher in found:
         if watcher.role == "watcher" and watcher.apart:
             watcher.session = _watched(watcher, [*forces, *cuts])
+    if fitting:
+        _check_complete(forces, cuts)
+
+
+def _check_complete(forces: Sequence[SessionCallback], cuts: Sequence[SessionCallback]) -> None:
+    """Refuse what was taken out of the callbacks of one call: alone it would do nothing, and say nothing.
+
+    Raises:
+        ValueError: a force has a target and no cut, or a cut was made with a force that is not there.
+    """
+    cut, pressed = [one.session for one in cuts], [one.session for one in forces]
+    for force in forces:
+        if force.session.target is not None and force.session not in cut:
+            raise ValueError(_INCOMPLETE.format(there="the force", missing="the cut, and nothing would be pruned"))
+    for one in cuts:
+        if one.session.mean_coefficient is not None and one.session not in pressed:
+            raise ValueError(_INCOMPLETE.format(there="the cut", missing="the force, and nothing would be pressed"))
+
+
+_INCOMPLETE = (
+    "callbacks: expected all that physics_pruning(...) returns, got {there} without {missing}; give the Trainer the "
+    "object itself or [*callbacks], or build ForceRegularization or PruneAndFinetune by itself"
+)
 
 
 def _joined(cut: SessionCallback, forces: Sequence[SessionCallback]) -> PruningSession:

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from physprune_pl.callbacks.trainer.stage import Stage
+from physprune_pl.callbacks.trainer.module_copy import ModuleCopy
 from physprune_pl.networks.isolation import copied, saved_random_state
 
 _KEPT = "fine-tuning goes on with the optimizers of before the cut, at constant rates and without schedules"
@@ -21,7 +21,7 @@ def try_again(trainer: Trainer, pl_module: LightningModule) -> None:
     """Warn, before anything expensive, if ``configure_optimizers`` does not run again: a copy of the module tries."""
     module: Any = copied(pl_module)
     try:
-        with saved_random_state(), Stage(trainer, module, module).holding(module):
+        with saved_random_state(), ModuleCopy(trainer, module, module).holding(module):
             module.configure_optimizers()
     except Exception as error:  # whatever it raises
         rank_zero_warn(

@@ -40,6 +40,12 @@ class Limits:
         """Let the fit go on after the sparsify phase, which is over after `end` epochs."""
         trainer.fit_loop.max_epochs = end + self.added
 
+    def begin(self, trainer: Any) -> None:
+        """Begin with the sparsify phase, or go on with it: fine-tuning keeps its share, and the cut comes."""
+        self.hold_on(trainer, trainer.current_epoch)
+        self.share_time(trainer)
+        self.end_epoch(trainer)
+
     def hold_on(self, trainer: Any, processed: int) -> None:
         """Keep the loop from stopping early for one more epoch: its start is where the cut happens."""
         if self.added:
