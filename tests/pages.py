@@ -62,7 +62,7 @@ MY_PROJECT = SimpleNamespace(MyModule=MyModule, MyData=MyData, build_network=bui
 class QuickTrainer(L.Trainer):
     """A trainer for a tenth of the epochs, without a word, that logs into the folder of the test."""
 
-    def __init__(self, max_epochs: int, **settings: Any) -> None:
+    def __init__(self, max_epochs: int = 10, **settings: Any) -> None:
         quiet = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
         super().__init__(max_epochs=max_epochs // 10, logger=CSVLogger("logs", None, ""), **quiet, **settings)
 

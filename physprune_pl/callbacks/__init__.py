@@ -7,6 +7,7 @@ from physprune_pl.callbacks.distillation import Distillation
 from physprune_pl.callbacks.factory import PhysicsPruning, physics_pruning
 from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
+from physprune_pl.callbacks.pruned_checkpoints import PrunedCheckpoints
 from physprune_pl.callbacks.random_states import RandomStates
 from physprune_pl.callbacks.report_writer import ReportWriter
 
@@ -17,6 +18,7 @@ __all__ = [
     "ForceRegularization",
     "PhysicsPruning",
     "PruneAndFinetune",
+    "PrunedCheckpoints",
     "RandomStates",
     "ReportWriter",
     "physics_pruning",

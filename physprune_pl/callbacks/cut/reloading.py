@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -42,12 +43,17 @@ def complete(checkpoint: dict[str, Any], key: str, record: Record, kind: type) -
         record: of the fit.
         kind: class of the module.
     """
-    if record.plan is None:
-        return
+    if record.plan is not None:
+        complete_with(checkpoint, {key: replace(record, best=None).to_dict()}, kind)
+
+
+def complete_with(checkpoint: dict[str, Any], records: Mapping[str, Any], kind: type) -> None:
+    """Add the same, given records as checkpoints hold them, by their keys; those that are there already stay."""
     states = checkpoint.setdefault("callbacks", {})
-    if key not in states:
-        states[key] = replace(record, best=None).to_dict()
-    name_instantiator(checkpoint, kind, _PATH, _PATH_OF_CLI)
+    for key, state in records.items():
+        states.setdefault(key, state)
+    if records:
+        name_instantiator(checkpoint, kind, _PATH, _PATH_OF_CLI)
 
 
 def _taking_shapes(module: LightningModule) -> LightningModule:

@@ -99,7 +99,17 @@ def records_in(checkpoint: Mapping[str, Any]) -> list[Record]:
         ValueError: a part is missing, unknown or of another kind.
     """
     states = checkpoint.get("callbacks", {}).values()
-    return [Record.from_dict(state) for state in states if isinstance(state, dict) and {"plan", "prefix"} <= set(state)]
+    return [Record.from_dict(state) for state in states if _is_record(state)]
+
+
+def states_in(checkpoint: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what of them says that a network was cut, by the keys of the callbacks, without the best weights."""
+    states = checkpoint.get("callbacks", {})
+    return {key: {**state, "best": None} for key, state in states.items() if _is_record(state) and state["plan"]}
+
+
+def _is_record(state: object) -> bool:
+    return isinstance(state, dict) and {"plan", "prefix"} <= set(state)
 
 
 def _shapes(record: Record, moment: Literal["shape", "shape_after"]) -> Shapes:
