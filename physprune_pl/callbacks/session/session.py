@@ -86,12 +86,10 @@ class PruningSession:
         norm = None if strength is None else resolve_strength(strength)
         chosen = (Ignored.of(ignore), norm, target, widths or Widths(), select, stopwatch)
         self.arguments = FitArguments(module, example_input, *chosen)
-        self.law = GroupLaw()
-        self.steered = False
+        self.law, self.steered = GroupLaw(), False
         self._source = ExampleSource(None, None)
         self.mean_coefficient: Callable[[Trainer], float] | None = None
-        self.record, self.folder = Record(), FitFolder()
-        self.length = PhaseLength()
+        self.record, self.folder, self.length = Record(), FitFolder(), PhaseLength()
         self.excluded: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
         self.step_watch = StepWatch()
