@@ -192,6 +192,7 @@ class ForceRegularization(WatchingCallback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Scale weights where the gradient is no way to press; in manual optimization, pay for this optimizer."""
+        self._after_step.announce(optimizer)
         if not pl_module.automatic_optimization and self._presses(optimizer):
             # Gradients are unscaled by now, unless the optimizer does that itself.
             fused = getattr(optimizer, "_step_supports_amp_scaling", False)
@@ -286,6 +287,11 @@ class ForceRegularization(WatchingCallback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Keep what a later checkpoint needs, before the first callback of the session drops it."""
         self.state_dict()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the optimizers alone."""
+        super().on_exception(trainer, pl_module, exception)
+        self._after_step.leave()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Drop every reference into the model."""

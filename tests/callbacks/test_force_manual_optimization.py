@@ -94,3 +94,86 @@ def test_an_optimizer_that_unscales_itself_gets_a_scaled_penalty(manual):
     for step in steps:
         step["grad"] = {name: grad / 256.0 for name, grad in step["grad"].items()}
     assert_one_penalty(steps, tolerance, dtype)
+
+
+class Raw(Manual):
+    """Steps past the trainer: with the bare optimizer, or with one inside of it."""
+
+    inner = False
+
+    def training_step(self, batch, batch_idx):
+        self.seen += 1
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        optimizer.zero_grad()
+        self.manual_backward(self.loss(batch))
+        (optimizer.base if self.inner else optimizer).step()
+
+
+class Outer(torch.optim.Optimizer):
+    """Wraps another optimizer, as SAM and Lookahead do."""
+
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+        self.base = torch.optim.SGD(self.param_groups, lr=lr)
+        self.param_groups = self.base.param_groups
+
+    def step(self, closure=None):
+        self.base.step()
+
+
+class OuterRaw(Raw):
+    def configure_optimizers(self):
+        return Outer(self.net.parameters(), lr=0.1)
+
+
+class Around(OuterRaw):
+    training_step = Manual.training_step
+
+
+class Inside(OuterRaw):
+    inner = True
+
+
+class Closure(Raw):
+    """The gradients are made inside the step."""
+
+    def training_step(self, batch, batch_idx):
+        self.seen += 1
+        optimizer = self.optimizers().optimizer
+
+        def closure():
+            optimizer.zero_grad()
+            self.manual_backward(self.loss(batch))
+
+        optimizer.step(closure)
+
+
+@pytest.mark.parametrize("kind", [Raw, OuterRaw, Inside, Around, Closure])
+def test_a_step_past_the_trainer_pays_one_penalty_too(kind):
+    torch.manual_seed(0)
+    told, force = Manual(), ForceRegularization("exponential", COEFFICIENT)
+    fit(told, force, epochs=1)
+    torch.manual_seed(0)
+    raw, other = kind(), ForceRegularization("exponential", COEFFICIENT)
+    _, run = fit(raw, other, epochs=1)
+    assert force.steps == other.steps == 5
+    for one, two in zip(told.parameters(), raw.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+    # Nobody presses once the fit is over.
+    assert not any(one._optimizer_step_pre_hooks for one in run.optimizers)
+
+
+def test_a_fit_that_fails_lets_the_optimizers_go():
+    class Fails(Raw):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            raise ArithmeticError("after a step")
+
+    kept = []
+
+    class Keep(Callback):
+        def on_train_start(self, trainer, pl_module):
+            kept.extend(trainer.optimizers)
+
+    with pytest.raises(ArithmeticError):
+        fit(Fails(), ForceRegularization("exponential", COEFFICIENT), Keep())
+    assert not kept[0]._optimizer_step_pre_hooks

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.injection import held_ids
-from physprune_pl.callbacks.trainer.step_hooks import StepHooks, steps_past_trainer
+from physprune_pl.callbacks.trainer.step_hooks import StepHooks
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.pressing.steering import Steering
 from physprune_pl.pressing.weight_copies import WeightCopies
@@ -75,17 +75,22 @@ class AfterStep:
     def enter(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with the optimizers of a trainer."""
 
-        def before(optimizer: Optimizer) -> None:
-            if steps_past_trainer(trainer, pl_module) and (self._asked is None or self._asked.given):
+        def unannounced(optimizer: Optimizer) -> None:
+            # Automatic optimization has pressed before the backward pass.
+            if not pl_module.automatic_optimization:
                 self._pay(trainer, pl_module, optimizer)
 
         self._asked = None
-        self._hooks.enter(trainer.optimizers, before, self.settle)
+        self._hooks.enter(trainer.optimizers, unannounced, self.settle)
 
     def leave(self) -> None:
         """End: optimizers have their way."""
         self._hooks.leave()
         self._asked = self._copies = None
+
+    def announce(self, optimizer: Optimizer) -> None:
+        """Say that the Trainer is about to let an optimizer step."""
+        self._hooks.announce(optimizer)
 
     def ask(self, asked: Asked | None) -> None:
         """Say what the next step must leave."""
