@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,8 +21,14 @@ _LONG = 10_000
 """Nobody looks into the entries of containers with more of them."""
 
 
-def held(model: nn.Module) -> Iterator[Any]:
-    """Yield once each what modules, attributes, containers, hooks and objects of a model hold and may change."""
+def held(model: nn.Module, everybodys: bool = False) -> Iterator[Any]:
+    """Yield once each what modules, attributes, containers, hooks and objects of a model hold and may change.
+
+    Args:
+        model: the model.
+        everybodys: whether to look into objects of all packages but Python's, torch's and Lightning's own; else only
+            into those from where the class of their module comes from.
+    """
     # An object that nobody held any longer would hand its id on to another one.
     seen: dict[int, object] = {}
     for module in model.modules():
@@ -30,7 +37,7 @@ def held(model: nn.Module) -> Iterator[Any]:
         while waiting:
             value = waiting.pop()
             kind: Any = type(value)
-            if kind in _PLAIN or id(value) in seen or not _matters(kind, home):
+            if kind in _PLAIN or id(value) in seen or not _matters(kind, home, everybodys):
                 continue
             seen[id(value)] = value
             yield value
@@ -38,11 +45,12 @@ def held(model: nn.Module) -> Iterator[Any]:
 
 
 @lru_cache(1024)
-def _matters(kind: Any, home: str) -> bool:
+def _matters(kind: Any, home: str, everybodys: bool) -> bool:
     """Whether values of a kind may change and are the business of a model; ``home`` is the package of its module."""
     if issubclass(kind, _HOLDING):
         return True
     own = is_dataclass(kind) or issubclass(kind, types.SimpleNamespace) or package_of(kind) == home
+    own = own or (everybodys and package_of(kind) not in _CLOSED)
     return own and any("__dict__" in vars(base) for base in kind.__mro__) and not issubclass(kind, _FOREIGN)
 
 
@@ -100,6 +108,7 @@ def plain_attributes(kind: type) -> list[tuple[str, Any]]:
 
 
 _LIBRARIES = ("builtins", "torch", "torchvision", "collections", "functools")
+_CLOSED = sys.stdlib_module_names | {"torch", "torchvision", "lightning", "lightning_fabric", "pytorch_lightning"}
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, type(None), torch.dtype, torch.device, torch.Size})
 _DATA = frozenset({int, float, bool, str, type(None), list, dict, set, tuple, OrderedDict, deque, Tensor})
 _FOREIGN = (types.ModuleType, types.BuiltinFunctionType, torch.utils.data.Dataset)

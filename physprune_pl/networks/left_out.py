@@ -90,7 +90,7 @@ def playing(tapes: Mapping[int, Tape]) -> Iterator[Player]:
 
 
 class LeftOut:
-    """Stands in a copy for an iterator, a queue or an open file; it gives what there is a tape of.
+    """Stands in a copy for an iterator, a queue, a connection or an open file; it gives what there is a tape of.
 
     Attributes:
         key: ``id`` of the original.
@@ -119,7 +119,7 @@ class LeftOut:
 
 
 def is_used_up(value: object) -> bool:
-    """Return whether something gives what it holds once: an iterator, a queue, a file that is read.
+    """Return whether something gives what it has once: an iterator, a queue, a connection, a file that is read.
 
     >>> is_used_up(iter([1])), is_used_up([1]), is_used_up(nn.ReLU())
     (True, False, False)
@@ -127,7 +127,8 @@ def is_used_up(value: object) -> bool:
     kind = type(value)
     if isinstance(value, nn.Module | Tensor | type | types.ModuleType):
         return False
-    return hasattr(kind, "__next__") or (callable(getattr(kind, "get", None)) and callable(getattr(kind, "put", None)))
+    gives = [{"__next__"}, {"get", "put"}, {"recv"}]
+    return any(all(callable(getattr(kind, name, None)) for name in names) for names in gives)
 
 
 def stand_in_for(original: Any) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -107,10 +108,12 @@ class _Taped:
 
 def _places(model: nn.Module) -> Iterator[tuple[Callable[[], Any], Put]]:
     """Yield what reads and what writes each place in which a model holds something."""
-    for holder in held(model):
+    for holder in held(model, everybodys=True):
         if isinstance(holder, types.CellType):
             if not is_empty(holder):
                 yield _of_cell(holder)
+        elif isinstance(holder, partial):
+            yield _of_partial(holder)
         elif isinstance(holder, list | deque):
             yield from (_of_items(holder, place) for place in range(len(holder)))
         elif not isinstance(holder, Tensor | type):
@@ -120,6 +123,10 @@ def _places(model: nn.Module) -> Iterator[tuple[Callable[[], Any], Put]]:
 
 def _of_cell(cell: types.CellType) -> tuple[Callable[[], Any], Put]:
     return lambda: cell.cell_contents, lambda value: setattr(cell, "cell_contents", value)
+
+
+def _of_partial(call: Any) -> tuple[Callable[[], Any], Put]:
+    return lambda: call.args, lambda args: call.__setstate__((call.func, args, call.keywords, vars(call)))
 
 
 def _of_items(holder: Any, key: Any) -> tuple[Callable[[], Any], Put]:

@@ -3,6 +3,7 @@
 import io
 import queue
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -36,6 +37,13 @@ class Closing(Own):
         type(self).closed = True
 
 
+class Line:
+    """A connection."""
+
+    def recv(self, size):
+        return size
+
+
 class Model(nn.Module):
     """Holds one iterator in many places."""
 
@@ -45,6 +53,7 @@ class Model(nn.Module):
         self.layer.source = source
         self.items, self.pair, self.table = [source, 1], (source, 2), {"source": {"inside": source}}
         self.own, self.draw = Own(source), lambda: next(source)
+        self.part = partial(next, source)
         self.layer.register_forward_pre_hook(lambda *_: None)
 
 
@@ -52,7 +61,7 @@ def drawn(model):
     """Draw once at each of the places."""
     own, table = model.own.source, model.table["source"]["inside"]
     sources = [model.layer.source, model.items[0], model.pair[0], table, own]
-    return [int(next(one)) for one in sources] + [int(model.draw())]
+    return [int(next(one)) for one in sources] + [int(model.draw()), int(model.part())]
 
 
 @COPIES
@@ -64,7 +73,7 @@ def test_no_copy_draws_from_an_iterator_of_the_model(copies):
             draw()
     assert copy.own is not model.own
     assert copy.own.lock is model.own.lock
-    assert drawn(model) == [0, 1, 2, 3, 4, 5]
+    assert drawn(model) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_a_tape_gives_copies_what_the_model_was_given_and_leaves_no_trace():
@@ -72,17 +81,17 @@ def test_a_tape_gives_copies_what_the_model_was_given_and_leaves_no_trace():
     model = Model(source)
     taping = Taping(model)
     assert isinstance(model.layer.source, type(source))
-    assert drawn(model) == [0, 1, 2, 3, 4, 5]
+    assert drawn(model) == [0, 1, 2, 3, 4, 5, 6]
     taping.end()
-    assert drawn(model) == [6, 7, 8, 9, 10, 11]
+    assert drawn(model) == [7, 8, 9, 10, 11, 12, 13]
     held = [model.layer.source, model.items[0], model.pair[0], model.own.source]
     assert all(one is source for one in held)
     for _ in range(2):  # each run from the beginning
         with playing(taping.tapes):
-            assert drawn(copied(model)) == [0, 1, 2, 3, 4, 5]
+            assert drawn(copied(model)) == [0, 1, 2, 3, 4, 5, 6]
     with playing(taping.tapes):
         copy = copied(copied(model))
-        assert drawn(copy) + drawn(copy) == [*range(6), *range(6)]
+        assert drawn(copy) + drawn(copy) == [*range(7), *range(7)]
 
 
 def test_what_a_run_replaces_under_the_tape_stays():
@@ -169,7 +178,14 @@ def test_other_errors_of_a_copy_are_raised():
 @pytest.mark.parametrize(
     ("value", "used_up"),
     [
-        *((numbers(), True), (zip(), True), (io.StringIO(), True), (queue.SimpleQueue(), True), ([], False)),
+        *(
+            (numbers(), True),
+            (zip(), True),
+            (io.StringIO(), True),
+            (queue.SimpleQueue(), True),
+            ([], False),
+            (Line(), True),
+        ),
         *((nn.ReLU(), False), (torch.ones(2), False), (threading.Lock(), False), (io, False), (dict, False)),
     ],
 )
