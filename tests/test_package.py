@@ -92,6 +92,7 @@ from hydra.utils import instantiate
 
 with initialize_config_dir(sys.argv[1], version_base="1.3"):
     overrides = ["force=gravity", "target=params", "target.params=0.25", "finetune.epochs=7", "trainer=cpu"]
+    overrides += ["physics_pruning.baseline=0.93"]
     config = compose("app", overrides)
 *_, cutter = callbacks = instantiate(config.physics_pruning)
 print(callbacks[0].law.force, cutter.target, cutter.finetune_epochs, config.trainer.max_epochs)

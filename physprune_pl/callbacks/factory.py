@@ -22,6 +22,7 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore
 from physprune_pl.pressing.steering import Select
+from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.schedules import Schedule
 from physprune_pl.strengths import Strength
@@ -95,6 +96,7 @@ def physics_pruning(
     max_share: Shares | None = None,
     teacher: bool | nn.Module | None = False,
     stopwatch: Stopwatch | None = None,
+    baseline: Baseline | None = None,
 ) -> PhysicsPruning:
     """Return what prunes a network within one fit, to be given to a Trainer as one callback or as a list of them.
 
@@ -134,6 +136,8 @@ def physics_pruning(
             it was before the cut, at its best, or your own network.
         stopwatch: what times the network for a latency target and ``round_to="auto"``, see
             :class:`~physprune_pl.latency.Stopwatch`; None: calls of one sample, times kept in the user's cache folder.
+        baseline: what the dense network reaches when it is trained on its own, to be shown in the report: the value of
+            the metric that the report names, or the path of a ``report.json`` (or of its folder) with its dense metric.
 
     Returns:
         One callback that holds :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
@@ -162,7 +166,8 @@ def physics_pruning(
         callbacks.append(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
-    cut = PruneAndFinetune(aim, finetune_epochs, finetune_lr, monitor, mode, round_to, session, min_share, max_share)
+    ends = (finetune_epochs, finetune_lr, monitor, mode)
+    cut = PruneAndFinetune(aim, *ends, round_to, session, min_share, max_share, baseline=baseline)
     callbacks += [ChannelTracker(session=session), RandomStates()]
     if teacher is not None and teacher is not False:
         callbacks.append(Distillation(session, None if teacher is True else teacher))

@@ -33,6 +33,7 @@ from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
+from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport, command_line
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
@@ -62,6 +63,7 @@ class PruneAndFinetune(WatchingCallback):
         session: state shared with other callbacks; None: with the trainer's :class:`ForceRegularization`.
         stopwatch, module, example_input, ignore: what times the network, which submodule it is, what it is traced with,
             modules not to prune; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
+        baseline: of the dense network, see :func:`~physprune_pl.physics_pruning`.
 
     Attributes:
         report: the :class:`~physprune_pl.reports.report.PruningReport`, None before the end of the fit.
@@ -89,6 +91,7 @@ class PruneAndFinetune(WatchingCallback):
         module: str | None = None,
         example_input: ExampleInput | None = None,
         ignore: Ignore = (),
+        baseline: Baseline | None = None,
     ) -> None:
         self.target = parse_target(target)
         widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
@@ -96,12 +99,10 @@ class PruneAndFinetune(WatchingCallback):
         super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)
         self.finetune_epochs, self.finetune_lr, self.monitor, self.mode = finetune_epochs, finetune_lr, monitor, mode
-        self._metrics = PhaseMetrics(self, monitor, mode)
+        self._metrics = PhaseMetrics(self, monitor, mode, baseline)
         self.report: PruningReport | None = None
-        self._cut_by = Record()
-        self._any_width = AnyWidth()
+        self._cut_by, self._any_width, self._monitored = Record(), AnyWidth(), MonitorCheck(monitor)
         self._fitting = self._due = self._stepped = False
-        self._monitored = MonitorCheck(monitor)
 
     @property
     def state_key(self) -> str:
@@ -145,8 +146,9 @@ class PruneAndFinetune(WatchingCallback):
         self.report = None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
-        kind = type(pl_module)
-        complete_files(trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, kind))
+        complete_files(
+            trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, type(pl_module))
+        )
         self._fitting = True
 
     def state_dict(self) -> dict[str, Any]:

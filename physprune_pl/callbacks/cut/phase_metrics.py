@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 from physprune_pl.callbacks.cut.averages import validated
 from physprune_pl.callbacks.session.record import Record
@@ -15,6 +16,7 @@ from physprune_pl.callbacks.trainer.monitors import (
     save_unsaved,
 )
 from physprune_pl.callbacks.trainer.quiet_validation import fresh_metrics, validate_quietly
+from physprune_pl.reports.baseline import Baseline, DenseMetric
 
 
 class PhaseMetrics:
@@ -27,18 +29,26 @@ class PhaseMetrics:
         monitor: metric that chooses among the weights since the cut; None: see
             :func:`~physprune_pl.callbacks.trainer.monitors.find_monitor`.
         mode: ``"min"`` or ``"max"``, with ``monitor``.
+        baseline: what the dense network reaches, see :class:`~physprune_pl.reports.baseline.DenseMetric`.
 
     Attributes:
         name: of the metric that chooses, once a fit has begun; None where there is none.
     """
 
-    def __init__(self, owner: Callback, monitor: str | None, mode: Mode | None) -> None:
+    def __init__(self, owner: Callback, monitor: str | None, mode: Mode | None, baseline: Baseline | None) -> None:
         self._owner, self._monitor, self._mode = owner, monitor, mode
+        self._dense = None if baseline is None else DenseMetric.of(baseline)
         self.name = monitor
 
     def begin(self, trainer: Trainer) -> None:
-        """Begin with a fit."""
+        """Begin with a fit.
+
+        Raises:
+            ValueError: the metric of the dense network is another one.
+        """
         self.name = self._watched(trainer)[0]
+        if self._dense is not None and self.name is not None:
+            self._dense.check(self.name)
 
     def _watched(self, trainer: Trainer) -> Watched:
         if self._monitor is not None and self._mode is not None:
@@ -75,6 +85,18 @@ class PhaseMetrics:
         """Put the best weights back, and let every ModelCheckpoint that has no file of the cut network save one."""
         record.restore_best(pl_module, *averaged_copies(trainer))
         save_unsaved(trainer, record.metrics.get("after_finetune") or record.metrics.get("after_cut", {}))
+        self._note_dense(record)
+
+    def _note_dense(self, record: Record) -> None:
+        name = record.metric_name(self.name)
+        if self._dense is None or name is None:
+            return
+        try:
+            self._dense.check(name)
+        except ValueError as error:  # without a monitor the name is known at the end only, and the fit is worth more
+            rank_zero_warn(f"{error}; the report has no dense metric")
+        else:
+            record.metrics["dense"] = {name: self._dense.value}
 
     def _validate(self, trainer: Trainer, record: Record) -> Metrics:
         record.validated_at = trainer.global_step

@@ -158,15 +158,19 @@ class Record:
         parts = {name: value for name, value in state.items() if name != "phase"}
         return cls(**{**parts, "plan": plan, "best": best})
 
+    def metric_name(self, monitor: str | None) -> str | None:
+        """Name of the metric of the report: the monitor, else the first in the alphabet that validation logged."""
+        return monitor or min((name for found in self.metrics.values() for name in found), default=None)
+
     def facts(self, monitor: str | None) -> dict[str, Any]:
         """The figures of the report; empty before the cut.
 
         Args:
-            monitor: name of the metric; None: the first in the alphabet that validation logged.
+            monitor: see :meth:`metric_name`.
         """
         if self.plan is None:
             return {}
-        name = monitor or min((name for found in self.metrics.values() for name in found), default=None)
+        name = self.metric_name(monitor)
         values = {moment: self.metrics.get(moment, {}).get(str(name)) for moment in PHASES}
         return {
             "macs": dict(zip(("dense", "pruned"), self.plan.macs, strict=True)),
