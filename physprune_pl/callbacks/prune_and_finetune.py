@@ -146,9 +146,8 @@ class PruneAndFinetune(WatchingCallback):
         self.report = None
         self.session.begin(trainer)
         self._limits = Limits(trainer, self.finetune_epochs)
-        complete_files(
-            trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, type(pl_module))
-        )
+        kind = type(pl_module)
+        complete_files(trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, kind))
         self._fitting = True
 
     def state_dict(self) -> dict[str, Any]:
@@ -253,8 +252,7 @@ class PruneAndFinetune(WatchingCallback):
         removed = record.removed or self._aim.choose(chooser, record)
         plan = cutting.cut(trainer, pl_module, self.session, chooser, removed)
         cut_averages(trainer, record.prefix, plan)
-        record.end, record.removed = trainer.current_epoch, None
-        self._cut_by = record
+        self._cut_by, record.end, record.removed = record, trainer.current_epoch, None
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
         forget_scores(trainer)
         if validates:
