@@ -53,6 +53,8 @@ class Comparable(TorchFunctionMode):
     ) -> Any:
         """Run one operation, without chance."""
         kwargs = kwargs or {}
+        if func is Tensor.__deepcopy__:  # computes nothing, and what it has copied before would all be looked through
+            return func(*args, **kwargs)
         if func in _DROPOUTS:
             return args[0] if args else kwargs["input"]
         if func in _NOISE:
