@@ -11,6 +11,7 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 
 BIN := .venv/bin
 LOWEST := .venv-lowest/bin
+HYDRA := .venv-hydra/bin
 DEMO_DIR := runs/demo
 SITE := docs/_build/site
 # What people read; Python has the words of the code.
@@ -71,6 +72,19 @@ lowest: .venv-lowest/.installed ## the tests with the lowest versions that pypro
 	# Old libraries with newer ones below them warn of their own accord; such warnings are no errors here.
 	OMP_NUM_THREADS=1 $(LOWEST)/python $(PYTEST) -m 'not slow' -W default
 
+.venv-hydra/.installed: pyproject.toml constraints.txt
+	test -n "$(PYTHON)"
+	test -x $(HYDRA)/python || "$(PYTHON)" -m venv .venv-hydra
+	@# What Hydra brings along is its own affair.
+	grep -vE '^(hydra-core|omegaconf|antlr4)' constraints.txt > .venv-hydra/constraints.txt
+	$(HYDRA)/python -m pip install --quiet --constraint .venv-hydra/constraints.txt --editable '.[experiments,dev]' 'hydra-core==1.4.0rc3'
+	touch $@
+
+.PHONY: hydra
+hydra: .venv-hydra/.installed ## the tests of configurations and of train.py with the release candidate of Hydra 1.4
+	OMP_NUM_THREADS=1 $(HYDRA)/python $(PYTEST) -m 'not slow' tests/experiments/training tests/experiments/bench
+	OMP_NUM_THREADS=1 $(HYDRA)/python train.py trainer=smoke hydra.run.dir=runs/hydra
+
 .PHONY: bench
 bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour and a half)
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.speed.run --again
@@ -78,4 +92,4 @@ bench: .venv/.installed ## measure the goals of speed and write experiments/goal
 
 .PHONY: clean
 clean: ## remove the environments, caches and runs
-	rm -rf .venv .venv-lowest runs multirun build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lowest .venv-hydra runs multirun build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig
 
 from experiments.training.arguments import checked
+from experiments.training.hydra_versions import MAIN
 from experiments.training.inspection import inspection
 from experiments.training.run import run
 from experiments.training.sweeps.sweep import refuse_several_processes
@@ -26,7 +27,7 @@ warnings.filterwarnings("ignore", message=".*does not have many workers")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated", category=FutureWarning)
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@hydra.main(**MAIN, config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     """Run from the command line; a sweep optimises the validation metric that this returns."""
     if config.inspect:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lightning as L
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from experiments.training.assembly import build_pruning
 from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
+from experiments.training.hydra_versions import instantiate
 
 METRIC = "val/acc"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import lightning as L
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
@@ -20,6 +19,7 @@ from experiments.training.assembly import build_data, build_model, load_weights
 from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
+from experiments.training.hydra_versions import instantiate
 from experiments.training.outcome import CPU, dense_report, tested
 from physprune_pl import PruningReport
 from physprune_pl.networks.measure import count_macs, count_parameters

@@ -14,13 +14,14 @@ import lightning as L
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from hydra.utils import get_object, instantiate
+from hydra.utils import get_object
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
+from experiments.training.hydra_versions import BASE, instantiate
 from experiments.training.models import start_from
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
@@ -53,7 +54,7 @@ def composed(overrides: Sequence[str]) -> DictConfig:
     Raises:
         CompositionError: when a choice or a key does not exist.
     """
-    with initialize_config_dir(CONF, version_base="1.3"):
+    with initialize_config_dir(CONF, **BASE):
         return compose("train", with_recipe(overrides))
 
 
@@ -84,10 +85,10 @@ def build_model(config: DictConfig, data: LabelledData) -> Classifier:
 
 def build_network(node: DictConfig, data: LabelledData) -> nn.Module:
     """Return a fresh dense network of ``conf/model``, or the one in the checkpoint that its ``weights`` names."""
-    node = node.copy()
-    with open_dict(node):
-        weights = node.pop("weights", None)
-    network: nn.Module = instantiate(node, shape=data.shape, classes=data.classes)
+    # Plain data: a copy of a node still has its place in the configuration, and later versions of Hydra look there.
+    settings: Any = OmegaConf.to_container(node, resolve=True)
+    weights = settings.pop("weights", None)
+    network: nn.Module = instantiate(settings, shape=data.shape, classes=data.classes)
     return start_from(network, weights) if weights else network
 
 
