@@ -4,11 +4,12 @@ import pytest
 import torch
 from forked import together
 from lightning.pytorch import Callback
-from small import Classifier, cutter, data, fit, net, trainer
+from small import HALF, Classifier, cutter, data, fit, net, trainer
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 from torchmetrics import MeanMetric
 
+from physprune_pl import physics_pruning
 from physprune_pl.callbacks.trainer.refusals import check_hooks
 from physprune_pl.networks.names import uncompiled
 
@@ -215,11 +216,13 @@ class Doubles(nn.Module):
         return self.second(Doubled.apply(self.first(x)).relu()).mean((2, 3))
 
 
-def test_a_network_whose_cut_copy_does_not_run_backward_is_refused_before_training():
-    model = Classifier(network=Doubles)
+@pytest.mark.parametrize("example", [True, False])
+@pytest.mark.parametrize("callbacks", [lambda: [cutter()], lambda: physics_pruning(target=HALF, finetune_epochs=1)])
+def test_a_network_whose_cut_copy_does_not_run_backward_is_refused_before_training(callbacks, example):
+    model = Classifier(network=Doubles, example=example)
     before = model.net.first.weight.detach().clone()
     with pytest.raises(RuntimeError, match="cut network does not run on the example input"):
-        fit(cutter(), model=model)
+        fit(*callbacks(), model=model)
     assert torch.equal(before, model.net.first.weight)
 
 

@@ -128,6 +128,7 @@ def test_the_hook_is_gone_after_the_fit():
         model.load_state_dict(Classifier().state_dict())
 
 
+@pytest.mark.filterwarnings("ignore:the cut has removed no channel")
 def test_shapes_that_no_plan_explains_are_refused(tmp_path):
     wide = Classifier(network=lambda: nn.Sequential(nn.Conv2d(1, 9, 3), nn.BatchNorm2d(9), *net()[2:3], *net()[6:]))
     wide.net[-1] = nn.Linear(9, 2)

@@ -44,7 +44,7 @@ def check_start(trainer: Trainer, pl_module: LightningModule, limits: Limits) ->
             f"max_steps: nobody knows how long the {limits.added} epochs of fine-tuning are, as the training data has "
             f"no length; expected limit_train_batches, the batches of an epoch, or finetune_epochs=0"
         )
-    try_again(trainer, pl_module)
+    try_again(trainer, pl_module, limits.added)
 
 
 def check_end(trainer: Trainer, record: Record, stepped: bool) -> None:

@@ -69,6 +69,8 @@ class PruningSession:
         waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
         step_watch: what watches steps for what the trace has not seen.
+        source: where the example input comes from.
+        roles: what the callbacks are that were built with the session.
     """
 
     def __init__(
@@ -86,8 +88,8 @@ class PruningSession:
         norm = None if strength is None else resolve_strength(strength)
         chosen = (Ignored.of(ignore), norm, target, widths or Widths(), select, stopwatch)
         self.arguments = FitArguments(module, example_input, *chosen)
-        self.law, self.steered = GroupLaw(), False
-        self._source = ExampleSource(None, None)
+        self.law, self.steered, self.roles = GroupLaw(), False, set[str]()
+        self.source = ExampleSource(None, None)
         self.mean_coefficient: Callable[[Trainer], float] | None = None
         self.record, self.folder, self.length = Record(), FitFolder(), PhaseLength()
         self.excluded: dict[str, str] = {}
@@ -124,8 +126,8 @@ class PruningSession:
         self.groups: tuple[ChannelGroup, ...] = ()
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
-        self.end_step()
-        self._source = ExampleSource(self.module, self.given_input)
+        self.source.end_step()
+        self.source = ExampleSource(self.module, self.given_input)
         self._known: tuple[Widths, Times | None] = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self.step_watch.leave()
@@ -193,7 +195,7 @@ class PruningSession:
         # Names that stand for nothing are refused before the first step.
         network = resolve_module(pl_module, self.module)
         ignored = self.ignore.by_name(network)
-        found = self._source.find(trainer, pl_module, step)
+        found = self.source.find(trainer, pl_module, step)
         if found is None:
             return False
         self.example_input, self._model = found.example, network
@@ -229,10 +231,6 @@ class PruningSession:
             raise ValueError(_nothing_to_prune(self.model, self.trace))
         self._adopt(self.trace.groups)
         self._aim()
-
-    def end_step(self) -> None:
-        """Note that a training step is over, or that none will end."""
-        self._source.end_step()
 
     def exclude(self, reasons: Mapping[str, str]) -> None:
         """Leave groups whole, given group -> reason; steering starts anew without them."""

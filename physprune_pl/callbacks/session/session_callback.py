@@ -37,6 +37,7 @@ class SessionCallback(Callback):
         self.apart = session is None
         self.session = self.own_session = session or PruningSession()
         self.session.ask(arguments)
+        self.session.roles.add(self.role)
 
 
 def share(trainer: Trainer, fitting: bool) -> None:
@@ -71,15 +72,13 @@ def _check_complete(forces: Sequence[SessionCallback], cuts: Sequence[SessionCal
     """Refuse what was taken out of the callbacks of one call: alone it would do nothing, and say nothing.
 
     Raises:
-        ValueError: a force has a target and no cut, or a cut was made with a force that is not there.
+        ValueError: a force was built with a cut that is not there, or a cut with a force.
     """
     cut, pressed = [one.session for one in cuts], [one.session for one in forces]
-    for force in forces:
-        if force.session.target is not None and force.session not in cut:
-            raise ValueError(_INCOMPLETE.format(there="the force", missing="the cut, and nothing would be pruned"))
-    for one in cuts:
-        if one.session.mean_coefficient is not None and one.session not in pressed:
-            raise ValueError(_INCOMPLETE.format(there="the cut", missing="the force, and nothing would be pressed"))
+    if any("cut" in session.roles and session not in cut for session in pressed):
+        raise ValueError(_INCOMPLETE.format(there="the force", missing="the cut, and nothing would be pruned"))
+    if any("force" in session.roles and session not in pressed for session in cut):
+        raise ValueError(_INCOMPLETE.format(there="the cut", missing="the force, and nothing would be pressed"))
 
 
 _INCOMPLETE = (

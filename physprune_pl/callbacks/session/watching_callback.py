@@ -60,14 +60,14 @@ class WatchingCallback(SessionCallback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
         self._end(trainer)
-        self.session.end_step()
+        self.session.source.end_step()
         self.session.step_watch.end_step()
         if trainer.is_last_batch and self._looks_at_losses(trainer):
             self._losses.end(trainer, self.session)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Take back what was put into the module for a step that will not end."""
-        self.session.end_step()
+        self.session.source.end_step()
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """Begin to watch a validation step."""

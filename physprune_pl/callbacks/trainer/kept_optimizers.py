@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +18,25 @@ from physprune_pl.networks.isolation import copied, saved_random_state
 _KEPT = "fine-tuning goes on with the optimizers of before the cut, at constant rates and without schedules"
 
 
-def try_again(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Warn, before anything expensive, if ``configure_optimizers`` does not run again: a copy of the module tries."""
+@contextmanager
+def lasting(trainer: Trainer, epochs: int) -> Iterator[None]:
+    """Let a trainer say that it trains so many epochs: ``estimated_stepping_batches`` counts them."""
+    loop = trainer.fit_loop
+    total, loop.max_epochs = loop.max_epochs, epochs
+    try:
+        yield
+    finally:
+        loop.max_epochs = total
+
+
+def try_again(trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
+    """Warn, before anything expensive, if ``configure_optimizers`` does not run again for so many epochs.
+
+    A copy of the module tries.
+    """
     module: Any = copied(pl_module)
     try:
-        with saved_random_state(), ModuleCopy(trainer, module, module).holding(module):
+        with saved_random_state(), lasting(trainer, epochs), ModuleCopy(trainer, module, module).holding(module):
             module.configure_optimizers()
     except Exception as error:  # whatever it raises
         rank_zero_warn(

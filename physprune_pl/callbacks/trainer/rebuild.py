@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from physprune_pl.callbacks.trainer.injection import held_ids
-from physprune_pl.callbacks.trainer.kept_optimizers import go_on_with
+from physprune_pl.callbacks.trainer.kept_optimizers import go_on_with, lasting
 from physprune_pl.callbacks.trainer.parameter_groups import regroup
 from physprune_pl.surgery.optimizer_states import counters_of, counting_attributes, with_inner
 
@@ -36,7 +36,8 @@ def rebuild_optimizers(trainer: Trainer, epochs: int, finetune_lr: float | None)
     strategy = trainer.strategy
     before, configs = list(strategy.optimizers), list(strategy.lr_scheduler_configs)
     try:
-        _configure(trainer, epochs)
+        with lasting(trainer, epochs):
+            strategy.setup_optimizers(trainer)
         _check_held(before[len(strategy.optimizers) :], strategy.optimizers)
     except Exception as error:  # whatever a second call raises: the weights of a whole phase must not be lost for it
         go_on_with(trainer, before, configs, error)
@@ -48,15 +49,6 @@ def rebuild_optimizers(trainer: Trainer, epochs: int, finetune_lr: float | None)
         _regroup(new, old, finetune_lr)
         _carry_counters(old, new)
     _carry_moments(before, strategy.optimizers)
-
-
-def _configure(trainer: Trainer, epochs: int) -> None:
-    loop = trainer.fit_loop
-    total, loop.max_epochs = loop.max_epochs, epochs
-    try:
-        trainer.strategy.setup_optimizers(trainer)
-    finally:
-        loop.max_epochs = total
 
 
 def _scale_groups(optimizer: Optimizer, finetune_lr: float | None) -> list[float]:
