@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -12,6 +12,7 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
 from physprune_pl.networks.left_out import Tape, playing
 from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.nested import mapped
 
 REFUSAL = (
     "training_step: the network does not run again on what it was called with, in eval mode",
@@ -34,6 +35,11 @@ class Call:
     method: str | Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def copy(self) -> Call:
+        """Return the call with copies of its tensors and of what holds them, as they are now."""
+        args, kwargs = mapped((self.args, dict(self.kwargs)), lambda tensor: tensor.detach().clone())
+        return replace(self, args=args, kwargs=kwargs)
 
     def make(self, network: nn.Module) -> Any:
         """Make the call."""

@@ -34,7 +34,7 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
         12
     """
-    sample = Example.of(example_input).to(model).sized(1)
+    sample = Example.of(example_input).to(model).sized(1).copy()
     counter = FlopCounterMode(display=False, custom_mapping=dict(UNCOUNTED))
     # Only the sum is wanted; counting by module would hook every module's gradients, which not all of them stand.
     counter.mod_tracker = _WholeModel()

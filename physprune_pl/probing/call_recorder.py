@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from physprune_pl.networks.calls import Call
-from physprune_pl.networks.nested import mapped, shared_in, tensors_in
+from physprune_pl.networks.nested import shared_in, tensors_in
 from physprune_pl.probing.call_watch import CallWatch, Mark
 
 _ORIGINS = "_physprune_marks"
@@ -96,8 +96,7 @@ class CallRecorder(CallWatch):
         if call.part is None or shared_in([call.args, call.kwargs]):
             self._alone = False
         else:
-            args, kwargs = mapped((call.args, dict(call.kwargs)), lambda tensor: tensor.detach().clone())
-            self._calls.append(replace(call, args=args, kwargs=kwargs))
+            self._calls.append(call.copy())
 
     def _business(self, call: Call) -> set[str]:
         """Return the names of what belongs to a part, or of the weights of an operation."""

@@ -26,7 +26,7 @@ class CallReplay(CallWatch):
 
     Attributes:
         outputs: the tensors that reach the loss.
-        calls: the calls as they were made, arguments included.
+        calls: the calls as they were made, with copies of their arguments: a call may change what it is given.
     """
 
     def __init__(self, network: nn.Module, watched: frozenset[str], recording: Recording) -> None:
@@ -47,8 +47,8 @@ class CallReplay(CallWatch):
             raise RuntimeError(f"expected {self._recording.count} calls of the network as before, got {made}")
 
     def begin(self, call: Call) -> None:
-        """Keep a call."""
-        self.calls.append(call)
+        """Keep a call with a copy of its arguments."""
+        self.calls.append(call.copy())
 
     def put_out(self, marks: Sequence[tuple[Mark, Tensor]], outermost: bool) -> None:
         """Keep what reaches the loss; end the program after the last call."""

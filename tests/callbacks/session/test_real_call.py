@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from physprune_pl.callbacks.session.real_call import NotRecordedError
 from physprune_pl.callbacks.session.step_replay import StepReplay
 from physprune_pl.networks.calls import Calls
+from physprune_pl.networks.measure import count_macs
 
 
 def test_calls_that_stand_alone_are_made_again_as_they_were():
@@ -30,6 +31,36 @@ def test_of_calls_that_need_one_another_the_step_is_run_again():
     assert torch.equal(output, network(X[:4]))
     assert [call.part for call in look.found.calls(network).args] == ["one", "two", "three"]
     assert look.found.sized(1).run(network)[0].shape == (1, 2)
+
+
+class World(nn.Module):
+    """Belongs to no network, and ends after one move."""
+
+    def move(self, state, moved):
+        assert not state["done"].any()
+        state["done"] = torch.ones(len(moved), dtype=torch.bool)
+        return moved
+
+
+class Mover(Net):
+    def forward(self, state, world):
+        return world.move(state, super().forward(state["x"]))
+
+
+class Moves(Base):
+    def __init__(self):
+        super().__init__()
+        self.net = Mover()
+
+    def training_step(self, batch, batch_idx):
+        state = {"x": batch[0], "done": torch.zeros(len(batch[0]), dtype=torch.bool)}
+        return F.mse_loss(self.net(state, World()), batch[1])
+
+
+def test_calls_that_change_what_they_are_given_are_made_again_as_they_were():
+    look = found(Moves(), "net")
+    assert isinstance(look.found, StepReplay)
+    assert count_macs(look.copies[1], look.found) == count_macs(Net(), X[:1])
 
 
 class TwoNets(Base):
