@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 COMPILED = "_orig_mod"
 
@@ -40,6 +42,18 @@ def tensors_by_every_name(model: nn.Module) -> dict[str, Tensor]:
     parameters = model.named_parameters(remove_duplicate=False)
     buffers = model.named_buffers(remove_duplicate=False)
     return {plain(name): tensor for part in (parameters, buffers) for name, tensor in part}
+
+
+def under_every_name(values: Mapping[str, T], model: nn.Module) -> dict[str, T]:
+    """What is known of tensors by plain name, under every name that a model has for each of them.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> sorted(under_every_name({"0.bias": 7}, nn.Sequential(layer, layer)))
+    ['0.bias', '1.bias']
+    """
+    tensors = tensors_by_every_name(model)
+    known = {id(tensors[name]): value for name, value in values.items() if name in tensors}
+    return {**values, **{name: known[id(one)] for name, one in tensors.items() if id(one) in known}}
 
 
 def follow_names(weights: MutableMapping[str, Any], model: nn.Module) -> None:

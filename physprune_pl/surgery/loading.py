@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from physprune_pl.networks.names import plain
+from physprune_pl.networks.names import plain, under_every_name
 from physprune_pl.surgery.apply import apply_plan, reshape
 from physprune_pl.surgery.checkpoint_file import read_checkpoint
 from physprune_pl.surgery.plan import PruningPlan
@@ -86,7 +86,7 @@ def _check_weights(model: nn.Module, plan: PruningPlan | None, weights: Mapping[
     for name, value in weights.items():
         if (strange := next(stand_ins(value), None)) is not None:
             raise ValueError(_STRANGE.format(name=name, origin=strange.origin))
-    cuts = {} if plan is None else plan.tensors
+    cuts = {} if plan is None else under_every_name(plan.tensors, model)
     hint = _PLANLESS if plan is None else ""
     for name, mine in own.items():
         if not isinstance(mine, Tensor) or (name not in weights and name not in cuts):

@@ -232,7 +232,29 @@ class BuiltAgainAtLoad(Style):
         self.net = mlp(*checkpoint["widths"])
 
 
+class OnePartTwice(Style):
+    """torchmd-net: a part belongs to two others, so its weights have two names, in files too."""
+
+    class Convolution(nn.Module):
+        """Uses a filter that somebody else has as well."""
+
+        def __init__(self, filters):
+            super().__init__()
+            self.own, self.filters = nn.Linear(COLUMNS, 16), filters
+
+        def forward(self, inputs):
+            return self.own(inputs) * self.filters(inputs)
+
+    def __init__(self):
+        super().__init__()
+        self.filters = mlp(COLUMNS, 16, 16)
+        self.net = nn.Sequential(self.Convolution(self.filters), nn.ReLU(), nn.Linear(16, 1))
+
+    def loss(self, batch):
+        return mse_loss(self.net(batch[0]), batch[1])
+
+
 STEPS = [
     *(LossInAnObject, LossOfTheModel, Episodes, TwoPlayers),
-    *(SecondSource, HoldsLocks, SavesWhatItTrains, BuiltAgainAtLoad),
+    *(SecondSource, HoldsLocks, SavesWhatItTrains, BuiltAgainAtLoad, OnePartTwice),
 ]

@@ -14,7 +14,7 @@ from physprune_pl.callbacks.cut.averages import follow_shapes
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.trainer.checkpoints import loaded_checkpoint
 from physprune_pl.networks.identity import fingerprint
-from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name
+from physprune_pl.networks.names import follow_names, plain, tensors_by_every_name, under_every_name
 from physprune_pl.surgery.apply import adopt_shapes
 from physprune_pl.surgery.remembered import Sizes
 
@@ -87,7 +87,7 @@ def adopt(
     for record in cuts:
         _check_plan(record, module, incoming)
     known = {name: shape for record in cuts for name, shape in _shapes(record, "shape_after").items()}
-    _explain(changed, known if cuts else before or {})
+    _explain(changed, under_every_name(known if cuts else before or {}, module))
     after = {name: pair for record in cuts for name, pair in _sizes(record).items()}
     adopt_shapes(module, changed, after if cuts else sizes)
 
