@@ -21,6 +21,8 @@ Phase = Literal["sparsify", "finetune"]
 _LATER = frozenset({"validated_at", "file_bytes", "latency_ms", "optimized", "frozen"})
 """Parts that checkpoints of version 0.1.0 do not have."""
 
+_AXES = frozenset({"epoch", "step"})
+
 
 @dataclass
 class Best:
@@ -159,8 +161,12 @@ class Record:
         return cls(**{**parts, "plan": plan, "best": best})
 
     def metric_name(self, monitor: str | None) -> str | None:
-        """Name of the metric of the report: the monitor, else the first in the alphabet that validation logged."""
-        return monitor or min((name for found in self.metrics.values() for name in found), default=None)
+        """Name of the metric of the report: the monitor, else the first in the alphabet that validation logged.
+
+        Numbers of steps and epochs, which loggers draw metrics over, are none.
+        """
+        names = {name for found in self.metrics.values() for name in found} - _AXES
+        return monitor or min(names, default=None)
 
     def facts(self, monitor: str | None) -> dict[str, Any]:
         """The figures of the report; empty before the cut.

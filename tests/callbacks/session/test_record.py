@@ -32,6 +32,13 @@ def scripted(monkeypatch):
     return Scripted
 
 
+def test_without_a_monitor_the_metric_is_the_first_that_was_logged_and_no_number_of_steps():
+    record = Record(metrics={"after_cut": {"epoch": 3.0, "step": 9.0, "val_loss": 0.5, "val_acc": 0.1}})
+    assert record.metric_name(None) == "val_acc"
+    assert record.metric_name("step") == "step"
+    assert Record(metrics={"after_cut": {"epoch": 3.0}}).metric_name(None) is None
+
+
 def test_the_peak_of_a_phase_is_the_largest_reading(scripted):
     scripted.peaks = [5, 3, 9, 4, 6]
     record = Record()
