@@ -34,6 +34,7 @@ def client() -> Client:
         module=module,
         data=Module(data),
         metric="val_loss",
+        epochs=20,
         what="N2VModule, U-Net, squares in noise",
         style="batch is a tuple of one named tuple with metadata; the step changes its input at random before the call",
     )

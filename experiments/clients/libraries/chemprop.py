@@ -30,7 +30,7 @@ def loader(first: int, *, shuffle: bool) -> Any:
     """Return chemprop's own loader over half of the molecules."""
     from chemprop.data import MoleculeDataset, build_dataloader
 
-    return build_dataloader(MoleculeDataset(molecules(first)), batch_size=8, shuffle=shuffle)
+    return build_dataloader(MoleculeDataset(molecules(first)), batch_size=16, shuffle=shuffle)
 
 
 def client() -> Client:

@@ -38,6 +38,7 @@ def client() -> Client:
         data=Loaders(lambda: loader(1, shuffle=True), lambda: loader(2, shuffle=False)),
         metric="val/reward",
         mode="max",
+        epochs=20,
         what="REINFORCE, attention policy, tours of 8 cities",
         style="batch is a TensorDict; the policy is called with the environment beside it and decodes one city after "
         "the other at random; the loss has no targets",

@@ -40,8 +40,9 @@ def client() -> Client:
 
     return Client(
         module=module,
-        data=Loaders(lambda: loader(samples(64, 1), shuffle=True), lambda: loader(samples(32, 2), batch=1)),
+        data=Loaders(lambda: loader(samples(32, 1), shuffle=True), lambda: loader(samples(16, 2), batch=1)),
         metric="val_loss",
+        epochs=20,
         what="Spotiflow, spots in noise",
         style="batch is a dict with a heat map a level; forward returns two lists; outputs of a validation are kept on "
         "the module; it validates one picture at a time",
