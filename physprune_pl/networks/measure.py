@@ -20,8 +20,8 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
     """Count the MACs of convolutions, linear and recurrent layers and attention products of one sample in eval mode.
 
     This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off, and
-    what it takes for nothing: fused recurrent layers, ``nn.Bilinear``, matrices times vectors. Compiled parts run
-    eagerly. The first dimension of every tensor of the input is cut to 1.
+    what it takes for nothing: fused recurrent layers and ``nn.Bilinear``. Compiled parts run eagerly. The first
+    dimension of every tensor of the input is cut to 1.
 
     Args:
         model: any module; modes, buffers and random numbers are as before afterwards.

@@ -25,13 +25,9 @@ def _fused_layers(states: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -
     return 2 * prod(states[:-1]) * sum(prod(weight) for weight in weights if len(weight) == 2)
 
 
-def _product_with_vector(left: Shape, *_: Any, **__: Any) -> int:
-    return 2 * prod(left)
-
-
 def _product_added(_: Shape, left: Shape, right: Shape, *__: Any, **___: Any) -> int:
-    """A product that is added to the first argument; a vector on the right has one column."""
-    return 2 * prod(left) * (right[-1] if len(right) > 1 else 1)
+    """A sum of products of matrices that is added to the first argument."""
+    return 2 * prod(left) * right[-1]
 
 
 def _bilinear(first: Shape, weight: Shape, second: Shape, *expanded: Any, **_: Any) -> int:
@@ -48,14 +44,11 @@ def _unsqueezed(shape: Shape, dims: Sequence[int]) -> tuple[int, ...]:
     return tuple(longer)
 
 
+# Products with one vector, such as mv, are none of a sample in a batch; a spectral norm makes weights by them.
 UNCOUNTED: Mapping[Any, Callable[..., int]] = {
     # `nn.LSTM` on a processor, and every recurrent layer on a GPU, are one fused operation.
     aten.mkldnn_rnn_layer: _fused_layer,
     aten._cudnn_rnn: _fused_layers,
-    aten.mv: _product_with_vector,
-    aten.dot: _product_with_vector,
-    aten.vdot: _product_with_vector,
-    aten.addmv: _product_added,
     aten.addbmm: _product_added,
     aten._trilinear: _bilinear,
 }

@@ -71,10 +71,7 @@ ENCODER = ATTENTION + 2 * 5 * 8 * 16
         (nn.LSTM(4, 6, batch_first=True, bidirectional=True), (3, 5, 4), 2 * 5 * (4 + 6) * 4 * 6),
         (nn.LSTMCell(4, 6), (3, 4), (4 + 6) * 4 * 6),
         (Compared(), (3, 9), 4 * 5 * 6),
-        (Weighted(torch.mv), (3, 4), 5 * 4),
-        (Weighted(lambda matrix, vector: torch.dot(matrix[0], vector)), (3, 4), 4),
-        (Weighted(lambda matrix, vector: torch.vdot(matrix[0], vector)), (3, 4), 4),
-        (Weighted(lambda matrix, vector: torch.addmv(torch.zeros(5), matrix, vector)), (3, 4), 5 * 4),
+        (Weighted(torch.mv), (3, 4), 0),
         (Weighted(lambda matrix, vector: torch.addbmm(matrix @ matrix.T, matrix[None], matrix.T[None])), (3, 4), 200),
     ],
 )
