@@ -15,10 +15,11 @@ from experiments.papers.reach import table as reach_table
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
 from experiments.scratch.run import table as scratch_table
-from experiments.targets.picture import COSTS, share
+from experiments.targets.picture import COSTS
 from experiments.targets.run import SETS
 from experiments.targets.run import page as targets_table
 from experiments.training.sweeps.arm_picture import ArmPoint, draw
+from experiments.training.sweeps.figures import ArmFigures
 
 README = FOLDER / "README.md"
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.DOTALL)
@@ -89,9 +90,9 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 def points(found: Sequence[Result]) -> Iterator[ArmPoint]:
     """Yield every arm that was cut, in the order of the results: shares of the costs kept, test accuracy in the end."""
     for arm in dict.fromkeys(one["arm"] for one in found if one["metric"]["after_finetune"] is not None):
-        runs = [one for one in found if one["arm"] == arm]
-        shares = {name: [share(cost(run)) for run in runs] for name, cost in COSTS.items()}
-        yield ArmPoint(arm, shares, [run["metric"]["after_finetune"] for run in runs])
+        figures = ArmFigures.of([one for one in found if one["arm"] == arm])
+        shares = {name: figures.kept(cost) for name, cost in COSTS.items()}
+        yield ArmPoint(arm, shares, figures.scores("after_finetune"))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Any
 
 from experiments.bench.runs import write_table
-from experiments.training.sweeps.figures import spread
+from experiments.training.sweeps.figures import ArmFigures, percent, spread
 from physprune_pl.reports.drawing import cut_epoch, draw_curve, draw_strengths, draw_widths, figure_of, groups_of
 from physprune_pl.reports.page import read_run
 from physprune_pl.reports.page.finished_run import FinishedRun
@@ -51,19 +51,14 @@ def results_table() -> str:
 
 
 def _figures(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    kept = mean(run["macs"]["pruned"] / run["macs"]["dense"] for run in runs)
-    less = mean(run["macs"]["dense"] / run["macs"]["pruned"] for run in runs)
-    yield f"{less:.1f}x fewer MACs ({100 * kept:.0f} % kept)"
+    found = ArmFigures.of(runs)
+    yield f"{mean(found.less('macs')):.1f}x fewer MACs ({100 * mean(found.kept('macs')):.0f} % kept)"
     for phase in ("dense", "after_finetune"):
-        yield spread([100 * run["metric"][phase] for run in runs], "{:.2f}")
-    yield spread([100 * (run["metric"]["dense"] - run["metric"]["after_finetune"]) for run in runs], "{:.2f}")
-    yield ", ".join(f"{_faster(runs, batch):.1f}x" for batch in ("batch_1", "batch_32"))
-    minutes = spread([sum(run["seconds"].values()) / 60 for run in runs], "{:.1f}")
+        yield percent(found.scores(phase))
+    yield percent(found.lost)
+    yield ", ".join(f"{mean(found.less(batch)):.1f}x" for batch in ("batch_1", "batch_32"))
+    minutes = spread(found.minutes, "{:.1f}")
     yield f"{_epochs(runs[0], 'trainer.max_epochs')} + {_epochs(runs[0], 'finetune.epochs')} epochs, {minutes} min"
-
-
-def _faster(runs: Sequence[Mapping[str, Any]], batch: str) -> float:
-    return float(mean(run["latency_ms"][batch]["dense"] / run["latency_ms"][batch]["pruned"] for run in runs))
 
 
 def _epochs(run: Mapping[str, Any], key: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.training.assembly import composed
-from experiments.training.sweeps.figures import hardware, spread
+from experiments.training.sweeps.figures import ArmFigures, hardware, percent, spread
 from physprune_pl.latency.hardware import processor
 from physprune_pl.reports.report import PruningReport, versions
 
@@ -93,13 +93,13 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
 
 def _row(arm: str, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from (arm, str(len(runs)))
+    figures = ArmFigures.of(runs)
     for cost in ("macs", "params"):
-        yield spread([run[cost]["dense"] / run[cost]["pruned"] for run in runs], "{:.2f}") + "x fewer"
+        yield spread(figures.less(cost), "{:.2f}") + "x fewer"
     for phase in ("dense", "after_sparsify", "after_cut", "after_finetune"):
-        yield spread([100 * run["metric"][phase] for run in runs if run["metric"][phase] is not None], "{:.2f}")
+        yield percent(figures.scores(phase))
     for batch in ("batch_1", "batch_32"):
-        shares = [run["latency_ms"][batch]["pruned"] / run["latency_ms"][batch]["dense"] for run in runs]
-        yield spread(shares, "{:.2f}")
+        yield spread(figures.kept(batch), "{:.2f}")
     yield spread([len(run["not_arrived"]) for run in runs], "{:.1f}")
 
 

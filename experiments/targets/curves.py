@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import AT, Arm
-from experiments.training.sweeps.figures import spread
+from experiments.training.sweeps.figures import ArmFigures, percent
 from physprune_pl.reports.tables import markdown
 
 Runs = Sequence[Mapping[str, Any]]
@@ -70,11 +70,11 @@ def tables(found: Runs) -> str:
 def _table(found: Runs, title: str, phase: str) -> str:
     lines = curves(found)
     shares = sorted({share for points in lines.values() for share in points}, reverse=True)
-    dense = spread([100 * one["metric"]["dense"] for one in found if one["arm"] == "dense"], "{:.2f}")
+    dense = percent(ArmFigures.of([one for one in found if one["arm"] == "dense"]).scores("dense"))
     head = (f"{title}; dense {dense}", *(f"{share:.0%}" for share in shares))
     return markdown(head, [(law, *_cells(points, shares, phase)) for law, points in lines.items()])
 
 
 def _cells(points: Mapping[float, Runs], shares: Sequence[float], phase: str) -> Iterator[str]:
     for share in shares:
-        yield spread([100 * run["metric"][phase] for run in points.get(share, [])], "{:.2f}")
+        yield percent(ArmFigures.of(points.get(share, [])).scores(phase))

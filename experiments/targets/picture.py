@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from experiments.targets.curves import Runs, curves
 from experiments.training.sweeps.arm_picture import MARKERS
+from experiments.training.sweeps.figures import ArmFigures
 
-Cost = Callable[[Mapping[str, Any]], Mapping[str, float]]
-COSTS: dict[str, Cost] = {
-    "MACs kept": lambda run: run["macs"],
-    "time taken, batches of 32": lambda run: run["latency_ms"]["batch_32"],
-}
+COSTS = {"MACs kept": "macs", "time taken, batches of 32": "batch_32"}
 
 TICKS = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-
-def share(cost: Mapping[str, float]) -> float:
-    """Return what the pruned network keeps of a cost.
-
-    >>> share({"dense": 8.0, "pruned": 2.0})
-    0.25
-    """
-    return cost["pruned"] / cost["dense"]
 
 
 def draw(found: Runs, path: Path) -> None:
@@ -44,7 +32,7 @@ def draw(found: Runs, path: Path) -> None:
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     panels = figure.subplots(1, len(COSTS), sharey=True)
-    dense = mean(one["metric"]["dense"] for one in found if one["arm"] == "dense")
+    dense = mean(ArmFigures.of([one for one in found if one["arm"] == "dense"]).scores("dense"))
     for axis, (name, cost) in zip(panels, COSTS.items(), strict=True):
         for marker, (law, points) in zip(MARKERS, curves(found).items(), strict=False):
             _line(axis, law, list(points.values()), cost, marker)
@@ -60,15 +48,16 @@ def draw(found: Runs, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _range(found: Runs, cost: Cost) -> tuple[float, float]:
+def _range(found: Runs, cost: str) -> tuple[float, float]:
     """Return a little less and more than the runs keep: an axis would otherwise reach over all its ticks."""
-    runs = (run for points in curves(found).values() for runs in points.values() for run in runs)
-    shares = [share(cost(run)) for run in runs]
+    runs = [run for points in curves(found).values() for runs in points.values() for run in runs]
+    shares = ArmFigures.of(runs).kept(cost)
     return 0.9 * min(shares), 1.1 * max(shares)
 
 
-def _line(axis: Any, law: str, points: Sequence[Runs], cost: Cost, marker: str) -> None:
-    scores = [[run["metric"]["after_finetune"] for run in runs] for runs in points]
+def _line(axis: Any, law: str, points: Sequence[Runs], cost: str, marker: str) -> None:
+    arms = list(map(ArmFigures.of, points))
+    scores = [arm.scores("after_finetune") for arm in arms]
     bars = [stdev(values) if len(values) > 1 else 0.0 for values in scores]
-    places = [mean(share(cost(run)) for run in runs) for runs in points]
+    places = [mean(arm.kept(cost)) for arm in arms]
     axis.errorbar(places, list(map(mean, scores)), bars, label=law, marker=marker, capsize=3, linewidth=1)

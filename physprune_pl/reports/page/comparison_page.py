@@ -11,10 +11,11 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from physprune_pl.reports.figures import RunFigures
 from physprune_pl.reports.page.pareto import Mode, NetworkPoint, front, front_picture
 from physprune_pl.reports.page.rendering import write_page
 from physprune_pl.reports.page.wording import milliseconds, score, times
-from physprune_pl.reports.report import PHASES, PruningReport
+from physprune_pl.reports.report import PruningReport
 
 HEAD = ("", "run", "MACs kept", "params kept", "latency", "faster", "dense", "right after the cut", "final", "minutes")
 
@@ -125,12 +126,6 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
     )
 
 
-def final(report: PruningReport) -> float | None:
-    """Return the metric after the last phase that was measured; None where none was."""
-    known = [report.metric.get(phase) for phase in PHASES]
-    return next((float(value) for value in reversed(known) if value is not None), None)
-
-
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return the folders without what all of them begin with."""
     whole = [str(path.absolute()) for path in paths]
@@ -140,27 +135,27 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _points(label: str, report: PruningReport, cost: str) -> Iterator[NetworkPoint]:
     """Yield the dense network of a run if it was tested, and the pruned one if there is one."""
-    macs = {key: value / report.macs["dense"] for key, value in report.macs.items()}
-    costs = macs if cost == "macs" else report.latency_ms.get(cost, {})
-    dense, last, cut = report.metric.get("dense"), final(report), bool(report.groups)
+    figures = RunFigures.of(report)
+    costs = {"dense": 1.0, "pruned": figures.kept("macs")} if cost == "macs" else figures.costs.get(cost, {})
+    dense, last, cut = figures.score("dense"), figures.final, bool(report.groups)
     if dense is not None and "dense" in costs:
-        yield NetworkPoint("" if cut else label, (costs["dense"], float(dense)), dense=True)
+        yield NetworkPoint("" if cut else label, (costs["dense"], dense), dense=True)
     if cut and last is not None and "pruned" in costs:
         yield NetworkPoint(label, (costs["pruned"], last))
 
 
 def _row(label: str, name: str, report: PruningReport) -> tuple[str, ...]:
-    times_of = next(iter(report.latency_ms.values()), None)
+    figures, times_of = RunFigures.of(report), next(iter(report.latency_ms.values()), None)
     metric = str(report.metric.get("name", "metric"))
     return (
         label,
         name,
-        f"{report.macs['pruned'] / report.macs['dense']:.1%}",
-        f"{report.params['pruned'] / report.params['dense']:.1%}",
+        f"{figures.kept('macs'):.1%}",
+        f"{figures.kept('params'):.1%}",
         milliseconds(times_of["pruned"]) if times_of else "-",
         times(times_of) if times_of else "-",
-        score(metric, report.metric.get("dense")),
-        score(metric, report.metric.get("after_cut")),
-        score(metric, final(report)),
-        f"{sum(report.seconds.values()) / 60:.1f}" if report.seconds else "-",
+        score(metric, figures.score("dense")),
+        score(metric, figures.score("after_cut")),
+        score(metric, figures.final),
+        f"{figures.minutes:.1f}" if report.seconds else "-",
     )
