@@ -21,7 +21,7 @@ from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.pictures import plot_run, plot_strengths, plot_widths
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
-from physprune_pl.latency.race import measure_latency, without_traces
+from physprune_pl.latency.race import measure_latency, without_remnants
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 from physprune_pl.networks.recalibration import has_batch_norm, recalibrate
 from physprune_pl.reports.page import write_report
@@ -126,7 +126,7 @@ def tested(
     """
     scores = evaluate(networks, data, device, "test", limit)
     dense = networks.get("after_sparsify") or networks["dense"]
-    sizes = {"dense": without_traces(dense.network), "pruned": networks.get("after_finetune", dense).network}
+    sizes = {"dense": without_remnants(dense.network), "pruned": networks.get("after_finetune", dense).network}
     example = data.example(1).to(device)
     return replace(
         report,

@@ -19,7 +19,7 @@ Call = Callable[[], object]
 
 CPU = torch.device("cpu")
 # A weight under this is what pressing has left of one.
-TRACE = 1e-12
+REMNANT = 1e-12
 # Seconds; a coarse clock may see nothing pass.
 _SHORTEST = 1e-7
 
@@ -126,7 +126,7 @@ def measure_latency(
     }
 
 
-def without_traces(model: nn.Module) -> nn.Module:
+def without_remnants(model: nn.Module) -> nn.Module:
     """Return a copy with zeros where parameters or buffers are under 1e-12, to be timed in the place of a dense model.
 
     What pressing can leave of a weight, 1e-20 or so, makes products under the range of normal numbers, which some
@@ -138,14 +138,14 @@ def without_traces(model: nn.Module) -> nn.Module:
     Example:
         >>> layer = nn.Linear(1, 1)
         >>> _ = nn.init.constant_(layer.weight, 1e-20)
-        >>> without_traces(layer).weight.item()
+        >>> without_remnants(layer).weight.item()
         0.0
     """
     copied = twin(model)
     for tensor in [*copied.parameters(), *copied.buffers()]:
         if tensor.is_floating_point():
             # In new memory: that of a twin's parameters is the model's.
-            tensor.data = tensor.data.masked_fill(tensor.data.abs() < TRACE, 0.0)
+            tensor.data = tensor.data.masked_fill(tensor.data.abs() < REMNANT, 0.0)
     return copied
 
 

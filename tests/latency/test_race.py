@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.latency.race import compared, measure_latency, race, race_networks, turns, without_traces
+from physprune_pl.latency.race import compared, measure_latency, race, race_networks, turns, without_remnants
 from physprune_pl.networks.example import Example
 
 
@@ -100,7 +100,7 @@ def test_traces_of_pressing_are_zero_in_the_copy_that_is_timed() -> None:
         model[1].running_var[1] = 1e-40
         model[1].bias.fill_(0.5)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = without_traces(model).state_dict()
+    found = without_remnants(model).state_dict()
     assert not found["0.weight"][0].any()
     assert found["1.running_var"].tolist() == [1.0, 0.0, 1.0]
     for name in ("0.bias", "1.weight", "1.bias", "1.running_mean", "1.num_batches_tracked"):

@@ -10,7 +10,7 @@ from torch import nn
 
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.trainer.precision import plain_forward
-from physprune_pl.latency.race import measure_latency, without_traces
+from physprune_pl.latency.race import measure_latency, without_remnants
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import run_eagerly, twin
 from physprune_pl.networks.measure import file_bytes
@@ -42,7 +42,7 @@ def figures(
     """
     found: tuple[PruningPlan, Latencies, dict[str, int]] = plan, {}, {}
     if trainer.is_global_zero:
-        models = {"dense": without_traces(dense), "pruned": twin(session.model)}
+        models = {"dense": without_remnants(dense), "pruned": twin(session.model)}
         with plain_forward(trainer), run_eagerly(session.model):
             times = _latencies(models, Example.of(session.example_input))
             found = _with_latency(plan, models, session), times, {name: file_bytes(one) for name, one in models.items()}
