@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from physprune_pl.probing.computed import ComputedWatch
+from physprune_pl.probing.computed_weights import ComputedWatch
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import INPUT, OUTPUT, Family, Kind, Mixing, Tie
 from physprune_pl.probing.operation_rows import Layout, LooksUp, Mixes

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
-from physprune_pl.probing.computed import ComputedWatch
+from physprune_pl.probing.computed_weights import ComputedWatch
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
 from physprune_pl.probing.mixing import MixWatch

@@ -18,8 +18,8 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, bits_of, decode
 from physprune_pl.probing.einsums import AsProducts
-from physprune_pl.probing.foreign import ForeignOperations
-from physprune_pl.probing.gating import Gates
+from physprune_pl.probing.foreign_operations import ForeignOperations
+from physprune_pl.probing.input_masks import Gates
 from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe

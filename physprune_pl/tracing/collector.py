@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from physprune_pl.probing.codes import sure
-from physprune_pl.probing.computed import spectral_ties
+from physprune_pl.probing.computed_weights import spectral_ties
 from physprune_pl.probing.norms import over_channels
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested, without_positions
 from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.loose_tensors import LooseTensors
+from physprune_pl.tracing.indexed_tensors import LooseTensors
 from physprune_pl.tracing.mixers import find_mixers
 from physprune_pl.tracing.questions import Answer, Questions
 from physprune_pl.tracing.reached_slots import fed_slots, reached_families

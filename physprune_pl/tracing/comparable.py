@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.probing.computed import ComputedWeights, direction_and_length, normed_by_length
+from physprune_pl.probing.computed_weights import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.probing.operation_rows import Attention, Layout
 from physprune_pl.probing.operations import layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock

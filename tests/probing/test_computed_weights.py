@@ -12,7 +12,7 @@ from experiments.zoo.network import CLASSES
 from experiments.zoo.ours import cut_and_judge
 from experiments.zoo.vision import ChannelGate, scripted
 from physprune_pl import apply_plan, plan_pruning, trace_groups
-from physprune_pl.probing.computed import ComputedWeights, normed_by_length, spectral_norms
+from physprune_pl.probing.computed_weights import ComputedWeights, normed_by_length, spectral_norms
 from physprune_pl.tracing.tracer import trace
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from physprune_pl.probing.gating import Gates
+from physprune_pl.probing.input_masks import Gates
 
 NAN = float("nan")
 CHANNELS, MASK = torch.ones(2, 3), torch.full((2, 1), NAN)

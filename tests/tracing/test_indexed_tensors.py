@@ -9,7 +9,7 @@ from physprune_pl.networks.isolation import untouched
 from physprune_pl.probing.runner import Runner
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tracing.evidence import Evidence
-from physprune_pl.tracing.loose_tensors import LooseTensors
+from physprune_pl.tracing.indexed_tensors import LooseTensors
 
 
 class Scaled(nn.Module):
