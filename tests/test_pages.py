@@ -11,12 +11,14 @@ import lightning as L
 import pytest
 import torch
 from configured import ROOT
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningCLI
 from omegaconf import OmegaConf
 from pages import MY_PROJECT, PAGES, README, MyModule, QuickTrainer, blocks, prose, shortened
 
 from experiments import readme
 from experiments.training.assembly import composed
+from experiments.training.hydra_versions import instantiate
 from physprune_pl import forces
 from physprune_pl.commands import parser
 from physprune_pl.export import missing
@@ -89,20 +91,32 @@ def test_the_command_line_of_the_guide_reaches_the_law(project: Path) -> None:
     assert type(built.trainer.callbacks[0][0].law.force).__name__ == "Gravity"
 
 
-def test_every_block_of_yaml_means_what_the_text_says(tmp_path: Path) -> None:
-    (cli,), (hydra,) = blocks(GUIDES / "lightning_cli.md", "yaml"), blocks(GUIDES / "hydra.md", "yaml")
-    (tmp_path / "cli.yaml").write_text(cli)
-    built = LightningCLI(
-        MyModule,
-        args=["--config", str(tmp_path / "cli.yaml"), "--trainer.logger=false"],
-        run=False,
-        save_config_callback=None,
-        seed_everything_default=0,
-    )
-    assert [type(one).__name__ for one in built.trainer.callbacks[:2]] == ["ForceRegularization", "PruneAndFinetune"]
+def built_by_cli(text: str, tmp_path: Path) -> list[Any]:
+    (tmp_path / "cli.yaml").write_text(text)
+    arguments = ["--config", str(tmp_path / "cli.yaml"), "--trainer.logger=false"]
+    built = LightningCLI(MyModule, args=arguments, run=False, save_config_callback=None, seed_everything_default=0)
+    return list(built.trainer.callbacks)
+
+
+def test_every_block_of_yaml_for_a_command_line_means_what_the_text_says(tmp_path: Path) -> None:
+    one, two = blocks(GUIDES / "lightning_cli.md", "yaml")
+    assert [type(one).__name__ for one in built_by_cli(one, tmp_path)][:1] == ["PhysicsPruning"]
+    assert [type(one).__name__ for one in built_by_cli(two, tmp_path)[:2]] == [
+        "ForceRegularization",
+        "PruneAndFinetune",
+    ]
+    steered = built_by_cli(two.replace("coefficient: 0.02", "coefficient: auto"), tmp_path)[0]
+    assert steered.coefficient == "auto"
+
+
+def test_every_block_of_yaml_for_hydra_means_what_the_text_says() -> None:
+    app, template = (OmegaConf.create(text) for text in blocks(GUIDES / "hydra.md", "yaml"))
     # Composed from the wheel in test_package.py.
-    assert OmegaConf.create(hydra).hydra.searchpath == ["pkg://physprune_pl.conf"]
-    assert f"{OmegaConf.create(hydra).defaults[0]}.yaml" in {path.name for path in (ROOT / "conf").iterdir()}
+    assert app.hydra.searchpath == ["pkg://physprune_pl.conf"]
+    assert f"{app.defaults[0]}.yaml" in {path.name for path in (ROOT / "conf").iterdir()}
+    (built,) = [instantiate(node) for node in template.callbacks.values() if "_target_" in node]
+    assert isinstance(built, Callback)
+    assert built[-1].finetune_epochs == 20
 
 
 def commands() -> Iterator[list[str]]:
