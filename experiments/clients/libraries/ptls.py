@@ -1,4 +1,4 @@
-"""pytorch-lifestream: the class of a sequence of events by a recurrent encoder."""
+"""pytorch-lifestream: the class of a sequence of events by a transformer."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def collated(parts: list[tuple[dict[str, Any], int]]) -> Any:
 
 
 def client() -> Client:
-    """Return SequenceToTarget with a GRU of 32 over embedded events."""
+    """Return SequenceToTarget with a transformer of width 32 over embedded events."""
     from ptls.frames.supervised import SequenceToTarget
-    from ptls.nn import RnnSeqEncoder, TrxEncoder
+    from ptls.nn import TransformerSeqEncoder, TrxEncoder
     from torchmetrics import Accuracy
 
     def module() -> Any:
         events = TrxEncoder(
             embeddings={"code": {"in": 12, "out": 8}}, numeric_values={"amount": "identity"}, linear_projection_size=32
         )
-        encoder = RnnSeqEncoder(events, hidden_size=32, type="gru")
+        encoder = TransformerSeqEncoder(events, input_size=32, n_heads=4, dim_hidden=64, n_layers=2)
         head = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2), nn.LogSoftmax(dim=1))
         optimizer = partial(torch.optim.Adam, lr=3e-3)
         schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=20)
@@ -53,6 +53,6 @@ def client() -> Client:
         module=module,
         data=Loaders(*both(samples, collate_fn=collated)),
         metric="val_loss",
-        what="SequenceToTarget, GRU over events",
+        what="SequenceToTarget, transformer over events",
         style="batch is (PaddedBatch, target), an own class around a dict and lengths; forward takes the object",
     )
