@@ -69,7 +69,7 @@ def _same(stage: Row) -> bool:
 
 def _version(row: Row) -> str:
     library = REQUIREMENTS[row["client"]]
-    names = [one for one in library if _plain(one).startswith(_plain(row["client"])[:4])]
+    names = [one for one in library if _plain(row["client"]) in _plain(one)]
     return ", ".join(names or library[:1])
 
 

@@ -72,6 +72,11 @@ def test_a_library_that_cannot_be_built_is_a_row_with_its_words(tmp_path):
     assert "- chemprop: dense: ImportError: no such library" in tables([row])
 
 
+@pytest.mark.parametrize(("client", "library"), [("eva", "kaiko-eva"), ("ptls", "pytorch-lifestream")])
+def test_the_table_names_the_library_of_a_client(client, library):
+    assert f"| {client} | {library}==" in tables([{"client": client, "dense": {"failure": "none"}}])
+
+
 def test_the_package_of_a_module_is_the_one_that_it_subclasses():
     assert lightning_of(Regression()).__name__ == "lightning.pytorch"
 
