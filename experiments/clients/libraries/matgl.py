@@ -49,6 +49,7 @@ def client() -> Client:
         module=module,
         data=Loaders(lambda: loaded(64, 1, shuffle=True), lambda: loaded(32, 2)),
         metric="val_Total_Loss",
+        epochs=15,
         what="MEGNet, random crystals",
         style="batch is (graph of torch_geometric, lattice, state, label); forward writes into the graph; scatter "
         "sums, Set2Set with an LSTM inside",
