@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.computed_weights import ComputedWatch
+from physprune_pl.probing.decisions import Decisions
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
 from physprune_pl.probing.mixing import MixWatch
@@ -62,6 +63,7 @@ class Probe(TorchFunctionMode):
         walls: which statistics are over channels, as far as that is known.
         leaking: numbers of such statistics that put out nothing but NaN.
         asked: axes whose sizes are asked of others, as far as that is known.
+        decisions: masks and indices that the model chose in an earlier run.
     """
 
     names: Mapping[int, str]
@@ -73,6 +75,7 @@ class Probe(TorchFunctionMode):
     walls: Walls = field(default_factory=Walls)
     leaking: Collection[int] = ()
     asked: Asked = field(default_factory=Asked)
+    decisions: Decisions = field(default_factory=Decisions)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -120,7 +123,9 @@ class Probe(TorchFunctionMode):
         inputs = tensors_of_call(call.args, call.kwargs)
         named = [value for value in inputs if self.name_of(value)]
         kind = type(call.row)
-        output = _COMPUTED.get(kind, Probe.compute)(self, call, inputs)
+        output = self.decisions.of(call, inputs, _COMPUTED.get(kind, Probe.compute)(self, call, inputs))
+        if self.decisions.branches(call, inputs):
+            self.sequence.append("a branch that NaN may turn")
         if self.computed.follow(call.func, call.args, output):
             return output
         if kind in _AXES:
@@ -163,7 +168,9 @@ class Probe(TorchFunctionMode):
         self.see("opaque", family, torch.tensor([any(has_nan(tensor) for tensor in inputs)]))
         safe = torch.utils._pytree.tree_map(lambda v: cleaned(v) if any(v is t for t in inputs) else v, (args, kwargs))
         output = func(*safe[0], **safe[1])
-        return torch.utils._pytree.tree_map(lambda v: cleaned(v) if isinstance(v, Tensor) else v, output)
+        return torch.utils._pytree.tree_map(
+            lambda v: self.decisions.choice(inputs, cleaned(v)) if isinstance(v, Tensor) else v, output
+        )
 
     def wall(self, call: Invocation[Any]) -> Any:
         """Treat a call as a wall."""

@@ -17,6 +17,7 @@ from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, bits_of, decode
+from physprune_pl.probing.decisions import Decisions
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign_operations import ForeignOperations
 from physprune_pl.probing.input_masks import Gates
@@ -67,7 +68,8 @@ class Runner:
     Attributes:
         walls: which statistics of the model are over channels.
         asked: which axes to look at because their sizes are asked of others.
-        foreign: whether the run before met operations of other libraries, so that NaN must be kept away from them.
+        decisions: masks and indices that the model chose in the first run.
+        foreign: None before the first run; then whether any met operations of other libraries: NaN is kept from them.
     """
 
     def __init__(
@@ -76,8 +78,8 @@ class Runner:
         self.model, self.example, self.path, self.saved, self.mode = model, example, path, saved, mode
         self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
-        self.replay, self.walls, self.asked = Replay(), Walls(), Asked()
-        self.foreign = True
+        self.replay, self.walls, self.asked, self.decisions = Replay(), Walls(), Asked(), Decisions()
+        self.foreign: bool | None = None
 
     def run(
         self,
@@ -90,14 +92,16 @@ class Runner:
         """Run once with the given sources tainted; what leaking statistics put out is NaN."""
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
-        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, self.walls, leaking, self.asked)
+        known = (self.walls, leaking, self.asked, self.decisions)
+        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
         guard = ForeignOperations(probe)
         try:
-            with probe, AsProducts(), gates or nullcontext(), guard if self.foreign else nullcontext():
+            with probe, AsProducts(), gates or nullcontext(), guard if self.foreign is not False else nullcontext():
                 output = (example or self.example).copy().run(self.model)
         finally:
             self.replay.start_again()
-        self.foreign = guard.met
+            self.decisions.start_again()
+        self.foreign = self.foreign or guard.met
         returned = any(has_nan(tensor) for tensor in tensors_in(output))
         self.saved.restore()
         return Run(probe, returned)

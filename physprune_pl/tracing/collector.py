@@ -37,6 +37,8 @@ class Collector:
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
         self.clean = runner.run()
+        # What a branch would run that nobody has seen must not be forgotten.
+        runner.decisions.followed = dict(runner.model.named_parameters()).keys() <= self.clean.probe.used
         if self.clean.probe.sizes.widths:
             runner.asked = Asked({use.axis for use in self.clean.probe.sizes.widths})
             self.clean = runner.run()
