@@ -15,8 +15,8 @@ from torch import Tensor
 
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.operation_rows import Argument
-from physprune_pl.probing.tainting import has_nan
 
+BRANCH = "a branch on values"
 _MARK = "_physprune_decided"
 _ALONG = {
     **dict.fromkeys((torch.topk, Tensor.topk), Argument(2, ("dim",), -1)),
@@ -57,16 +57,16 @@ class Decisions:
         return self.choice(inputs, output)
 
     def branches(self, call: Invocation[Any], inputs: Sequence[Tensor]) -> bool:
-        """Return whether a call makes a number for Python of what was chosen by NaN; its size is no such number."""
+        """Return whether a call makes a number for Python of what NaN would have turned; its size is no such number."""
         return self._marked and call.func in _NUMBERS and any(_MARK in vars(one) for one in inputs)
 
     def choice(self, inputs: Sequence[Tensor], output: Any) -> Any:
         """Return a mask, or indices, as they were in the first run; anything else as it is."""
         if not self.followed or not _is_choice(output):
             return output
-        values = [one for one in inputs if one.is_floating_point()]
-        chosen = self._again(output) if values else output
-        if any(map(has_nan, values)) or (self._marked and any(_MARK in vars(one) for one in inputs)):
+        chosen = self._again(output) if any(one.is_floating_point() for one in inputs) else output
+        turned = chosen is not output and not torch.equal(chosen, output)
+        if turned or (self._marked and any(_MARK in vars(one) for one in inputs)):
             setattr(chosen, _MARK, True)
             self._marked = True
         return chosen

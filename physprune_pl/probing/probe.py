@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.computed_weights import ComputedWatch
-from physprune_pl.probing.decisions import Decisions
+from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
 from physprune_pl.probing.mixing import MixWatch
@@ -43,10 +43,12 @@ from physprune_pl.probing.operation_rows import (
     Statistic,
     View,
 )
+from physprune_pl.probing.operations import operation_of, sealed
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.sizes import SizeWatch
 from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
 from physprune_pl.probing.widths import Asked
+from physprune_pl.tools.user_code import line_running
 
 
 @dataclass(eq=False)
@@ -90,7 +92,7 @@ class Probe(TorchFunctionMode):
         self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
-        self.opaque: list[str] = []
+        self.opaque: list[tuple[str, str]] = []
         self.sequence: list[str] = []
         self.used: set[str] = set()
 
@@ -125,7 +127,7 @@ class Probe(TorchFunctionMode):
         kind = type(call.row)
         output = self.decisions.of(call, inputs, _COMPUTED.get(kind, Probe.compute)(self, call, inputs))
         if self.decisions.branches(call, inputs):
-            self.sequence.append("a branch that NaN may turn")
+            self.sequence.append(f"{BRANCH} at {line_running() or self.path.current}")
         if self.computed.follow(call.func, call.args, output):
             return output
         if kind in _AXES:
@@ -163,7 +165,7 @@ class Probe(TorchFunctionMode):
     def opaque_call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Treat a call as a wall: what goes in stays whole, what comes out is clean."""
         family = (f"{self.path.current}#{len(self.opaque)}", 0)
-        self.opaque.append(self.path.current)
+        self.opaque.append((self.path.current, self._described(func)))
         inputs = [t for t in tensors_in([args, kwargs]) if t.is_floating_point() and not self.name_of(t)]
         self.see("opaque", family, torch.tensor([any(has_nan(tensor) for tensor in inputs)]))
         safe = torch.utils._pytree.tree_map(lambda v: cleaned(v) if any(v is t for t in inputs) else v, (args, kwargs))
@@ -171,6 +173,13 @@ class Probe(TorchFunctionMode):
         return torch.utils._pytree.tree_map(
             lambda v: self.decisions.choice(inputs, cleaned(v)) if isinstance(v, Tensor) else v, output
         )
+
+    def _described(self, func: Callable[..., Any]) -> str:
+        """Return the name of an operation and, in a run without NaN, the line that calls it."""
+        name = "TorchScript" if func is sealed else str(getattr(func, "__name__", func)).removesuffix(".default")
+        computed = " with a weight that is computed" if isinstance(operation_of(func), Mixes) else ""
+        line = "" if self.taints or self.tainted else line_running()
+        return f"{name}{computed}{f' at {line}' if line else ''}"
 
     def wall(self, call: Invocation[Any]) -> Any:
         """Treat a call as a wall."""

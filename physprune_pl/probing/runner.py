@@ -17,7 +17,7 @@ from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, bits_of, decode
-from physprune_pl.probing.decisions import Decisions
+from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign_operations import ForeignOperations
 from physprune_pl.probing.input_masks import Gates
@@ -27,6 +27,7 @@ from physprune_pl.probing.probe import Probe
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.tainting import ModulePath, has_nan, taint
 from physprune_pl.probing.widths import Asked
+from physprune_pl.tools.user_code import line_of_error
 
 _SEED = 20
 
@@ -70,6 +71,7 @@ class Runner:
         asked: which axes to look at because their sizes are asked of others.
         decisions: masks and indices that the model chose in the first run.
         foreign: None before the first run; then whether any met operations of other libraries: NaN is kept from them.
+        refusal: what the last run did that took another way because of a NaN.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Runner:
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
         self.replay, self.walls, self.asked, self.decisions = Replay(), Walls(), Asked(), Decisions()
         self.foreign: bool | None = None
+        self.refusal = ""
 
     def run(
         self,
@@ -110,10 +113,14 @@ class Runner:
         """Run; None if the model raised or took another way than in the clean run because of a NaN."""
         try:
             result = run()
-        except Exception:  # a model may refuse NaN in any way it likes; the caller keeps the source whole and says so
+        except Exception as error:  # a model may refuse NaN in any way it likes; the caller keeps the source whole
             self.saved.restore()
+            self.refusal = f"{type(error).__name__} at {line_of_error(error) or 'an operation'}"
             return None
-        return result if result.probe.sequence == clean.probe.sequence else None
+        if result.probe.sequence == clean.probe.sequence:
+            return result
+        self.refusal = _parting(clean.probe.sequence, result.probe.sequence)
+        return None
 
     def coded(
         self,
@@ -169,6 +176,12 @@ def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
         torch.as_tensor(count).expand(len(seen.pattern)) > 1 if known else torch.ones_like(seen.pattern)
         for seen, count in zip(clean.seen, counts, strict=True)
     ]
+
+
+def _parting(clean: Sequence[str], other: Sequence[str]) -> str:
+    """Say where two runs part."""
+    parts = next(((one, two) for one, two in zip(clean, other, strict=False) if one != two), ("its end", "going on"))
+    return parts[1] if parts[1].startswith(BRANCH) else f"{parts[1]} in place of {parts[0]}"
 
 
 def without_positions(asked: Asked, codes: Codes | None, clean: Run) -> Asked:

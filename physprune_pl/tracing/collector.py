@@ -90,20 +90,25 @@ class Collector:
         evidence.remembered += probe.sizes.uses
         evidence.widths += probe.sizes.widths
         evidence.used |= probe.used
-        evidence.opaque.update(dict.fromkeys(probe.opaque))
+        evidence.opaque = {**dict(probe.opaque), **evidence.opaque}
 
     def collect(self) -> None:
         """Probe every source."""
         sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
         self.together = self.questions.together(sources, self.lowest_bit)
         self.runner.asked = without_positions(self.runner.asked, self.together, self.clean)
-        self.alone = {source: self.questions.alone(source) for source in steps("looking for coupled channels", sources)}
+        self.alone: dict[Family, Run | None] = {}
+        refusals: dict[Family, str] = {}
+        for source in steps("looking for coupled channels", sources):
+            self.alone[source] = self.questions.alone(source)
+            if self.alone[source] is None:
+                refusals[source] = self.runner.refusal
         self.contested = contested(list(self.alone.values()), self.clean)
         reached = {source: reached_families(run) for source, run in self.alone.items() if run is not None}
         for family, factors in self.clean.probe.axes.views.items():
             self._tie_view(family, factors, {source: seen for source, seen in reached.items() if family in seen})
         for source in steps("telling channels apart", sources):
-            self._attribute(source)
+            self._attribute(source, refusals)
         self._block_inputs()
         self._block_statistics()
         loose = LooseTensors(self.runner, self.evidence, self.clean)
@@ -154,11 +159,11 @@ class Collector:
             bool(sure(by_part[place], factors[0])[slots].all()) for place, slots in unclear.items()
         )
 
-    def _attribute(self, source: Family) -> None:
+    def _attribute(self, source: Family, refusals: Mapping[Family, str]) -> None:
         """Find out where the channels of one source go."""
         answer = self._answer(source)
         if answer is None:
-            self.evidence.block(source, _FLOW)
+            self.evidence.block(source, f"{_FLOW}: {refusals.get(source, self.runner.refusal)}")
             return
         if answer.alone.returned:
             self.evidence.block(source, self.runner.example.ends)
@@ -204,8 +209,8 @@ class Collector:
     def _link(self, answer: Answer, place: int) -> None:
         seen = answer.alone.seen[place]
         if seen.kind == "opaque":
-            reader = seen.family[0].rpartition("#")[0]
-            self.evidence.block(answer.family, f"read by {reader}, which is not pruned")
+            path, what = self.clean.probe.opaque[int(seen.family[0].rpartition("#")[2])]
+            self.evidence.block(answer.family, f"read by {path}, which runs {what}: tracing cannot look into that")
             return
         unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
         if seen.kind == "consumer" and len(unclear):

@@ -39,6 +39,7 @@ class Comparable(TorchFunctionMode):
 
     Attributes:
         collected: what mixing calls have put out.
+        weights: the parameter, or other tensor, that each of them mixed with.
         shortened: whether the network asked for fewer digits than it was given.
     """
 
@@ -46,6 +47,7 @@ class Comparable(TorchFunctionMode):
         super().__init__()
         self.keep, self.double, self.shortened = keep, double, False
         self.collected: list[Tensor] = []
+        self.weights: list[Tensor] = []
         self.computed = ComputedWeights(own)
 
     def __torch_function__(
@@ -90,6 +92,7 @@ class Comparable(TorchFunctionMode):
         keep = self.keep.get((id(self.computed.original(block.owner)), layout.output_dim))
         if keep is not None and not block.whole:
             keep = keep[(keep >= block.first) & (keep < block.first + block.rows)] - block.first
+        self.weights.append(self.computed.original(block.owner))
         self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
 
 

@@ -199,10 +199,7 @@ class _Coupling:
         return "consumer" if family in self.evidence.readers else "carrier"
 
     def _left_whole(self) -> list[LeftWhole]:
-        whole = {
-            name: "attention, recurrent cells, scripted parts and the like are not pruned"
-            for name in self.evidence.opaque
-        }
+        whole = {name: f"it runs {what}: tracing cannot look into that" for name, what in self.evidence.opaque.items()}
         for family in self.evidence.sources:
             roots = self._roots(family).tolist()
             missing = [root for root in roots if root in self.reasons or self.members.get(root) is None]

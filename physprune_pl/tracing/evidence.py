@@ -33,7 +33,7 @@ class Evidence:
         mixings: the mixing calls of the eval run.
         products: the products of activations in the eval run.
         used: names of all tensors that were used.
-        opaque: paths of modules that probing cannot look into.
+        opaque: paths of modules that probing cannot look into -> what they run.
     """
 
     sizes: dict[Family, int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Evidence:
     mixings: list[Mixing] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
-    opaque: dict[str, None] = field(default_factory=dict)
+    opaque: dict[str, str] = field(default_factory=dict)
 
     def block(self, family: Family, reason: str, index: Tensor | None = None) -> None:
         """Keep slots of a family whole; all of them without an index."""

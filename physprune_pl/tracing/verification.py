@@ -24,6 +24,7 @@ from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.comparable import Comparable
+from physprune_pl.tracing.failures import differs, failed
 from physprune_pl.tracing.kept_norms import KeptNorms, Removed
 from physprune_pl.tracing.masking import redrawn, runs, zero_removed
 
@@ -69,6 +70,9 @@ class Verifier:
         model: the traced model, left untouched.
         example: inputs; their floating-point values are drawn anew.
         trace: what is known so far; the weights of its calls are drawn to keep the size of activations.
+
+    Attributes:
+        causes: name of a group that did not hold -> what a cut of it did.
     """
 
     subsets = ("with the first", "with the last", "any", "all but one", "as it is")
@@ -90,6 +94,8 @@ class Verifier:
             with Comparable({}, double=True):
                 self.double = runs(twin(self.base), self.crowd, training=False)
         self.trace = trace
+        self.causes: dict[str, str] = {}
+        self._cause = ""
 
     def verify(self) -> Trace:
         """Return the trace with those groups only whose cut equals the masked network, marked exact or not."""
@@ -101,9 +107,11 @@ class Verifier:
         hopeful = [group for group in structural if group.exact]
         exact = {group.name for group in self._earn([], hopeful, partial(self._hold, producing=claimed))}
         kept = tuple(replace(group, exact=group.name in exact) for group in groups if group in structural)
-        reason = "a cut changes more than the removed channels (found by comparing with the masked network)"
         lost = tuple(
-            LeftWhole(name, reason) for group in groups if group not in structural for name in _producers(group)
+            LeftWhole(name, self.causes[group.name])
+            for group in groups
+            if group not in structural
+            for name in _producers(group)
         )
         return replace(self.trace, groups=kept, left_whole=(*self.trace.left_whole, *lost))
 
@@ -117,6 +125,7 @@ class Verifier:
         if not candidates or holds([*accepted, *candidates]):
             return [*accepted, *candidates]
         if len(candidates) == 1:
+            self.causes.setdefault(candidates[0].name, self._cause)
             return accepted
         half = len(candidates) // 2
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)
@@ -135,7 +144,8 @@ class Verifier:
         try:
             masked, cut = _Masked(base, groups, removal, plan, producing), cut_in_place(twin(base), plan)
             return all(self._same(masked, cut, self._example(kind, training), training) for training in modes)
-        except Exception:  # whatever a wrongly cut network raises, the answer is that it does not work
+        except Exception as error:  # whatever a wrongly cut network raises, the answer is that it does not work
+            self._cause = failed(error)
             return False
 
     def _as_it_is(self) -> nn.Module:
@@ -148,8 +158,12 @@ class Verifier:
 
     def _same(self, masked: _Masked, cut: nn.Module, example: Example, training: bool) -> bool:
         wanted = masked.outputs(example, training, self.double)
-        got = _outputs(cut, example, training, Comparable({}, double=self.double), Removed())
-        return len(got) == len(wanted) and all(map(self._close, got, wanted))
+        seen = Comparable({}, double=self.double)
+        got = _outputs(cut, example, training, seen, Removed())
+        alike = [len(got) == len(wanted), *map(self._close, got, wanted)]
+        if not all(alike):
+            self._cause = differs(cut, seen.weights, alike[len(alike) - len(seen.weights) :])
+        return all(alike)
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
         if got.shape != wanted.shape:

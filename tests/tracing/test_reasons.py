@@ -1,0 +1,82 @@
+"""What is left whole says which line of the network's code is the cause."""
+
+import pytest
+import torch
+from torch import nn
+
+from physprune_pl.tracing.tracer import trace
+
+
+class Pair(nn.Module):
+    """Two layers with something between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def between(self, x):
+        return x
+
+    def forward(self, x):
+        return self.other(self.between(self.one(x)))
+
+
+class Sized(Pair):
+    def between(self, x):
+        return x.view(len(x), 2, 4).flatten(1)
+
+
+class Rolled(Pair):
+    def between(self, x):
+        return x.roll(1, -1)
+
+
+class Branched(Pair):
+    def between(self, x):
+        return x if bool((x > 0).any()) else 2 * x
+
+
+class Refusing(Pair):
+    def between(self, x):
+        if x.isnan().any():
+            raise ValueError("NaN")
+        return x
+
+
+class Recurrent(Pair):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRU(8, 8, batch_first=True)
+
+    def between(self, x):
+        return self.cell(x[:, None])[0][:, 0]
+
+
+class Computed(Pair):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maker = nn.Linear(4, 64)
+
+    def forward(self, x):
+        weight = self.maker(x[:1]).view(8, 8)
+        return self.other(nn.functional.linear(self.one(x), weight))
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (
+            Sized,
+            ["raises an error at tracing/test_reasons.py:26, `return x.view(len(x), 2, 4).flatten(1)`", "[1, 2, 4]"],
+        ),
+        (Rolled, ["changes what reaches other", "the order of its channels"]),
+        (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:36, `return x if"]),
+        (Refusing, ["control flow depends on values", "tracing/test_reasons.py:41, `if x.isnan().any():`"]),
+        (Recurrent, ["read by cell, which runs gru at tracing/test_reasons.py:52"]),
+        (Computed, ["which runs linear with a weight that is computed at tracing/test_reasons.py:62"]),
+    ],
+)
+def test_a_reason_names_the_line(model, words):
+    torch.manual_seed(0)
+    reasons = {left.name: left.reason for left in trace(model(), torch.randn(5, 4)).left_whole}
+    assert all(part in reasons["one"] for part in words), reasons["one"]
