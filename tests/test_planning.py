@@ -158,3 +158,8 @@ def test_arguments_are_checked_before_the_trace():
         plan_pruning(Residual(), None, {})
     with pytest.raises(ValueError, match="l3"):
         plan_pruning(Residual(), None, {"macs": 0.5}, strength="l3")
+
+
+def test_a_network_in_which_nothing_can_go_is_told_why():
+    with pytest.raises(TargetError, match=r"groups: 0\)\n- 0 is not pruned: the model returns its channels"):
+        plan_pruning(nn.Sequential(nn.Linear(4, 3)), torch.zeros(1, 4), {"macs": 0.5})

@@ -134,9 +134,15 @@ class Chooser:
         limits = [f"{name}={value!r}" for name, value in vars(self.widths).items() if value]
         return TargetError(
             f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
-            f"reachable share is {closest:.4g} ({', '.join([f'groups: {len(self.trace.groups)}', *limits])})",
+            f"reachable share is {closest:.4g} ({', '.join([f'groups: {len(self.trace.groups)}', *limits])})"
+            f"{self._why_nothing()}",
             closest,
         )
+
+    def _why_nothing(self) -> str:
+        """Say of every module why it is not pruned, where none is."""
+        left = [] if self.trace.groups else self.trace.left_whole
+        return "".join(f"\n- {one.name} is not pruned: {one.reason}" for one in left)
 
 
 def _relative(strengths: Sequence[Floats]) -> list[Floats]:
