@@ -93,6 +93,7 @@ class Probe(TorchFunctionMode):
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[tuple[str, str]] = []
+        self.readers: dict[Family, str] = {}
         self.sequence: list[str] = []
         self.used: set[str] = set()
 
@@ -114,6 +115,8 @@ class Probe(TorchFunctionMode):
     def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which entries of a family are NaN now."""
         self.sequence.append(f"{kind} {family}")
+        if kind == "consumer" and family not in self.readers and not (self.taints or self.tainted):
+            self.readers[family] = line_running()
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
 
     def note_loose(self, values: Iterable[Tensor]) -> None:

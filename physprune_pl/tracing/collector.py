@@ -214,8 +214,10 @@ class Collector:
             return
         unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
         if seen.kind == "consumer" and len(unclear):
-            reader = seen.family[0].rpartition(".")[0]
-            self.evidence.block(answer.family, f"several of its channels reach one input of {reader}")
+            reader, line = seen.family[0].rpartition(".")[0], self.clean.probe.readers.get(seen.family)
+            where = f" at {line}" if line else ""
+            reason = f"an operation mixes them before they reach {reader}{where}: several arrive at one of its inputs"
+            self.evidence.block(answer.family, reason)
             self.evidence.block(seen.family, "fed by a mixture of channels", unclear)
         if seen.kind == "head" and not len(unclear):  # several heads may share what one of them has
             self.evidence.link(*answer.reach(place).link)

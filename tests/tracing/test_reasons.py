@@ -62,6 +62,11 @@ class Computed(Pair):
         return self.other(nn.functional.linear(self.one(x), weight))
 
 
+class Summed(Pair):
+    def between(self, x):
+        return x @ torch.ones(8, 8)
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
@@ -69,6 +74,7 @@ class Computed(Pair):
             Sized,
             ["raises an error at tracing/test_reasons.py:26, `return x.view(len(x), 2, 4).flatten(1)`", "[1, 2, 4]"],
         ),
+        (Summed, ["mixes them before they reach other at tracing/test_reasons.py:21, `return self.other("]),
         (Rolled, ["changes what reaches other", "the order of its channels"]),
         (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:36, `return x if"]),
         (Refusing, ["control flow depends on values", "tracing/test_reasons.py:41, `if x.isnan().any():`"]),
