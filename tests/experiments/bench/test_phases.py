@@ -29,7 +29,7 @@ def test_a_network_is_cut_and_every_phase_measured(tmp_path: Path) -> None:
     assert left < whole
     assert found["after_sparsify"] == dense["final"]
     assert all(0.0 <= value <= 1.0 for value in found.values())
-    assert [path.name for path in tmp_path.iterdir()] == ["channels.npz"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pruning"]
 
 
 def test_without_fine_tuning_the_end_is_right_after_the_cut(tmp_path: Path) -> None:
