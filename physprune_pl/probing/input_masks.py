@@ -13,7 +13,7 @@ from physprune_pl.probing.operations import operation_of
 from physprune_pl.probing.tainting import has_nan
 
 
-class Gates(TorchFunctionMode):
+class InputMasks(TorchFunctionMode):
     """Notes in which products by element an operand is made of channels, and keeps NaN of other operands out of them.
 
     In a first run, in which all channels are NaN, the products are noted. In a second run, in which the input is NaN,

@@ -20,7 +20,7 @@ from physprune_pl.probing.codes import Codes, bits_of, decode
 from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.foreign_operations import ForeignOperations
-from physprune_pl.probing.input_masks import Gates
+from physprune_pl.probing.input_masks import InputMasks
 from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe
@@ -89,7 +89,7 @@ class Runner:
         taints: Masks | None = None,
         example: Example | None = None,
         tainted: Collection[str] = (),
-        gates: AbstractContextManager[object] | None = None,
+        masks: AbstractContextManager[object] | None = None,
         leaking: Collection[int] = (),
     ) -> Run:
         """Run once with the given sources tainted; what leaking statistics put out is NaN."""
@@ -99,7 +99,7 @@ class Runner:
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
         guard = ForeignOperations(probe)
         try:
-            with probe, AsProducts(), gates or nullcontext(), guard if self.foreign is not False else nullcontext():
+            with probe, AsProducts(), masks or nullcontext(), guard if self.foreign is not False else nullcontext():
                 output = (example or self.example).copy().run(self.model)
         finally:
             self.replay.start_again()
@@ -154,17 +154,17 @@ class Runner:
             for name, value in values.items():
                 self.tensors[name].data = value
 
-    def run_tainted_input(self, gates: AbstractContextManager[object] | None = None) -> Run:
+    def run_tainted_input(self, masks: AbstractContextManager[object] | None = None) -> Run:
         """Run once with every floating-point input NaN."""
         nan = self.example.map(lambda x: torch.full_like(x, float("nan")) if x.is_floating_point() else x)
-        return self.run(example=nan, gates=gates)
+        return self.run(example=nan, masks=masks)
 
     def run_gated_input(self, sources: Masks) -> Run:
         """Run with every floating-point input NaN, but for what masks the given channels."""
-        gates = Gates()
-        self.run(sources, gates=gates)
-        gates.start_again()
-        return self.run_tainted_input(gates)
+        masks = InputMasks()
+        self.run(sources, masks=masks)
+        masks.start_again()
+        return self.run_tainted_input(masks)
 
 
 def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:

@@ -80,17 +80,17 @@ def first_runs(model: nn.Module, example: Example, saved: SavedState) -> FirstRu
     raise ValueError(f"{problem} ({type(as_given).__name__}: {as_given}); {way_round}") from as_given
 
 
-class _Run(NamedTuple):
+class _FirstRun(NamedTuple):
     """What one run has used, and whether it puts out a NaN: what is computed over samples may want more of them."""
 
     used: frozenset[str]
     spoilt: bool
 
 
-def _first_run(model: nn.Module, example: Example) -> _Run:
+def _first_run(model: nn.Module, example: Example) -> _FirstRun:
     with _Parameters(model) as seen:
         output = example.copy().run(model)
-    return _Run(frozenset(seen.used), any(has_nan(tensor) for tensor in tensors_in(output)))
+    return _FirstRun(frozenset(seen.used), any(has_nan(tensor) for tensor in tensors_in(output)))
 
 
 class _Parameters(TorchFunctionMode):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from physprune_pl.probing.input_masks import Gates
+from physprune_pl.probing.input_masks import InputMasks
 
 NAN = float("nan")
 CHANNELS, MASK = torch.ones(2, 3), torch.full((2, 1), NAN)
@@ -11,11 +11,11 @@ CHANNELS, MASK = torch.ones(2, 3), torch.full((2, 1), NAN)
 
 def outputs(operation, *operands):
     """Of an operation on channels and a mask that is NaN, after a run in which the channels were NaN."""
-    gates = Gates()
-    with gates:
+    masks = InputMasks()
+    with masks:
         operation(*(torch.full_like(one, NAN) if one is CHANNELS else torch.ones_like(one) for one in operands))
-    gates.start_again()
-    with gates:
+    masks.start_again()
+    with masks:
         return operation(*operands)
 
 
@@ -47,14 +47,14 @@ def test_anything_else_lets_the_mark_pass(operation, operands):
 
 
 def test_products_that_the_first_run_did_not_make_are_left_alone():
-    gates = Gates()
-    gates.start_again()
-    with gates:
+    masks = InputMasks()
+    masks.start_again()
+    with masks:
         assert (CHANNELS * MASK).isnan().all()
 
 
 def test_products_with_numbers_and_of_integers_are_left_alone():
-    gates = Gates()
-    with gates:
+    masks = InputMasks()
+    with masks:
         assert (2 * CHANNELS).tolist() == (2 * torch.ones(2, 3)).tolist()
         assert (torch.ones(2, dtype=torch.int64) * torch.tensor([3])).tolist() == [3, 3]
