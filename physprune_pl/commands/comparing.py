@@ -25,7 +25,7 @@ of runs that were measured on one machine.
 def parser() -> ArgumentParser:
     """Return the parser of the command."""
     own = command_parser(SUMMARY, EXAMPLES)
-    own.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, with report.json")
+    own.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, or of its logs")
     own.add_argument("--out", default="comparison.html", metavar="FILE", help="page to write (default: %(default)s)")
     own.add_argument(
         "--mode",

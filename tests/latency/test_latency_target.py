@@ -116,7 +116,7 @@ def test_widths_are_rounded_to_what_the_device_likes(tmp_path):
     assert all(cut.after % 8 == 0 for cut in plan.groups)
     assert plan.params[1] < plan.params[0]
     assert plan.latency == {}
-    assert Preferred(8).steps == [8, 4, 2, 1]
+    assert Preferred(8).multiples == [8, 4, 2, 1]
 
 
 def test_on_the_command_line(monkeypatch, tmp_path, capsys):

@@ -12,6 +12,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from physprune_pl.reports.figures import RunFigures
+from physprune_pl.reports.page.finished_run import read_report
 from physprune_pl.reports.page.pareto import Mode, NetworkPoint, front, front_picture
 from physprune_pl.reports.page.rendering import write_page
 from physprune_pl.reports.page.wording import milliseconds, score, times
@@ -34,17 +35,14 @@ class Comparison:
 
     @classmethod
     def of(cls, folders: Iterable[str | Path], mode: Mode = "max") -> Comparison:
-        """Read the folders of runs.
+        """Read the folders of runs, see :func:`~physprune_pl.reports.page.finished_run.read_run`.
 
         Raises:
             FileNotFoundError: when one holds no report.
             ValueError: when there is none, or their metrics are not the same.
         """
         paths = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
-        for path in paths:
-            if not (path / "report.json").is_file():
-                raise FileNotFoundError(f"runs: expected folders with a report.json, got {str(path)!r}")
-        reports = [PruningReport.from_json((path / "report.json").read_text(encoding="utf-8")) for path in paths]
+        reports = [read_report(path)[0] for path in paths]
         metrics = {report.metric_name() for report in reports}
         if len(metrics) != 1:
             raise ValueError(f"runs: expected some with one metric to compare, got {sorted(metrics)}")

@@ -55,22 +55,37 @@ def read_run(folder: str | Path) -> FinishedRun:
         FileNotFoundError: when the folder holds no report.
         ValueError: when one of the files is not what its name says.
     """
-    folder = Path(folder)
-    if not (folder / "report.json").is_file():
-        folder = newest_folder(folder, FIT_FOLDER) or folder
-    page, logs = folder / "report.json", _logs(folder)
-    if not page.is_file():
-        raise FileNotFoundError(f"folder: expected one with the report.json of a run, got {str(folder)!r}")
+    report, folder = read_report(folder)
+    logs = _logs(folder)
     history = _nearest(folder, "channels.npz")
     metrics = _nearest(logs, "metrics.csv")
     return FinishedRun(
         folder,
         logs.name,
-        PruningReport.from_json(page.read_text(encoding="utf-8")),
+        report,
         None if history is None else read_arrays(history),
         {} if metrics is None else read_curves(_parts(metrics)),
         {name: (logs / name).read_text(encoding="utf-8") for name in SETTINGS if (logs / name).is_file()},
     )
+
+
+def read_report(folder: str | Path) -> tuple[PruningReport, Path]:
+    """Read the report of a run alone; return where it lies too.
+
+    Args:
+        folder: as for :func:`read_run`.
+
+    Raises:
+        FileNotFoundError: when the folder holds no report.
+        ValueError: when the file is not what its name says.
+    """
+    found = Path(folder)
+    if not (found / "report.json").is_file():
+        found = newest_folder(found, FIT_FOLDER) or found
+    page = found / "report.json"
+    if not page.is_file():
+        raise FileNotFoundError(f"folder: expected one with the report.json of a run, got {str(folder)!r}")
+    return PruningReport.from_json(page.read_text(encoding="utf-8")), found
 
 
 def _logs(folder: Path) -> Path:

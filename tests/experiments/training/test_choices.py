@@ -70,9 +70,13 @@ def skip_without(data: str) -> None:
         pytest.skip(f"PHYSPRUNE_DATA={DATA} has no {folder}")
 
 
+# A few batches bring nothing under a threshold.
+NOTHING_REMOVED = pytest.mark.filterwarnings("ignore:the cut has removed no channel")
+
 SMALL_GROUPS = ("force", "strength", "distance", "schedule", "target", "finetune", "callbacks", "optimizer", "paths")
 
 
+@NOTHING_REMOVED
 @pytest.mark.parametrize(
     ("group", "choice"), [(group, choice) for group in SMALL_GROUPS for choice in choices(group)], ids=str
 )
@@ -124,6 +128,7 @@ def test_every_trainer_runs(choice: str, tmp_path: Path) -> None:
     smoke(tmp_path, "model=lenet5", f"trainer={choice}", "++trainer.fast_dev_run=2", *processor)
 
 
+@NOTHING_REMOVED
 @pytest.mark.parametrize("recipe", choices("experiment"))
 def test_every_recipe_runs_with_a_small_network(recipe: str, tmp_path: Path) -> None:
     # The target is one that a few batches of force can meet.

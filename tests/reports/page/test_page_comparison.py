@@ -66,7 +66,7 @@ def test_a_lower_loss_is_better(runs: list[Path]) -> None:
 
 
 def test_what_cannot_be_compared_is_refused(runs: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"runs: expected folders with a report\.json"):
+    with pytest.raises(FileNotFoundError, match=r"folder: expected one with the report\.json of a run"):
         Comparison.of([*runs, tmp_path])
     other = run_folder(tmp_path / "other", metric={"name": "loss", "split": "val", "after_cut": 0.5})
     with pytest.raises(ValueError, match=r"one metric to compare, got \['accuracy \(test\)', 'loss \(val\)'\]"):
