@@ -2,6 +2,9 @@
 
 from importlib.metadata import version as version_of
 
+from pygments.lexers.special import TextLexer
+from sphinx.application import Sphinx
+
 project = "physprune_pl"
 author = "The physprune_pl developers"
 copyright = author
@@ -34,3 +37,8 @@ html_theme = "furo"
 html_title = f"physprune_pl {release}"
 html_copy_source = False
 html_show_copyright = False
+
+
+def setup(app: Sphinx) -> None:
+    """Show pictures written in Mermaid, which code hosts draw, as their arrows: drawing them needs a network."""
+    app.add_lexer("mermaid", TextLexer)

@@ -4,12 +4,15 @@ Who may import whom is told in pyproject.toml and checked by ``make lint``.
 """
 
 import ast
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "physprune_pl"
 FILES = sorted(PACKAGE.rglob("*.py"))
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
 
 
 def test_the_top_level_is_what_a_user_imports_or_calls() -> None:
@@ -47,3 +50,33 @@ def test_public_names() -> None:
 def test_files_stay_short() -> None:
     lengths = {str(path.relative_to(PACKAGE)): len(path.read_text().splitlines()) for path in FILES}
     assert {name: length for name, length in lengths.items() if length > 300} == {}
+
+
+def wings_of(path: Path) -> set[str]:
+    """Return the folders and files at the top of the package that a file imports."""
+    found = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    return {node.module.split(".")[1] for node in found if (node.module or "").startswith("physprune_pl.")}
+
+
+def reached(start: str, arrows: Mapping[str, set[str]]) -> set[str]:
+    return {end for next_one in arrows.get(start, ()) for end in {next_one} | reached(next_one, arrows)}
+
+
+def test_the_picture_of_the_architecture_shows_who_imports_whom() -> None:
+    picture = PAGE.read_text().split("```mermaid\n")[1].split("```")[0]
+    inside = {one: name for name, names in re.findall(r"(\w+)\[\"(.*?)\"\]", picture) for one in names.split(", ")}
+    arrows: dict[str, set[str]] = {}
+    for path in FILES:
+        top = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if top not in ("__init__", "__main__"):
+            start = inside.get(top, top)
+            arrows.setdefault(start, set()).update({inside.get(one, one) for one in wings_of(path)} - {start})
+    drawn = set(re.findall(r"(\w+) --> (\w+)", picture))
+    # Nothing but what cannot be reached over other arrows.
+    needed = {
+        (start, end)
+        for start, ends in arrows.items()
+        for end in ends
+        if not any(end in reached(other, arrows) for other in ends)
+    }
+    assert drawn == needed
