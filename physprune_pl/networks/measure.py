@@ -34,13 +34,19 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
         12
     """
-    sample = Example.of(example_input).to(model).sized(1).copy()
+    with untouched(model):
+        return macs_of_run(model, Example.of(example_input).to(model))
+
+
+def macs_of_run(model: nn.Module, example: Example) -> int:
+    """Count as `count_macs` does, for callers that put the model back themselves; gradients are off."""
+    sample = example.sized(1).copy()
     counter = FlopCounterMode(display=False, custom_mapping=dict(UNCOUNTED))
     # Only the sum is wanted; counting by module would hook every module's gradients, which not all of them stand.
     counter.mod_tracker = _WholeModel()
     # Fused attention is no operation that every version of the counter knows; its products one by one are.
     plain = sdpa_kernel(SDPBackend.MATH)
-    with untouched(model), set_training(model, False):
+    with set_training(model, False):
         calls = sample.calls(model)
         with plain, counter:
             calls.run(model)

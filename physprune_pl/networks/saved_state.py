@@ -6,7 +6,7 @@ import random
 import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from operator import is_
 from typing import Any, Protocol
@@ -88,10 +88,23 @@ class _Kept(Protocol):
 
 def _kept(value: Any) -> _Kept | None:
     """Return what puts a value back; None for what holds other things and cannot change itself."""
-    if isinstance(value, _UNCHANGING):
+    kind: Any = type(value)
+    keeper = _keeper(kind)
+    # A parameter may be a tensor of any class that says it is one.
+    if keeper is None or (isinstance(value, Tensor) and isinstance(value, nn.Parameter)):
         return None
-    kind = next((kind for kinds, kind in _KEPT if isinstance(value, kinds)), None)
-    return _Dict(vars(value)) if kind is None else kind(value)
+    return keeper(value)
+
+
+@lru_cache(1024)
+def _keeper(kind: Any) -> Callable[[Any], _Kept] | None:
+    if issubclass(kind, _UNCHANGING):
+        return None
+    return next((keeper for kinds, keeper in _KEPT if issubclass(kind, kinds)), _of_object)
+
+
+def _of_object(value: Any) -> _Kept:
+    return _Dict(vars(value))
 
 
 class _Dicts:

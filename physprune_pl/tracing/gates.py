@@ -38,6 +38,11 @@ class Reach:
         """Entries and slots as carriers of one channel."""
         return self.source, self.index, self.family, self.slots
 
+    @property
+    def of_several(self) -> bool:
+        """Whether more than one entry reaches something."""
+        return bool((self.index != self.index[:1]).any())
+
     def of(self, entry: int) -> Reach:
         """Return what one entry reaches."""
         return self._part(self.index == entry)
@@ -82,16 +87,19 @@ def _candidates(reaches: Sequence[Reach]) -> Iterator[Channel]:
     for reach in reaches:
         places[reach.place].append(reach)
     for here in places.values():
-        for reach in here if len(here) > 1 else ():
-            yield from _covering(reach, [other for other in here if other is not reach])
+        # Collected once for all: an axis may be reached from a thousand sources.
+        several = [(reach, set(reach.slots.tolist())) for reach in here if len(here) > 1 and reach.of_several]
+        for reach in here if several else ():
+            yield from _covering(reach, [slots for other, slots in several if other is not reach])
 
 
-def _covering(reach: Reach, others: Sequence[Reach]) -> Iterator[Channel]:
+def _covering(reach: Reach, rivals: Sequence[set[int]]) -> Iterator[Channel]:
     """Yield the entries that reach all slots of another source that has a channel for each of several of them."""
-    rivals = [set(other.slots.tolist()) for other in others if len(np.unique(other.index.numpy())) > 1]
     smallest = min(map(len, rivals), default=0)
+    if not smallest:
+        return
     entries, counts = np.unique(reach.index.numpy(), return_counts=True)
-    for entry in entries[(counts > 1) & (counts >= smallest)].tolist() if smallest else ():
+    for entry in entries[(counts > 1) & (counts >= smallest)].tolist():
         own = set(reach.of(entry).slots.tolist())
         if any(rival <= own for rival in rivals):
             yield reach.source, entry

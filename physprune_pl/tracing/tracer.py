@@ -12,11 +12,12 @@ from torch import nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.isolation import untouched, with_shapes
-from physprune_pl.networks.measure import count_macs
+from physprune_pl.networks.measure import macs_of_run
 from physprune_pl.networks.names import named_tensors, plain, uncompiled
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.traceable import traceable
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
+from physprune_pl.tools.garbage import only_new_garbage
 from physprune_pl.tracing.both_modes import collect
 from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
@@ -54,7 +55,7 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
     example = Example.of(example_input).to(model)
     ignored = Ignored.of(ignore).names(model)
     with_shapes(model, example)
-    with untouched(model) as saved, traceable(model):
+    with only_new_garbage(), untouched(model) as saved, traceable(model):
         runs = first_runs(model, example, saved)
         example = runs.example
         evidence, notes = collect(model, runs)
@@ -62,7 +63,8 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
         for family in _producing(evidence):
             if plain(family[0]).rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
-        found = _assemble(model, evidence, notes, count_macs(model, example))
+        found = _assemble(model, evidence, notes, macs_of_run(model, example))
+        saved.restore()
         saved.parameters.restore()  # the check runs copies only, and needs the memory
         found = verified(model, example, found) if found.groups else found
     return replace(found, seconds=time.perf_counter() - start)

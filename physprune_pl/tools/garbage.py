@@ -1,0 +1,29 @@
+"""Python's collector of garbage, kept from looking again and again at what is in use anyway."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def only_new_garbage() -> Iterator[None]:
+    """Let the collector look at objects only that are made inside.
+
+    Those of before, most of them of libraries, are hundreds of thousands; looking through them takes a quarter of the
+    time of a trace. What somebody else has frozen stays frozen: then nothing is changed.
+
+    >>> with only_new_garbage():
+    ...     frozen = gc.get_freeze_count()
+    >>> frozen > 0, gc.get_freeze_count()
+    (True, 0)
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,56 @@
+"""Old objects are out of the collector's sight inside, and in it again afterwards."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from physprune_pl.tools.garbage import only_new_garbage
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+class Cycle:
+    """Keeps itself until the collector comes by, and says when it is gone."""
+
+    gone = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        Cycle.gone += 1
+
+
+@pytest.mark.usefixtures("thawed")
+def test_new_garbage_goes_and_old_garbage_waits() -> None:
+    gc.collect()
+    Cycle.gone = 0
+    Cycle()
+    with only_new_garbage():
+        Cycle()
+        gc.collect()
+        assert Cycle.gone == 1
+    gc.collect()
+    assert Cycle.gone == 2
+
+
+@pytest.mark.usefixtures("thawed")
+def test_an_error_thaws() -> None:
+    with pytest.raises(ArithmeticError), only_new_garbage():
+        raise ArithmeticError
+    assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.usefixtures("thawed")
+def test_what_somebody_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    before = gc.get_freeze_count()
+    with only_new_garbage():
+        assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() == before
