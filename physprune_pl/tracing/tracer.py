@@ -14,6 +14,7 @@ from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.isolation import untouched, with_shapes
 from physprune_pl.networks.measure import macs_of_run
 from physprune_pl.networks.names import named_tensors, plain, uncompiled
+from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.observations import Family, Mixing
 from physprune_pl.probing.traceable import traceable
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
@@ -63,11 +64,17 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
         for family in _producing(evidence):
             if plain(family[0]).rpartition(".")[0] in ignored:
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
-        found = _assemble(model, evidence, notes, macs_of_run(model, example))
-        saved.restore()
+        found = _assemble(model, evidence, notes, _macs(model, example))
         saved.parameters.restore()  # the check runs copies only, and needs the memory
         found = verified(model, example, found) if found.groups else found
     return replace(found, seconds=time.perf_counter() - start)
+
+
+def _macs(model: nn.Module, example: Example) -> int:
+    steady = SavedState(model)
+    macs = macs_of_run(model, example)
+    steady.restore()
+    return macs
 
 
 def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs: int) -> Trace:
