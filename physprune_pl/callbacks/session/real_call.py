@@ -58,8 +58,19 @@ class RealCall:
             raise NotRecordedError(f"module: no optimizer trains a parameter of {type(network).__name__}")
 
     def copy(self) -> tuple[nn.Module, nn.Module]:
-        """Return a copy of the LightningModule, and the network in it."""
-        module = copied(self._pl_module)
+        """Return a copy of the LightningModule, and the network in it.
+
+        Raises:
+            NotRecordedError: the module's own code refuses to be copied.
+        """
+        try:
+            module = copied(self._pl_module)
+        except Exception as error:  # whatever that code raises
+            raise NotRecordedError(
+                f"training_step: to see what it gives to the network it is run on a copy of "
+                f"{type(self._pl_module).__name__}, which refuses to be copied ({type(error).__name__}: {error}); give "
+                f"example_input"
+            ) from error
         return module, resolve_module(module, self._name)
 
     def example(self, step: Step) -> Example | None:

@@ -32,9 +32,12 @@ def lasting(trainer: Trainer, epochs: int) -> Iterator[None]:
 def try_again(trainer: Trainer, pl_module: LightningModule, epochs: int) -> None:
     """Warn, before anything expensive, if ``configure_optimizers`` does not run again for so many epochs.
 
-    A copy of the module tries.
+    A copy of the module tries; nothing is known beforehand of a module that refuses to be copied.
     """
-    module: Any = copied(pl_module)
+    try:
+        module: Any = copied(pl_module)
+    except Exception:  # whatever its own code raises when it is copied
+        return
     try:
         with saved_random_state(), lasting(trainer, epochs), ModuleCopy(trainer, module, module).holding(module):
             module.configure_optimizers()

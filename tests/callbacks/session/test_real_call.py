@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
-from recorded_steps import Base, Parts, Plain, X, found
-from tiny import Net
+from recorded_steps import Base, Parts, Plain, X, batches, found
+from tiny import Net, trainer
 from torch import nn
 from torch.nn import functional as F
 
+from physprune_pl import physics_pruning
 from physprune_pl.callbacks.session.real_call import NotRecordedError
 from physprune_pl.callbacks.session.step_replay import StepReplay
 from physprune_pl.networks.calls import Calls
@@ -165,3 +166,21 @@ class Fails(Plain):
 def test_a_step_that_does_not_run_on_a_copy_says_what_to_give():
     with pytest.raises(NotRecordedError, match=r"Fails does not run it on a copy.*KeyError.*give example_input"):
         found(Fails())
+
+
+class Stubborn(Plain):
+    """Its own code refuses copies, as that of libraries does which build modules from descriptions."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("built from what is used up")
+
+
+def test_a_module_that_refuses_copies_says_what_to_give():
+    with pytest.raises(NotRecordedError, match=r"Stubborn, which refuses to be copied \(TypeError: .*example_input"):
+        found(Stubborn())
+
+
+def test_a_module_that_refuses_copies_is_pruned_by_a_given_input():
+    callbacks = physics_pruning(target={"macs": 0.58}, finetune_epochs=1, example_input=X, module="net")
+    trainer(*callbacks, epochs=2).fit(Stubborn(), batches())
+    assert callbacks.report.macs["pruned"] < callbacks.report.macs["dense"]
