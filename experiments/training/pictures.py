@@ -94,7 +94,7 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     draw_curve(upper, metric, cut_epoch(history))
     upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
-    upper.set_title(_summary(report), fontsize=8, loc="left")
+    upper.set_title(_summary(report), fontsize=8, loc="left", pad=16)  # above the word at the cut
     draw_left(lower, history, report.macs)
     lower.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
