@@ -10,6 +10,7 @@ from pathlib import Path
 from experiments.bench.runs import Arm, merged, run_arms, save, stored, table, write_table
 from experiments.training.run import run
 from physprune_pl.reports.report import command_line
+from physprune_pl.targets.target import TargetKind
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class LawComparison:
     finetune: int
     seeds: tuple[int, ...] = (0, 1, 2)
     variants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    kind: str = "macs"
+    kind: TargetKind = "macs"
 
     @property
     def arms(self) -> list[Arm]:
