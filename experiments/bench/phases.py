@@ -9,15 +9,15 @@ import lightning as L
 from omegaconf import DictConfig
 
 from experiments.training.assembly import build_pruning
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.hydra_versions import instantiate
+from experiments.training.supervised import Supervised
 
 METRIC = "val/acc"
 
 
 def accuracy_of_phases(
-    config: DictConfig, model: Classifier, data: LabelledData, folder: str | Path, more: Sequence[L.Callback] = ()
+    config: DictConfig, model: Supervised, data: LabelledData, folder: str | Path, more: Sequence[L.Callback] = ()
 ) -> dict[str, float]:
     """Fit, and return the validation accuracy before the cut, right after it and at the end.
 

@@ -9,10 +9,10 @@ from typing import Any
 import lightning as L
 from torch import nn
 
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.outcome import CPU
+from experiments.training.supervised import Supervised
 
 # Its widths are multiples of 32 unless told otherwise; this network has 16, 32 and 64 channels.
 DIVISOR = 2
@@ -21,11 +21,11 @@ DIVISOR = 2
 class FastNAS:
     """ModelOpt's ``prune(mode="fastnas")``."""
 
-    def presses(self, model: Classifier) -> Sequence[L.Callback]:  # noqa: ARG002
+    def presses(self, model: Supervised) -> Sequence[L.Callback]:  # noqa: ARG002
         """Press nothing: it takes a trained network."""
         return ()
 
-    def cut(self, model: Classifier, data: LabelledData, macs: float) -> None:
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:
         """Search for the widths that have the best validation accuracy and keep this share of the MACs."""
         prune = import_module("modelopt.torch.prune")
         space = prune.fastnas.FastNASConfig().model_dump()
@@ -46,5 +46,5 @@ class FastNAS:
             config=config,
         )
 
-    def finish(self, model: Classifier) -> None:
+    def finish(self, model: Supervised) -> None:
         """Do nothing: the network is small already."""

@@ -9,18 +9,18 @@ import torch
 from lightning.pytorch.callbacks import ModelPruning
 from torch import nn
 
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
+from experiments.training.supervised import Supervised
 
 
 class LightningMasks:
     """Masks the filters of least L2 norm in every convolution, as many as would meet the target were they removed."""
 
-    def presses(self, model: Classifier) -> Sequence[L.Callback]:  # noqa: ARG002
+    def presses(self, model: Supervised) -> Sequence[L.Callback]:  # noqa: ARG002
         """Press nothing: the callback has no sparse training."""
         return ()
 
-    def cut(self, model: Classifier, data: LabelledData, macs: float) -> None:  # noqa: ARG002
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:  # noqa: ARG002
         """Mask: with a share s of the filters in every layer kept, s * s of the MACs would be left."""
         masked = 1 - macs**0.5
         self._callback = ModelPruning(
@@ -37,6 +37,6 @@ class LightningMasks:
         with torch.no_grad():
             model.network.eval()(model.example_input_array)
 
-    def finish(self, model: Classifier) -> None:
+    def finish(self, model: Supervised) -> None:
         """Multiply the masks into the weights, as the callback does at the end of a fit."""
         self._callback.make_pruning_permanent(model)

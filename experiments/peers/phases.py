@@ -16,11 +16,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from experiments.training.assembly import build_data, build_model, load_weights
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.hydra_versions import instantiate
 from experiments.training.outcome import CPU, dense_report, tested
+from experiments.training.supervised import Supervised
 from physprune_pl import PruningReport
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.reports.report import command_line
@@ -33,15 +33,15 @@ MONITOR = "val/loss"
 class Peer(Protocol):
     """A program that makes networks smaller."""
 
-    def presses(self, model: Classifier) -> Sequence[L.Callback]:
+    def presses(self, model: Supervised) -> Sequence[L.Callback]:
         """Return what it does during training, before the cut."""
         ...
 
-    def cut(self, model: Classifier, data: LabelledData, macs: float) -> None:
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:
         """Cut ``model.network`` to a share of its MACs."""
         ...
 
-    def finish(self, model: Classifier) -> None:
+    def finish(self, model: Supervised) -> None:
         """Do what is left to do after fine-tuning."""
         ...
 
@@ -113,14 +113,14 @@ def _trainer(config: DictConfig, epochs: int, callbacks: Sequence[L.Callback]) -
     return trainer
 
 
-def _copy(config: DictConfig, data: LabelledData, model: Classifier) -> Classifier:
+def _copy(config: DictConfig, data: LabelledData, model: Supervised) -> Supervised:
     """Return a module of its own around the network as it is now: one that was trained holds its trainer."""
     copied = build_model(config, data)
     copied.network = copy.deepcopy(model.network)
     return copied
 
 
-def _finetune(config: DictConfig, data: LabelledData, model: Classifier) -> None:
+def _finetune(config: DictConfig, data: LabelledData, model: Supervised) -> None:
     """Train with a tenth of the learning rate and keep the best weights by validation, those of the cut included."""
     rate = 0.1 * config.optimizer.lr if config.finetune.lr is None else config.finetune.lr
     model.optimizer = instantiate(config.optimizer, lr=rate)

@@ -11,8 +11,8 @@ import lightning as L
 from torch import nn
 from torch.optim import Optimizer
 
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
+from experiments.training.supervised import Supervised
 from physprune_pl.networks.measure import count_macs
 
 Method = Literal["group_norm", "bn_scale", "growing_reg"]
@@ -35,14 +35,14 @@ class TorchPruning:
     reg: float = 5e-4
     delta_reg: float = 1e-4
 
-    def presses(self, model: Classifier) -> list[L.Callback]:
+    def presses(self, model: Supervised) -> list[L.Callback]:
         """Return the callback that adds its gradient; weight decay rests meanwhile, as in its script."""
         model.optimizer = partial(cast(Any, model.optimizer), weight_decay=0.0)
         self._pruner = self._build(model.network, model.example_input_array)
         model.network.train()  # building leaves it in eval mode
         return [_SparseTraining(self._pruner)]
 
-    def cut(self, model: Classifier, data: LabelledData, macs: float) -> None:  # noqa: ARG002
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:  # noqa: ARG002
         """Let it cut step by step until at most this share of the MACs is left.
 
         Raises:
@@ -56,7 +56,7 @@ class TorchPruning:
             self._pruner.step()
         del self._pruner
 
-    def finish(self, model: Classifier) -> None:
+    def finish(self, model: Supervised) -> None:
         """Do nothing: the channels are gone."""
 
     def _build(self, network: nn.Module, example: Any) -> Any:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import lightning as L
 import torch
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from experiments.bench.committed_results import comparison, results
@@ -21,8 +22,10 @@ from experiments.bench.law_comparison import LawComparison
 from experiments.bench.paired import cell, points
 from experiments.bench.runs import Result, save, stored, write_table
 from experiments.training.assembly import build_data, build_model, build_trainer, composed
+from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.outcome import restore_best
+from experiments.training.supervised import Supervised
 from experiments.training.sweeps.figures import spread
 from physprune_pl import apply_plan, load_pruned
 from physprune_pl.networks.measure import count_macs
@@ -53,11 +56,6 @@ def reset(network: Network) -> Network:
     return network
 
 
-def shrink_as_pruned(network: nn.Module, run: Path) -> None:
-    """Give a network the shape that a run has found."""
-    load_pruned(network, run / "checkpoints" / "best.ckpt")
-
-
 def scale(network: nn.Module, example: Tensor, target: Target) -> None:
     """Keep the same share of the channels of every group, so that the network costs what a pruned one costs.
 
@@ -71,8 +69,30 @@ def scale(network: nn.Module, example: Tensor, target: Target) -> None:
     apply_plan(network, plan_removal(chooser, chooser.choose(ranks, ranks)))
 
 
+def trained_small(config: DictConfig, shrink: Callable[[Supervised, LabelledData], None]) -> tuple[float, Supervised]:
+    """Train what is left of a network after ``shrink`` as the dense one is trained, from new weights.
+
+    Args:
+        config: of ``train.py``, of a dense network.
+        shrink: makes it smaller.
+
+    Returns:
+        What it keeps of the MACs, and the module with its best weights by validation loss.
+    """
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    data = build_data(config)
+    model = build_model(config, data)
+    dense = count_macs(model.network, data.example(1))
+    shrink(model, data)
+    reset(model.network)
+    trainer = build_trainer(config, [])
+    trainer.fit(model, datamodule=data)
+    restore_best(trainer, model)
+    return count_macs(model.network, data.example(1)) / dense, model
+
+
 def trained(compared: LawComparison, shape: Shape, seed: int, runs: Path) -> Result:
-    """Train a small network as the dense one of a comparison is, from new weights.
+    """Train a small network as the dense one of a comparison is.
 
     Args:
         compared: says network, data and epochs.
@@ -81,25 +101,20 @@ def trained(compared: LawComparison, shape: Shape, seed: int, runs: Path) -> Res
         runs: folder with the runs of the comparison, ``<arm>/<seed>``.
 
     Returns:
-        Test accuracy of the best weights by validation loss, the one of the dense and of the pruned network of this
-        seed, and what the shape keeps of the MACs.
+        Test accuracy of the small network, of the dense and of the pruned network of this seed, and what the shape
+        keeps of the MACs.
     """
     folder = runs / ("scratch" if shape == "pruned" else shape) / str(seed)
     config = composed([*compared.arms[0].overrides, f"seed={seed}", f"paths.output={folder}"])
-    L.seed_everything(seed, workers=True, verbose=False)
-    data = build_data(config)
-    model = build_model(config, data)
-    dense = count_macs(model.network, data.example(1))
-    if shape == "pruned":
-        shrink_as_pruned(model, runs / LAW / str(seed))
-    else:
-        scale(model.network, data.example(2), Target(compared.kind, compared.share))
-    reset(model.network)
-    kept = count_macs(model.network, data.example(1)) / dense
-    trainer = build_trainer(config, [])
-    trainer.fit(model, datamodule=data)
-    restore_best(trainer, model)
-    found = evaluate({"shape": model}, data, trainer.strategy.root_device, "test")
+
+    def shrink(model: Supervised, data: LabelledData) -> None:
+        if shape == "pruned":
+            load_pruned(model, runs / LAW / str(seed) / "checkpoints" / "best.ckpt")
+        else:
+            scale(model.network, data.example(2), Target(compared.kind, compared.share))
+
+    kept, model = trained_small(config, shrink)
+    found = evaluate({"shape": model}, build_data(config), torch.device("cpu"), "test")
     rivals = {phase: _pruned(compared, shape, seed, runs)[phase] for phase in RIVALS}
     row = {"data": compared.name, "shape": shape, "seed": seed, "macs_kept": kept}
     return {**row, **rivals, "accuracy": found["shape"]}

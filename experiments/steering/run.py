@@ -19,8 +19,8 @@ from experiments.bench.phases import accuracy_of_phases
 from experiments.bench.runs import Result, save, stored, write_table
 from experiments.steering.variants import DENSE, DENSE_ADAMW, VARIANTS, Variant
 from experiments.training.assembly import build_data, build_model, composed
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
+from experiments.training.supervised import Supervised
 from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 
@@ -115,7 +115,7 @@ def run(job: VariantRun) -> Result:
 
 
 def _fitted(
-    job: VariantRun, model: Classifier, data: LabelledData, epochs: int, finetune: int, folder: str
+    job: VariantRun, model: Supervised, data: LabelledData, epochs: int, finetune: int, folder: str
 ) -> dict[str, float]:
     config = composed(job.overrides(job.share ** (1 / job.variant.cuts), epochs, finetune))
     return accuracy_of_phases(config, model, data, folder)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import lightning as L
 import torch
 
-from experiments.training.classifier import Classifier
 from experiments.training.data.tensors import TensorData
+from experiments.training.supervised import Supervised
 
 
 class ChannelsLast(L.Callback):
@@ -35,8 +35,8 @@ class Compiled(L.Callback):
         self.backend = backend
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
-        if not isinstance(pl_module, Classifier):
-            raise TypeError(f"callbacks.compiled: expected a Classifier, got {type(pl_module).__name__}")
+        if not isinstance(pl_module, Supervised):
+            raise TypeError(f"callbacks.compiled: expected a Supervised, got {type(pl_module).__name__}")
         pl_module.network.compile(backend=self.backend)
 
 

@@ -19,10 +19,10 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.hydra_versions import BASE, instantiate
 from experiments.training.models import start_from
+from experiments.training.supervised import Supervised
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
 from physprune_pl.latency import Stopwatch
@@ -77,10 +77,10 @@ def build_data(config: DictConfig) -> LabelledData:
     return data
 
 
-def build_model(config: DictConfig, data: LabelledData) -> Classifier:
+def build_model(config: DictConfig, data: LabelledData) -> Supervised:
     """Return the untrained module around a network of ``conf/model``."""
     network = build_network(config.model, data)
-    return Classifier(network, instantiate(config.optimizer), data.example(2), data.classes)
+    return Supervised(network, instantiate(config.optimizer), data.example(2), data.task)
 
 
 def build_network(node: DictConfig, data: LabelledData) -> nn.Module:
@@ -88,8 +88,24 @@ def build_network(node: DictConfig, data: LabelledData) -> nn.Module:
     # Plain data: a copy of a node still has its place in the configuration, and later versions of Hydra look there.
     settings: Any = OmegaConf.to_container(node, resolve=True)
     weights = settings.pop("weights", None)
-    network: nn.Module = instantiate(settings, shape=data.shape, classes=data.classes)
+    check_sizes(settings["_target_"], data)
+    network: nn.Module = instantiate(settings, **data.sizes)
     return start_from(network, weights) if weights else network
+
+
+def check_sizes(factory: str, data: LabelledData) -> None:
+    """Check that a factory of networks takes what the data say of themselves.
+
+    Raises:
+        ValueError: when it does not, such as a network for pictures on a series to forecast.
+    """
+    known = inspect.signature(get_object(factory)).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    if missing := [] if takes_all else [name for name in data.sizes if name not in known]:
+        raise ValueError(
+            f"model: {type(data).__name__} needs a factory that takes {' and '.join(data.sizes)}, got {factory}, "
+            f"which takes no {' and no '.join(missing)}; choose another model, or another data set"
+        )
 
 
 def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetune | None]:

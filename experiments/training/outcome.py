@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from experiments.training.assembly import build_model, load_weights
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.pictures import plot_run, plot_strengths, plot_widths
+from experiments.training.supervised import Supervised
 from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningReport, apply_plan
 from physprune_pl.latency.race import measure_latency, without_remnants
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
@@ -44,11 +44,11 @@ def cut_of(pruner: PruneAndFinetune) -> tuple[PruningReport, PruningPlan]:
 def networks_of_phases(
     config: DictConfig,
     data: LabelledData,
-    tuned: Classifier,
+    tuned: Supervised,
     sparsified: Path,
     plan: PruningPlan,
     device: torch.device = CPU,
-) -> dict[str, Classifier]:
+) -> dict[str, Supervised]:
     """Return the networks to test: the dense baseline where there is one, then the run's own after each phase.
 
     Args:
@@ -70,7 +70,7 @@ def networks_of_phases(
     return {**networks, "after_finetune": tuned}
 
 
-def recalibrated(model: Classifier, data: LabelledData, count: int, device: torch.device = CPU) -> Classifier:
+def recalibrated(model: Supervised, data: LabelledData, count: int, device: torch.device = CPU) -> Supervised:
     """Return a copy of a network with batch-norm statistics of training batches, augmented as in training.
 
     Args:
@@ -95,27 +95,28 @@ def _training_inputs(data: LabelledData, count: int, device: torch.device) -> It
         yield data.prepare(move_data_to_device(batch, device), augment=True)[0]
 
 
-def restore_best(trainer: L.Trainer, model: Classifier) -> None:
+def restore_best(trainer: L.Trainer, model: Supervised) -> None:
     """Put the best weights by validation back, as a fit that prunes does; without a monitor the last ones stay."""
     callback = trainer.checkpoint_callback
     if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
         load_weights(model, callback.best_model_path)
 
 
-def dense_report(model: Classifier) -> PruningReport:
+def dense_report(model: Supervised) -> PruningReport:
     """Return the report of a network that nothing was cut from."""
     macs, params = count_macs(model.network, model.example_input_array), count_parameters(model.network)
-    return PruningReport({"dense": macs, "pruned": macs}, {"dense": params, "pruned": params}, {"name": "accuracy"}, [])
+    metric = {"name": model.task.metric}
+    return PruningReport({"dense": macs, "pruned": macs}, {"dense": params, "pruned": params}, metric, [])
 
 
 def tested(
     report: PruningReport,
-    networks: Mapping[str, Classifier],
+    networks: Mapping[str, Supervised],
     data: LabelledData,
     device: torch.device,
     limit: int | float = 1.0,  # noqa: PT028 - no test, for all its name
 ) -> PruningReport:
-    """Add test accuracy of all networks, size of the weights and latency to a report.
+    """Add the test metric of all networks, size of the weights and latency to a report.
 
     Args:
         report: of the run.
@@ -130,7 +131,7 @@ def tested(
     example = data.example(1).to(device)
     return replace(
         report,
-        metric={"name": "accuracy", "split": "test", **{phase: scores.get(phase) for phase in PHASES}},
+        metric={"name": data.task.metric, "split": "test", **{phase: scores.get(phase) for phase in PHASES}},
         file_bytes={name: file_bytes(network) for name, network in sizes.items()},
         latency_ms=measure_latency(sizes, example),
     )

@@ -22,7 +22,7 @@ class RunRecorder(L.Callback):
         metric: key of the validation metric.
     """
 
-    def __init__(self, folder: str | Path, pruner: PruneAndFinetune | None, metric: str = "val/acc") -> None:
+    def __init__(self, folder: str | Path, pruner: PruneAndFinetune | None, metric: str) -> None:
         super().__init__()
         self.path = Path(folder) / "sparsified.pt"
         self.pruner, self.metric = pruner, metric

@@ -11,12 +11,12 @@ import lightning as L
 from omegaconf import DictConfig
 
 from experiments.training import assembly
-from experiments.training.classifier import Classifier
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.training.recorder import RunRecorder
 from experiments.training.resume import checkpoint_to_resume
+from experiments.training.supervised import Supervised
 from experiments.training.sweeps.sweep import command_of_job
 from physprune_pl import PruningReport
 from physprune_pl.reports.report import command_line
@@ -32,7 +32,7 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
     data = assembly.build_data(config)
     model = assembly.build_model(config, data)
     pruning, pruner = assembly.build_pruning(config)
-    recorder = RunRecorder(config.paths.output, pruner)
+    recorder = RunRecorder(config.paths.output, pruner, f"val/{data.task.key}")
     trainer = assembly.build_trainer(config, [recorder, *pruning])
 
     checkpoint = checkpoint_to_resume(config.ckpt_path, Path(config.paths.output))
@@ -48,7 +48,7 @@ def run(config: DictConfig) -> tuple[PruningReport, float]:
 def finish(
     config: DictConfig,
     data: LabelledData,
-    model: Classifier,
+    model: Supervised,
     recorder: RunRecorder,
     pruning: Sequence[L.Callback],
     trainer: L.Trainer,

@@ -2,6 +2,7 @@
 
 from experiments.training.data.digits import Digits
 from experiments.training.data.folder import ImageFolder
+from experiments.training.data.forecasting import ETTh1
 from experiments.training.data.module import Batch, LabelledData, SeededBatch, SplitName
 from experiments.training.data.order import BatchOrder
 from experiments.training.data.pictures import PictureData
@@ -17,6 +18,7 @@ __all__ = [
     "Batch",
     "BatchOrder",
     "Digits",
+    "ETTh1",
     "FashionMNIST",
     "ImageFolder",
     "LabelledData",

@@ -5,11 +5,13 @@ Shape legend: B samples of a batch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning as L
 from torch import Tensor
 from torch.utils.data import DataLoader
+
+from experiments.training.tasks import CLASSIFICATION, Task
 
 Batch = tuple[Tensor, Tensor]
 SeededBatch = tuple[Tensor, Tensor, int]
@@ -17,11 +19,13 @@ SplitName = Literal["train", "val", "test"]
 
 
 class LabelledData(L.LightningDataModule):
-    """Samples with one class each, in the splits train, val and test.
+    """Samples with one answer each, a class unless a subclass says otherwise, in the splits train, val and test.
 
     Attributes:
         shape: what a network must know of one sample, such as (colours, height, width).
-        classes: number of classes.
+        classes: number of classes, where the answers are classes.
+        task: what networks are trained for.
+        sizes: what the factory of a network is called with.
 
     Args:
         batch_size: samples of a training batch; evaluation takes four times as many.
@@ -33,12 +37,17 @@ class LabelledData(L.LightningDataModule):
 
     shape: tuple[int, ...]
     classes: int
+    task: ClassVar[Task] = CLASSIFICATION
 
     def __init__(self, batch_size: int, seed: int = 0) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
         self.batch_size, self.seed = batch_size, seed
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return {"shape": self.shape, "classes": self.classes}
 
     def setup(self, stage: str | None = None) -> None:
         """Get the splits ready; a second call changes nothing."""

@@ -24,10 +24,11 @@ class SelfAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(width, inner) for _ in range(3))
         self.out = nn.Linear(inner, width)
 
-    def forward(self, stream: Tensor, real: Tensor) -> Tensor:
-        """Map [B, L, W] to [B, L, W]; ``real`` bool [B, L] is False where a token is padding."""
+    def forward(self, stream: Tensor, real: Tensor | None = None) -> Tensor:
+        """Map [B, L, W] to [B, L, W]; ``real`` bool [B, L] is False where a token is padding, None: nowhere."""
         query, key, value = (self._by_head(layer(stream)) for layer in (self.query, self.key, self.value))
-        read = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=real[:, None, None, :])
+        mask = None if real is None else real[:, None, None, :]
+        read = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         mixed: Tensor = self.out(read.transpose(1, 2).flatten(2))
         return mixed
 
@@ -46,8 +47,8 @@ class EncoderBlock(nn.Module):
         self.narrow = nn.Linear(expansion * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, stream: Tensor, real: Tensor) -> Tensor:
-        """Map [B, L, W] to [B, L, W]."""
+    def forward(self, stream: Tensor, real: Tensor | None = None) -> Tensor:
+        """Map [B, L, W] to [B, L, W]; ``real`` as the attention takes it."""
         stream = stream + self.dropout(self.attention(self.attention_norm(stream), real))
         widened = nn.functional.gelu(self.widen(self.widen_norm(stream)))
         added: Tensor = stream + self.dropout(self.narrow(widened))

@@ -9,8 +9,8 @@ from configured import ADVICE, QUIET, SMALL
 
 from experiments.training.accelerated import ChannelsLast, Compiled, ResidentData
 from experiments.training.assembly import build_data, build_model, composed
-from experiments.training.classifier import Classifier
 from experiments.training.data.tensors import TensorData
+from experiments.training.supervised import Supervised
 
 pytestmark = [pytest.mark.filterwarnings(one) for one in ADVICE]
 CONFIG = composed([*SMALL, *QUIET, "paths.output=unused"])
@@ -25,7 +25,7 @@ class Watch(L.Callback):
         self.device = trainer.datamodule.splits["train"].inputs.device  # type: ignore[attr-defined]
 
 
-def fitted(callbacks: list[L.Callback], folder: Path) -> tuple[Classifier, TensorData]:
+def fitted(callbacks: list[L.Callback], folder: Path) -> tuple[Supervised, TensorData]:
     L.seed_everything(0)
     data = build_data(CONFIG)
     assert isinstance(data, TensorData)
@@ -66,7 +66,7 @@ def test_compiled_network_is_what_runs(tmp_path: Path) -> None:
 def test_what_they_cannot_serve_is_refused() -> None:
     trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_checkpointing=False)
     module = L.LightningModule()
-    with pytest.raises(TypeError, match=r"callbacks\.compiled: expected a Classifier, got LightningModule"):
+    with pytest.raises(TypeError, match=r"callbacks\.compiled: expected a Supervised, got LightningModule"):
         Compiled().setup(trainer, module, "fit")
     with pytest.raises(TypeError, match=r"callbacks\.resident: expected data that fit in memory, got "):
         ResidentData().on_fit_start(trainer, module)

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from experiments.training.assembly import build_network, composed
-from experiments.training.classifier import Classifier
 from experiments.training.models import lenet5, resnet20, start_from
+from experiments.training.supervised import Supervised
+from experiments.training.tasks import CLASSIFICATION
 
 SHAPE = (1, 8, 8)
 
@@ -34,7 +35,7 @@ def test_weights_come_back_from_a_state_dict_and_from_a_checkpoint(key, prefix, 
 
 
 def test_weights_come_back_from_a_checkpoint_of_lightning(tmp_path):
-    model = Classifier(lenet5(SHAPE, 10), torch.optim.SGD, torch.zeros(2, *SHAPE), 10)
+    model = Supervised(lenet5(SHAPE, 10), torch.optim.SGD, torch.zeros(2, *SHAPE), CLASSIFICATION)
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
@@ -44,7 +45,7 @@ def test_weights_come_back_from_a_checkpoint_of_lightning(tmp_path):
 def test_the_configuration_takes_a_checkpoint(tmp_path):
     trained = lenet5(SHAPE, 10)
     path = saved(tmp_path, trained.state_dict())
-    data = SimpleNamespace(shape=SHAPE, classes=10)
+    data = SimpleNamespace(sizes={"shape": SHAPE, "classes": 10})
     config = composed(["model=lenet5", f"model.weights={path}"])
     assert_equal(build_network(config.model, data), trained)
     assert config.model.weights == str(path)

@@ -19,7 +19,7 @@ def start(recorder: RunRecorder, rank: int = 0) -> None:
 
 def recorder_of(folder: Path, plan: object = None) -> RunRecorder:
     pruner: Any = SimpleNamespace(plan=plan)
-    return RunRecorder(folder, pruner)
+    return RunRecorder(folder, pruner, "val/acc")
 
 
 def test_the_first_process_writes_and_the_others_wait_for_no_file(tmp_path: Path) -> None:

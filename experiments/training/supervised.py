@@ -8,57 +8,58 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric
+
+from experiments.training.tasks import Task
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
-class Classifier(L.LightningModule):
-    """Cross-entropy training of a network, the learning rate falling as a half cosine, step by step, to zero.
+class Supervised(L.LightningModule):
+    """Training of a network for one task, the learning rate falling as a half cosine, step by step, to zero.
 
     Args:
-        network: maps a batch, such as pictures [B, C, H, W], to class scores [B, classes].
+        network: maps a batch, such as pictures [B, C, H, W], to outputs, such as class scores [B, classes].
         optimizer: makes the optimizer from the parameters, such as ``partial(torch.optim.SGD, lr=0.1)``.
         example: a batch to trace the network with.
-        classes: number of classes.
+        task: loss and metric.
     """
 
-    def __init__(self, network: nn.Module, optimizer: OptimizerFactory, example: Tensor, classes: int) -> None:
+    def __init__(self, network: nn.Module, optimizer: OptimizerFactory, example: Tensor, task: Task) -> None:
         super().__init__()
         self.network = network
         self.optimizer = optimizer
         self.example_input_array = example
-        self.val_accuracy = MulticlassAccuracy(classes, average="micro")
-        self.test_accuracy = MulticlassAccuracy(classes, average="micro")
+        self.task = task
+        self.val_metric, self.test_metric = MeanMetric(), MeanMetric()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return class scores [B, classes]."""
-        scores: Tensor = self.network(inputs)
-        return scores
+        """Return the outputs of the network."""
+        outputs: Tensor = self.network(inputs)
+        return outputs
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Return the cross-entropy of one batch."""
+        """Return the loss of one batch."""
         inputs, answers = batch
-        loss = nn.functional.cross_entropy(self(inputs), answers)
+        loss = self.task.loss(self(inputs), answers)
         self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(answers))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
-        """Log loss and accuracy of the validation split."""
-        self._evaluate(batch, "val", self.val_accuracy)
+        """Log loss and metric of the validation split."""
+        self._evaluate(batch, "val", self.val_metric)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002
-        """Log loss and accuracy of the test split."""
-        self._evaluate(batch, "test", self.test_accuracy)
+        """Log loss and metric of the test split."""
+        self._evaluate(batch, "test", self.test_metric)
 
-    def _evaluate(self, batch: tuple[Tensor, Tensor], split: str, accuracy: Metric) -> None:
-        inputs, labels = batch
-        scores = self(inputs)
-        accuracy(scores, labels)
-        loss = nn.functional.cross_entropy(scores, labels)
-        self.log(f"{split}/loss", loss, sync_dist=True, batch_size=len(labels))
-        self.log(f"{split}/acc", accuracy, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(labels))
+    def _evaluate(self, batch: tuple[Tensor, Tensor], split: str, metric: MeanMetric) -> None:
+        inputs, answers = batch
+        outputs = self(inputs)
+        metric(self.task.scores(outputs, answers))
+        loss, count = self.task.loss(outputs, answers), len(answers)
+        self.log(f"{split}/loss", loss, sync_dist=True, batch_size=count)
+        self.log(f"{split}/{self.task.key}", metric, prog_bar=True, on_step=False, on_epoch=True, batch_size=count)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its cosine schedule over the steps that the trainer plans."""

@@ -1,0 +1,1 @@
+"""Forecasts of a small network instead of a large one."""
