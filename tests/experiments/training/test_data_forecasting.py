@@ -98,9 +98,8 @@ def test_a_missing_table_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.
 def test_errors_are_means_over_all_numbers_of_a_sample(scores, power) -> None:
     outputs, answers = torch.randn(3, 4, 2), torch.randn(3, 4, 2)
     for sample, found in enumerate(scores(outputs, answers).tolist()):
-        numbers = [
-            abs(float(a - b)) ** power for a, b in zip(outputs[sample].ravel(), answers[sample].ravel(), strict=True)
-        ]
+        pairs = zip(outputs[sample].ravel().tolist(), answers[sample].ravel().tolist(), strict=True)
+        numbers = [abs(one - other) ** power for one, other in pairs]
         assert found == pytest.approx(sum(numbers) / 8, rel=1e-5)
 
 
@@ -134,10 +133,10 @@ def test_a_network_for_other_answers_is_refused(root: Path) -> None:
 def test_a_run_prunes_a_forecaster_and_reports_its_error(root: Path, tmp_path: Path) -> None:
     small = ["model.width=16", "model.depth=1", "model.heads=2", "model.head_size=4", "data.seen=48", "data.horizon=12"]
     few = [f"+trainer.limit_{split}_batches=4" for split in ("train", "val", "test")]
-    config = composed(
-        ["data=etth1", "model=patch_transformer", "optimizer=adamw", "logger=none", "trainer.max_epochs=2"]
-        + ["finetune.epochs=1", "target.macs=0.4", f"data.root={root}", f"paths.output={tmp_path}", *small, *few]
-    )
+    lengths = ["trainer.max_epochs=2", "finetune.epochs=1", "target.macs=0.4"]
+    places = [f"data.root={root}", f"paths.output={tmp_path}", "logger=none"]
+    choices = ["data=etth1", "model=patch_transformer", "optimizer=adamw"]
+    config = composed([*choices, *lengths, *places, *small, *few])
     report, error = run(config)
     assert report.metric["name"] == FORECASTING.metric
     assert report.macs["pruned"] == pytest.approx(0.4 * report.macs["dense"], rel=0.02)
