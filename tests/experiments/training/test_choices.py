@@ -27,11 +27,14 @@ FOLDERS = {
     "cifar100": "cifar-100-python",
     "imagefolder": "imagenet/train",
     "sst2": "SST-2",
+    "etth1": "ETT-small",
 }
 # What goes with a choice, where the small run below does not fit it.
 COMPANIONS = {
     "data=sst2": ("model=text_encoder",),
     "model=text_encoder": ("data=sst2",),
+    "data=etth1": ("model=patch_transformer",),
+    "model=patch_transformer": ("data=etth1",),
     "model=torchvision": ("data=cifar10",),
     "model=timm": ("data=cifar10",),
     "callbacks=gpu": ("callbacks.compiled.backend=eager",),  # the other one needs a C++ compiler
@@ -40,7 +43,7 @@ COMPANIONS = {
     "target=latency": ("target.latency=0.9",),
 }
 # Traced and run in seconds; the others take up to half a minute each.
-QUICK_MODELS = {"lenet5", "vgg11_bn", "text_encoder"}
+QUICK_MODELS = {"lenet5", "vgg11_bn", "text_encoder", "patch_transformer"}
 
 
 @pytest.fixture(autouse=True)

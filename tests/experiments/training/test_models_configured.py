@@ -14,7 +14,8 @@ from physprune_pl import apply_plan, plan_pruning, trace_groups
 from physprune_pl.networks.measure import count_macs
 
 CONF = Path(__file__).parents[3] / "conf" / "model"
-NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "text_encoder")
+OTHERS = {"text_encoder", "patch_transformer"}
+NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in OTHERS)
 NATURAL = {"lenet5": (1, 28, 28)}
 QUICK = {"lenet5", "resnet20"}
 
@@ -24,7 +25,7 @@ def network_of(name, shape, *overrides):
         pytest.importorskip("timm", reason="timm is an extra: pip install 'physprune_pl[timm]'")
     torch.manual_seed(0)
     config = composed([f"model={name}", *overrides])
-    return build_network(config.model, SimpleNamespace(shape=shape, classes=5))
+    return build_network(config.model, SimpleNamespace(sizes={"shape": shape, "classes": 5}))
 
 
 def marked(names):
