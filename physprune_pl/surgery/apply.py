@@ -17,9 +17,10 @@ from torch.optim import Optimizer
 from physprune_pl.networks.identity import check_identity
 from physprune_pl.networks.isolation import forget_tables
 from physprune_pl.networks.names import plain, tensors_by_every_name
+from physprune_pl.surgery.cuts import TensorCut
 from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
 from physprune_pl.surgery.optimizer_states import cut_states
-from physprune_pl.surgery.plan import PruningPlan, TensorCut
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost, replace_data, shrink, stored_like
 from physprune_pl.surgery.transformers_configs import follow_configs
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from physprune_pl.surgery.plan import TensorCut
+from physprune_pl.surgery.cuts import TensorCut
 from physprune_pl.surgery.state_layouts import Path, has_entries, layouts_of, part_of
 
 Change = Callable[[Any, Path], Any]

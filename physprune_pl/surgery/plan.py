@@ -5,11 +5,10 @@ Shape legend: G groups, K channels of one group.
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -18,7 +17,6 @@ from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.checked_data import (
     check_keys,
-    integers,
     latency_of_plan,
     pair_of,
     shown,
@@ -26,77 +24,16 @@ from physprune_pl.surgery.checked_data import (
     typed,
     without_repeats,
 )
+from physprune_pl.surgery.cuts import (
+    GroupCut,
+    TensorCut,
+    group_from_dict,
+    tensor_from_dict,
+    tensor_to_dict,
+)
 from physprune_pl.surgery.remembered import Sizes, planned_sizes
 
 FORMAT = 1
-
-# No tensor of torch has more than 64 dimensions.
-_DIMENSIONS = frozenset(map(str, range(64)))
-
-
-@dataclass(frozen=True)
-class TensorCut:
-    """How one parameter or buffer shrinks.
-
-    Attributes:
-        shape: its shape before the cut.
-        keep: for each dimension that shrinks, the indices that stay, ascending.
-    """
-
-    shape: tuple[int, ...]
-    keep: dict[int, tuple[int, ...]]
-
-    def __post_init__(self) -> None:
-        for dim, kept in self.keep.items():
-            _check_kept(dim, kept, self.shape)
-
-    @property
-    def shape_after(self) -> tuple[int, ...]:
-        """Shape of the tensor after the cut."""
-        return tuple(len(self.keep[dim]) if dim in self.keep else size for dim, size in enumerate(self.shape))
-
-
-def _check_kept(dim: int, kept: tuple[int, ...], shape: tuple[int, ...]) -> None:
-    if not 0 <= dim < len(shape):
-        raise ValueError(f"keep: expected a dimension from 0 to {len(shape) - 1} for shape {shape}, got {dim}")
-    if not kept:
-        raise ValueError(f"keep: at least one index of dimension {dim} of shape {shape} must stay, got none")
-    if any(later <= earlier for earlier, later in itertools.pairwise(kept)):
-        raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {shown(kept)}")
-    if kept[0] < 0 or kept[-1] >= shape[dim]:
-        raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {shown(kept)}")
-
-
-@dataclass(frozen=True)
-class GroupCut:
-    """What a plan takes from one group.
-
-    Attributes:
-        name: name of the group.
-        before: number of channels before the cut.
-        after: number of channels that stay, at least 1.
-        exact: whether a channel of strength zero leaves without changing the output.
-        removed: channels that go, ascending.
-    """
-
-    name: str
-    before: int
-    after: int
-    exact: bool
-    removed: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if self.after < 1 or self.before - self.after != len(set(self.removed)):
-            raise ValueError(
-                f"group {self.name!r}: expected before - after = {len(set(self.removed))} removed channels and at "
-                f"least one left, got before={self.before}, after={self.after}"
-            )
-        if list(self.removed) != sorted(set(self.removed)):
-            raise ValueError(f"group {self.name!r}: expected ascending removed channels, got {shown(self.removed)}")
-        if self.removed and not 0 <= self.removed[0] <= self.removed[-1] < self.before:
-            raise ValueError(
-                f"group {self.name!r}: expected channels from 0 to {self.before - 1}, got {shown(self.removed)}"
-            )
 
 
 @dataclass(frozen=True)
@@ -125,11 +62,49 @@ class PruningPlan:
     latency: dict[str, float] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=dict)
 
+    def then(self, other: PruningPlan) -> PruningPlan:
+        """Return the one plan that does what this one does, and then another one for what it leaves.
+
+        Its indices are those of the network before both, and so is its fingerprint; what is never cut is what the
+        other one says. Shares of latency are of one network alone: they stay where one of the two removes nothing.
+        ``one.then(two).then(three)`` is ``one.then(two.then(three))``.
+
+        Args:
+            other: a plan for the network that this one was applied to.
+
+        Raises:
+            ValueError: it is for another network.
+
+        >>> from torch import nn, zeros
+        >>> from physprune_pl import apply_plan, plan_pruning
+        >>> model, images = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), zeros(1, 4)
+        >>> one = plan_pruning(model, images, {"macs": 0.5})
+        >>> two = plan_pruning(apply_plan(model, one), images, {"macs": 0.5})
+        >>> one.then(two).macs, [(cut.before, cut.after) for cut in one.then(two).groups]
+        ((48, 12), [(8, 2)])
+        """
+        for name in ("macs", "params"):
+            (_, left), (found, _) = getattr(self, name), getattr(other, name)
+            if left != found:
+                raise ValueError(f"other: expected a plan for a network of {left} {name}, got one for {found}")
+        before = {cut.name: cut for cut in self.groups}
+        after = {cut.name: cut for cut in other.groups}
+        return PruningPlan(
+            tensors=_in_turn(self.tensors, other.tensors, TensorCut.then),
+            groups=tuple(_in_turn(before, after, GroupCut.then).values()),
+            left_whole=other.left_whole,
+            macs=(self.macs[0], other.macs[1]),
+            params=(self.params[0], other.params[1]),
+            fingerprint=self.fingerprint,
+            latency={} if self.tensors and other.tensors else (other if other.tensors else self).latency,
+            sizes=_in_turn(self.sizes, other.sizes, lambda one, two: (one[0], two[1])),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""
         return {
             "format": FORMAT,
-            "tensors": {name: _tensor_to_dict(cut) for name, cut in self.tensors.items()},
+            "tensors": {name: tensor_to_dict(cut) for name, cut in self.tensors.items()},
             "groups": [{**vars(group), "removed": list(group.removed)} for group in self.groups],
             "left_whole": [dict(vars(part)) for part in self.left_whole],
             "macs": list(self.macs),
@@ -152,8 +127,8 @@ class PruningPlan:
             raise ValueError(f"plan: expected format {FORMAT}, got {shown(data['format'])}")
         tensors = typed(data["tensors"], dict, "tensors")
         plan = cls(
-            tensors={typed(name, str, "tensors"): _tensor_from_dict(cut, name) for name, cut in tensors.items()},
-            groups=tuple(_group_from_dict(group) for group in typed(data["groups"], list, "groups")),
+            tensors={typed(name, str, "tensors"): tensor_from_dict(cut, name) for name, cut in tensors.items()},
+            groups=tuple(group_from_dict(group) for group in typed(data["groups"], list, "groups")),
             left_whole=tuple(_left_from_dict(part) for part in typed(data["left_whole"], list, "left_whole")),
             macs=pair_of(data["macs"], "macs"),
             params=pair_of(data["params"], "params"),
@@ -180,6 +155,14 @@ class PruningPlan:
         except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets without end
             raise ValueError(f"text: expected the JSON of a plan, got {text[:40]!r} ({error})") from error
         return cls.from_dict(data)
+
+
+T = TypeVar("T")
+
+
+def _in_turn(one: Mapping[str, T], two: Mapping[str, T], join: Callable[[T, T], T]) -> dict[str, T]:
+    """Return what both say by name, joined where both say something."""
+    return {**one, **two, **{name: join(part, two[name]) for name, part in one.items() if name in two}}
 
 
 def _check_sizes(plan: PruningPlan) -> None:
@@ -241,31 +224,6 @@ def _collect(group: ChannelGroup, channels: frozenset[int], gone: dict[tuple[str
 
 def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
     return tuple(index for index in range(size) if index not in gone)
-
-
-def _tensor_to_dict(cut: TensorCut) -> dict[str, Any]:
-    return {"shape": list(cut.shape), "keep": {str(dim): list(kept) for dim, kept in cut.keep.items()}}
-
-
-def _tensor_from_dict(data: Any, name: str) -> TensorCut:
-    check_keys(data, ("shape", "keep"), f"tensor {name!r}")
-    keep = typed(data["keep"], dict, f"tensor {name!r}: keep")
-    # Only one way to write a number: "0" beside "00" would hide one of the two.
-    if not all(isinstance(dim, str) and dim in _DIMENSIONS for dim in keep):
-        raise ValueError(f"tensor {name!r}: expected dimensions as the keys of keep, got {shown(list(map(str, keep)))}")
-    kept = {int(dim): integers(indices, f"tensor {name!r}: keep") for dim, indices in keep.items()}
-    return TensorCut(integers(data["shape"], f"tensor {name!r}: shape"), kept)
-
-
-def _group_from_dict(data: Any) -> GroupCut:
-    check_keys(data, ("name", "before", "after", "exact", "removed"), "group")
-    return GroupCut(
-        name=typed(data["name"], str, "group: name"),
-        before=typed(data["before"], int, "group: before"),
-        after=typed(data["after"], int, "group: after"),
-        exact=typed(data["exact"], bool, "group: exact"),
-        removed=integers(data["removed"], "group: removed"),
-    )
 
 
 def _left_from_dict(data: Any) -> LeftWhole:

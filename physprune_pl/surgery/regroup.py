@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from physprune_pl.networks.names import plain
-from physprune_pl.structure import ChannelGroup, Slice
+from physprune_pl.structure import ChannelGroup, RememberedSize, Slice, Trace
 from physprune_pl.surgery.plan import PruningPlan
 
 Places = Mapping[int, int]
@@ -17,12 +17,7 @@ def kept_channels(plan: PruningPlan) -> dict[str, tuple[int, ...]]:
 
     Groups that stayed whole are left out.
     """
-    kept = {}
-    for cut in plan.groups:
-        if cut.removed:
-            gone = set(cut.removed)
-            kept[cut.name] = tuple(index for index in range(cut.before) if index not in gone)
-    return kept
+    return {cut.name: cut.kept for cut in plan.groups if cut.removed}
 
 
 def kept_indices(plan: PruningPlan, name: str, dim: int) -> tuple[int, ...] | None:
@@ -38,6 +33,35 @@ def shrink_groups(groups: Sequence[ChannelGroup], plan: PruningPlan) -> tuple[Ch
     """
     kept = kept_channels(plan)
     return tuple(_shrink(group, kept.get(group.name, tuple(range(group.size))), plan) for group in groups)
+
+
+def shrink_trace(trace: Trace, plan: PruningPlan) -> Trace:
+    """Return the trace of a network as it is once the plan for it was applied.
+
+    >>> from torch import nn, zeros
+    >>> from physprune_pl import plan_pruning
+    >>> from physprune_pl.tracing.tracer import trace
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> left = shrink_trace(trace(model, zeros(1, 4)), plan_pruning(model, zeros(1, 4), {"macs": 0.5}))
+    >>> left.groups[0].size, left.shapes["2.weight"]
+    (4, (2, 4))
+    """
+    after = {name: cut.shape_after for name, cut in plan.tensors.items()}
+    shapes = {name: after.get(plain(name), shape) for name, shape in trace.shapes.items()}
+    sizes = tuple(_shrink_size(size, plan) for size in trace.sizes)
+    return replace(trace, groups=shrink_groups(trace.groups, plan), shapes=shapes, sizes=sizes)
+
+
+def _shrink_size(size: RememberedSize, plan: PruningPlan) -> RememberedSize:
+    removed = {(cut.name, channel) for cut in plan.groups for channel in cut.removed}
+    places = {
+        name: {channel: place for place, channel in enumerate(kept)} for name, kept in kept_channels(plan).items()
+    }
+    slots = ([owner for owner in owners if owner not in removed] for owners in size.slots)
+    moved = (
+        tuple((name, places.get(name, {}).get(channel, channel)) for name, channel in left) for left in slots if left
+    )
+    return replace(size, value=size.after(removed), slots=tuple(moved))
 
 
 def _shrink(group: ChannelGroup, kept: Sequence[int], plan: PruningPlan) -> ChannelGroup:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physprune_pl.surgery.plan import TensorCut
+from physprune_pl.surgery.cuts import TensorCut
 from physprune_pl.surgery.replacement import shrink
 
 Path = tuple[Any, ...]
