@@ -176,9 +176,10 @@ class PruneAndFinetune(WatchingCallback):
         checks.check_epochs_left(trainer, limits)
         self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
         limits.take_over(trainer)
-        if record.end is not None and (record.plan is not None or limits.epochs <= record.end):
+        finetuning = record.phase == "finetune"
+        if record.end is not None and (finetuning or limits.epochs <= record.end):
             limits.extend(trainer, record.end)
-        if record.plan is not None:
+        if finetuning:
             self.session.enter_finetuning(PhaseLength(record.end or 0, limits.added))
             if limits.added:
                 rebuild_optimizers(trainer, limits.added, self.finetune_lr)

@@ -40,7 +40,7 @@ def test_nothing_is_written_before_a_schedule_starts():
 def test_no_force_acts_in_the_finetune_phase():
     class Cut(Callback):
         def on_train_epoch_start(self, trainer, pl_module):
-            force.session.record.plan = object() if trainer.current_epoch else None
+            force.session.record.phase = "finetune" if trainer.current_epoch else "sparsify"
 
     force = ForceRegularization("exponential", COEFFICIENT)
     steps, _ = fit(Module(), Cut(), force, epochs=2)

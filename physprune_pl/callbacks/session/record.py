@@ -47,10 +47,11 @@ class Record:
     """State of one fit.
 
     Attributes:
+        phase: ``"sparsify"`` until what is left is fine-tuned, then ``"finetune"``.
         start: number of epochs that were over when the sparsify phase began.
         end: number of epochs after which the sparsify phase ended; None as long as it runs.
         removed: channels to remove, bool [K] per group, between the end of the phase and the cut.
-        plan: what was cut.
+        plan: what was cut so far, in indices of the dense network.
         prefix: what comes before the plan's names in the LightningModule.
         metrics: what the last validation of each moment logged.
         validated_at: number of optimizer steps before the last validation; -1 before the first.
@@ -66,6 +67,7 @@ class Record:
         frozen: names of the parameters that were frozen then.
     """
 
+    phase: Phase = "sparsify"
     start: int = 0
     end: int | None = None
     removed: list[Tensor] | None = None
@@ -87,11 +89,6 @@ class Record:
     def __post_init__(self) -> None:
         self.since = time.monotonic()
         self._memory: PeakMemory | None = None
-
-    @property
-    def phase(self) -> Phase:
-        """``"sparsify"`` until the cut, then ``"finetune"``."""
-        return "sparsify" if self.plan is None else "finetune"
 
     def begin(self, device: torch.device) -> None:
         """Count time and memory from now on, that of a fit which is resumed on top of what it had."""
@@ -134,7 +131,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data and tensors, fit for ``torch.load(weights_only=True)``."""
-        state: dict[str, Any] = {"phase": self.phase, **{part.name: getattr(self, part.name) for part in fields(self)}}
+        state: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
         copies = ("metrics", "seconds", "peak_memory_bytes", "file_bytes", "latency_ms")
@@ -147,18 +144,18 @@ class Record:
         Raises:
             ValueError: a part is missing, unknown or of another kind.
         """
-        known = {"phase", *(part.name for part in fields(cls))}
+        known = {part.name for part in fields(cls)}
         if not isinstance(state, dict) or not known - _LATER <= set(state) <= known:
             raise ValueError(f"checkpoint: expected the parts {sorted(known)} of a fit with a cut, got {list(state)}")
-        phase = "sparsify" if state["plan"] is None else "finetune"
-        if state["phase"] != phase or not isinstance(state["prefix"], str):
+        phases = ("sparsify", "finetune") if state["plan"] else ("sparsify",)
+        if state["phase"] not in phases or not isinstance(state["prefix"], str):
             raise ValueError(
-                f"checkpoint: expected phase {phase!r} and a prefix, got {state['phase']!r} and {state['prefix']!r}"
+                f"checkpoint: expected a phase among {phases} and a prefix, got {state['phase']!r} and "
+                f"{state['prefix']!r}"
             )
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
-        parts = {name: value for name, value in state.items() if name != "phase"}
-        return cls(**{**parts, "plan": plan, "best": best})
+        return cls(**{**state, "plan": plan, "best": best})
 
     def metric_name(self, monitor: str | None) -> str | None:
         """Name of the metric of the report: the monitor, else the first in the alphabet that validation logged.

@@ -254,7 +254,7 @@ class PruningSession:
 
     def enter_finetuning(self, length: PhaseLength) -> None:
         """Enter the fine-tuning phase with a network that was cut by the plan of the record, now or before a resume."""
-        self.length = length
+        self.record.phase, self.length = "finetune", length
         if self.ready and self.plan is not None:
             self._adopt(shrink_groups(self.groups, self.plan))
 

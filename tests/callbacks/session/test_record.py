@@ -6,6 +6,7 @@ from small import Saver, cutter, fit
 
 from physprune_pl.callbacks.session import record as record_module
 from physprune_pl.callbacks.session.record import Record
+from physprune_pl.planning import plan_pruning
 from physprune_pl.reports.report import PHASES
 
 CPU = torch.device("cpu")
@@ -47,7 +48,7 @@ def test_the_peak_of_a_phase_is_the_largest_reading(scripted):
     record.tick()
     record.finish("sparsify")
     record.finish("cut")
-    record.plan = object()
+    record.phase = "finetune"
     record.tick()
     assert record.peak_memory_bytes == {"sparsify": 9, "cut": 4, "finetune": 6}
     assert record._memory.starts == 3
@@ -91,3 +92,25 @@ def test_a_fit_reports_the_memory_of_its_phases(tmp_path):
     fit(again, ckpt_path=tmp_path / "2.ckpt")
     state = torch.load(tmp_path / "2.ckpt", weights_only=True)["callbacks"][cut.state_key]
     assert again.report.peak_memory_bytes["cut"] == state["peak_memory_bytes"]["cut"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "plan", "kept"),
+    [
+        ("sparsify", False, True),
+        ("sparsify", True, True),
+        ("finetune", True, True),
+        ("finetune", False, False),
+        ("cut", True, False),
+    ],
+)
+def test_a_phase_is_known_and_only_a_cut_network_is_fine_tuned(phase, plan, kept):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    made = plan_pruning(model, torch.zeros(1, 4), {"macs": 0.5})
+    saved = {**Record(plan=made if plan else None).to_dict(), "phase": phase}
+    if kept:
+        assert Record.from_dict(saved).phase == phase
+        assert Record.from_dict(saved).to_dict() == saved
+    else:
+        with pytest.raises(ValueError, match=f"expected a phase among .* got '{phase}'"):
+            Record.from_dict(saved)
