@@ -1,7 +1,12 @@
 """Shared test setup: one thread and fixed seeds, so that figures repeat."""
 
+import os
+
 import pytest
 import torch
+
+# Tests of one callback are about that one, whether the package's entry points are installed or not.
+os.environ["PHYSPRUNE_EVERY_TRAINER"] = "0"
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import entry_points
 import lightning as L
 import pytest
 import torch
@@ -52,7 +53,10 @@ def run_blocks(page: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_three_lines_leave_a_report_and_a_checkpoint_that_loads(project: Path) -> None:
+def test_the_three_lines_leave_a_report_and_a_checkpoint_that_loads(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry_points.install(monkeypatch)
     names = run_blocks(README)
     report = names["callbacks"][-1].report
     assert report.macs["pruned"] < report.macs["dense"]

@@ -34,16 +34,16 @@ class PrunedCheckpoints(Callback):
         self._any_width = AnyWidth()
         self._states: Mapping[str, Any] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Let checkpoints of any width load from now on."""
         self._any_width.attach(pl_module, Record())
-        self._states, kind = {}, type(pl_module)
-        if stage == "fit":
-            complete_files(trainer, self.state_key, lambda file: complete_with(file, self._states, kind))
+        self._states = {}
 
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Keep what was pruned."""
-        self._states = states_in(checkpoint)
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep what was pruned, and let what a fit writes say so."""
+        self._states, kind = states_in(checkpoint), type(pl_module)
+        if self._states:
+            complete_files(trainer, "PrunedCheckpoints", lambda file: complete_with(file, self._states, kind))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Leave the module alone again."""

@@ -44,7 +44,7 @@ def pruned(tmp_path):
     return tmp_path / "3.ckpt", metrics(model)
 
 
-def test_without_the_line_the_error_is_that_of_torch(pruned):
+def test_without_the_line_and_the_entry_point_the_error_is_that_of_torch(pruned):
     with pytest.raises(RuntimeError, match=r"size mismatch for net\.0\.weight"):
         metrics(Classifier(), ckpt_path=pruned[0])
 

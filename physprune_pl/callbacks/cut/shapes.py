@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -37,18 +37,45 @@ class AnyWidth:
             module: the module, with a trainer.
             own: what has been cut before; a checkpoint from before that cut loads too.
         """
-        self.detach()
-        before: Any = module.register_load_state_dict_pre_hook
-        after: Any = module.register_load_state_dict_post_hook
         # Copies of the module copy this too, so it holds names and shapes alone.
         known = _shapes(own, "shape"), _sizes(own, back=True)
-        self._handles = [before(partial(_adopt, *known)), after(follow_shapes)]
+        self._hook(module, partial(_adopt, *known), follow_shapes)
+
+    @property
+    def attached(self) -> bool:
+        """Whether a module takes other shapes now."""
+        return bool(self._handles)
 
     def detach(self) -> None:
         """Leave the module alone again."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
+
+    def _hook(self, module: LightningModule, adopts: Callable[..., None], follows: Callable[..., None]) -> None:
+        self.detach()
+        before: Any = module.register_load_state_dict_pre_hook
+        after: Any = module.register_load_state_dict_post_hook
+        self._handles = [before(adopts), after(follows)]
+
+
+class PlannedWidth(AnyWidth):
+    """Does so where a checkpoint carries a plan, and leaves alone what any other one loads, errors included."""
+
+    def attach(self, module: LightningModule, own: Record) -> None:  # noqa: ARG002
+        """From now on give the module the shapes of a pruned checkpoint before it is loaded."""
+        self._hook(module, _adopt_planned, _follow_planned)
+
+
+def _adopt_planned(module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
+    # A module that has the shapes needs nothing, also where it is not quite the one that the plan was made for.
+    if states_in(loaded_checkpoint(module)) and _changed(module, weights):
+        _adopt({}, {}, module, weights)
+
+
+def _follow_planned(module: LightningModule, *_: Any) -> None:
+    if states_in(loaded_checkpoint(module)):
+        follow_shapes(module)
 
 
 def _adopt(before: Shapes, sizes: Sizes, module: LightningModule, weights: MutableMapping[str, Any], *_: Any) -> None:
@@ -75,14 +102,7 @@ def adopt(
         ValueError: a plan does not fit module and weights, or no plan explains a shape; nothing has changed then.
     """
     follow_names(weights, module)
-    incoming = {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
-    own = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(module).items()}
-    # Another number of dimensions is no other width: loading the weights refuses it.
-    changed = {
-        name: shape
-        for name, shape in incoming.items()
-        if name in own and own[name] != shape and len(own[name]) == len(shape)
-    }
+    incoming, changed = _incoming(weights), _changed(module, weights)
     cuts = [record for record in saved if record.plan is not None]
     for record in cuts:
         _check_plan(record, module, incoming)
@@ -90,6 +110,20 @@ def adopt(
     _explain(changed, under_every_name(known if cuts else before or {}, module))
     after = {name: pair for record in cuts for name, pair in _sizes(record).items()}
     adopt_shapes(module, changed, after if cuts else sizes)
+
+
+def _incoming(weights: Mapping[str, Any]) -> Shapes:
+    return {plain(name): tuple(value.shape) for name, value in weights.items() if isinstance(value, Tensor)}
+
+
+def _changed(module: nn.Module, weights: Mapping[str, Any]) -> Shapes:
+    own = {name: tuple(tensor.shape) for name, tensor in tensors_by_every_name(module).items()}
+    # Another number of dimensions is no other width: loading the weights refuses it.
+    return {
+        name: shape
+        for name, shape in _incoming(weights).items()
+        if name in own and own[name] != shape and len(own[name]) == len(shape)
+    }
 
 
 def records_in(checkpoint: Mapping[str, Any]) -> list[Record]:
