@@ -254,7 +254,35 @@ class OnePartTwice(Style):
         return mse_loss(self.net(batch[0]), batch[1])
 
 
+class OtherOutputsInTraining(Style):
+    """anomalib: in training the network puts out parts, which the step calls another part with; else one score."""
+
+    class Autoencoder(nn.Module):
+        """Compares what it sees with what it makes of it."""
+
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = mlp(COLUMNS, 16, 8), mlp(8, 16, COLUMNS)
+            self.normed, self.drops = nn.BatchNorm1d(COLUMNS), nn.Dropout(0.1)
+
+        def forward(self, inputs):
+            made = self.normed(self.decoder(self.drops(self.encoder(inputs))))
+            return (inputs, made) if self.training else (made - inputs).square().mean(1)
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.judge = self.Autoencoder(), mlp(COLUMNS, 16, 1)
+
+    def training_step(self, batch, batch_idx):
+        inputs, made = self.net(batch[0])
+        return mse_loss(self.judge(made), batch[1]) + mse_loss(made, inputs)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.net(batch[0]).mean(), batch_size=16)
+
+
 STEPS = [
     *(LossInAnObject, LossOfTheModel, Episodes, TwoPlayers),
     *(SecondSource, HoldsLocks, SavesWhatItTrains, BuiltAgainAtLoad, OnePartTwice),
+    OtherOutputsInTraining,
 ]

@@ -12,6 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from physprune_pl.callbacks.session.step_modes import suited
 from physprune_pl.callbacks.session.step_replay import StepReplay, run_step
 from physprune_pl.callbacks.session.trained_parameters import trained_names
 from physprune_pl.callbacks.trainer.module_copy import ModuleCopy
@@ -103,7 +104,10 @@ class RealCall:
             return Calls(recording.calls, {}, not alike, *known, tapes=self._tapes)
         stage = ModuleCopy(self._trainer, *self.copy())
         whole = not Example(step).alike
-        return StepReplay(step, {}, whole, *known, stage=stage, watched=watched, recording=recording, tapes=self._tapes)
+        replay = StepReplay(
+            *(step, {}, whole, *known), stage=stage, watched=watched, recording=recording, tapes=self._tapes
+        )
+        return suited(replay, self.copy()[1])
 
     def _recorded(self, step: Step, watched: Collection[str]) -> Recording | None:
         module, network = self.copy()
