@@ -238,6 +238,18 @@ def resolve_force(value: str | Force) -> Force:
     return value
 
 
+def name_of(force: Force) -> str:
+    """Return what a law is called: its name in ``FORCES``, with other settings as it writes itself.
+
+    >>> name_of(Gravity(orientation="near")), name_of(Uniform(normalize=False))
+    ('gravity_literal', 'Uniform(normalize=False)')
+    """
+    named_alike = next((name for name, make in FORCES.items() if make() == force), None)
+    if named_alike is not None:
+        return named_alike
+    return repr(force) if isinstance(force, ForceLaw) else getattr(force, "__name__", type(force).__name__)
+
+
 def coefficients(force: Force, channels: Channels, group: str, *, check: bool = True) -> Tensor:
     """Return the checked coefficients of one group, c / mean |c| unless the law says ``normalize=False``.
 

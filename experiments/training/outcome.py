@@ -24,8 +24,8 @@ from physprune_pl import ChannelTracker, PruneAndFinetune, PruningPlan, PruningR
 from physprune_pl.latency.race import measure_latency, without_remnants
 from physprune_pl.networks.measure import count_macs, count_parameters, file_bytes
 from physprune_pl.networks.recalibration import has_batch_norm, recalibrate
+from physprune_pl.reports.measured_moments import PHASES
 from physprune_pl.reports.page import write_report
-from physprune_pl.reports.report import PHASES
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,8 @@ from physprune_pl.reports.drawing import (
     figure_of,
     groups_of,
 )
-from physprune_pl.reports.report import PHASES, PruningReport
+from physprune_pl.reports.measured_moments import PHASES
+from physprune_pl.reports.report import PruningReport
 
 
 def plot_strengths(history: History, path: str | Path, columns: int = 6) -> None:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from experiments.training import assembly
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
+from experiments.training.facts_of_run import facts_of_run
 from experiments.training.outcome import cut_of, dense_report, draw, networks_of_phases, restore_best, tested
 from experiments.training.recorder import RunRecorder
 from experiments.training.resume import checkpoint_to_resume
@@ -64,7 +65,8 @@ def finish(
 
     score = evaluate({"final": model}, data, device, "val", trainer.limit_val_batches)["final"]
     report = tested(report, networks, data, device, trainer.limit_test_batches)
-    report = replace(report, command=command_of_job() or command_line(), seed=config.seed)
+    fit = facts_of_run(config, data, report, trainer).to_dict()
+    report = replace(report, command=command_of_job() or command_line(), seed=config.seed, fit=fit)
 
     report.save(folder)
     draw(report, pruning, recorder.curve, folder)

@@ -11,6 +11,7 @@ from torch import nn
 
 from physprune_pl.callbacks.cut import checks, cutting
 from physprune_pl.callbacks.cut.averages import cut_averages
+from physprune_pl.callbacks.cut.facts_of_fit import facts_of_fit
 from physprune_pl.callbacks.cut.fit_preview import preview_of_fit
 from physprune_pl.callbacks.cut.phase_metrics import PhaseMetrics
 from physprune_pl.callbacks.cut.reloading import complete
@@ -282,7 +283,8 @@ class PruneAndFinetune(WatchingCallback):
         checks.check_end(trainer, self.record, self._stepped)
         if self.plan is not None:
             self._metrics.put_back(trainer, pl_module, self.record)
-            self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed())
+            fit = facts_of_fit(trainer, pl_module, self.session, self._metrics.name).to_dict()
+            self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed(), fit=fit)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave trainer and network as a fit finds them."""

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from physprune_pl.commands.parsers import read_by
 from physprune_pl.networks.example import Example
+from physprune_pl.networks.input_words import DTYPES
 from physprune_pl.surgery.loading import load_pruned
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 
 
 def add_network_options(parser: ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from physprune_pl.reports.report import PruningReport
@@ -67,11 +67,30 @@ class DenseMetric:
         Raises:
             ValueError: it is another one, or was measured on other data.
         """
-        if self.name not in (None, f"{name} (val)"):
+        self.check_measured(f"{name} (val)")
+
+    def check_measured(self, name: str) -> None:
+        """See that this is the metric of a name that says its data too, such as ``"val_acc (val)"``.
+
+        Raises:
+            ValueError: it is another one.
+        """
+        if self.name not in (None, name):
             raise ValueError(
-                f"baseline: expected the report of a run with the metric {f'{name} (val)'!r} of this fit, got one with "
+                f"baseline: expected the report of a run with the metric {name!r} of this fit, got one with "
                 f"{self.name!r}; give the metric of the dense network as a number instead"
             )
+
+
+def with_baseline(report: PruningReport, baseline: Baseline) -> PruningReport:
+    """Return a report with the dense metric added, or in place of the one that it had.
+
+    Raises:
+        TypeError, ValueError, FileNotFoundError: see :meth:`DenseMetric.of`; or the metric is another one.
+    """
+    dense = DenseMetric.of(baseline)
+    dense.check_measured(report.metric_name())
+    return replace(report, metric={**report.metric, "dense": dense.value})
 
 
 _EXPECTED = "the metric of the dense network, or the path of the report.json of its run"

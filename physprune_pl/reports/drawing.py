@@ -87,8 +87,10 @@ def draw_widths(axis: Any, groups: Sequence[Mapping[str, Any]], names: Sequence[
 
 
 def draw_curve(axis: Any, curve: Mapping[int, float], cut: float | None) -> None:
-    """Draw a logged value over the epochs; the cut where it is known."""
+    """Draw a logged value over the epochs; where the cut is known, mark it and shade what comes after it."""
     axis.plot(list(curve), list(curve.values()), color=AFTER, marker=".", markersize=4, linewidth=1.2)
+    if cut is not None and max(curve) > cut:
+        axis.axvspan(cut, max(curve) + 0.5, color=BEFORE, alpha=0.35, linewidth=0)
     mark_cut(axis, cut)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from physprune_pl.reports.report import PHASES, PruningReport
+from physprune_pl.reports.measured_moments import PHASES
+from physprune_pl.reports.report import PruningReport
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from physprune_pl.reports.fit_cost import HEAD, cost_rows, in_dense_epochs
+from physprune_pl.reports.fit_facts import FitFacts
+from physprune_pl.reports.measured_moments import PHASES
+from physprune_pl.reports.next_steps import next_steps
+from physprune_pl.reports.result_sentence import result_sentence
 from physprune_pl.reports.tables import latency_words, markdown, saving, short, terminal
 from physprune_pl.tools.files import replaced
 
 Row = tuple[str, str, str, str]
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "numpy")
-
-PHASES = {
-    "dense": "dense baseline",
-    "after_sparsify": "after the sparsify phase",
-    "after_cut": "right after the cut",
-    "after_recalibration": "recalibrated after the cut",
-    "after_finetune": "after fine-tuning",
-}
 
 MEMORY = {
     "cuda": "Peak memory: the most that was allocated on the GPU in the phase.",
@@ -80,6 +77,7 @@ class PruningReport:
         command: command line of the run.
         versions: package -> version.
         seed: random seed of the run.
+        fit: what was trained and how, see :class:`~physprune_pl.reports.fit_facts.FitFacts`.
 
     >>> report = PruningReport({"dense": 100, "pruned": 40}, {"dense": 10, "pruned": 5}, {"name": "val_acc"}, [])
     >>> report.costs()
@@ -102,6 +100,16 @@ class PruningReport:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=versions)
     seed: int | None = None
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> FitFacts:
+        """What was trained and how."""
+        return FitFacts.of(self.fit)
+
+    def sentence(self) -> str:
+        """Return what the fit was and what came of it, in one sentence."""
+        return result_sentence(self.facts, self.macs, self.latency_ms, self.metric, self.seed)
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
@@ -131,13 +139,15 @@ class PruningReport:
         """Return the report as a markdown page."""
         parts = [
             "# Pruning report\n",
+            f"{self.sentence()}\n",
             markdown(("", "dense", "pruned", "saved"), self.costs()),
             markdown((self.metric_name(), "value"), self._scores()),
             markdown(("group", "before", "after", "exact"), self._widths()),
             markdown(("not pruned because", "modules", "names"), self._left_whole()),
-            markdown(("phase", "seconds", "peak memory"), self.phases()),
+            markdown(HEAD, self.phases()),
             markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
+            self._next_steps(),
         ]
         return "\n".join(part for part in parts if part)
 
@@ -145,8 +155,9 @@ class PruningReport:
         """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
         scores = [(name, "", value, "") for name, value in self._scores()]
         parts = [
+            self.sentence(),
             terminal("Pruning report", ("", "dense", "pruned", "saved"), [*self.costs(), *scores]),
-            terminal("Phases", ("phase", "seconds", "peak memory"), self.phases()),
+            terminal("Phases", HEAD, self.phases()),
             self._left_whole_lines(),
             self._notes(),
             f"Versions: {', '.join(f'{name} {number}' for name, number in self.versions.items())}.",
@@ -177,10 +188,9 @@ class PruningReport:
             for group in self.groups
         ]
 
-    def phases(self) -> list[tuple[str, str, str]]:
-        """Return name, seconds and peak memory of every phase, as words."""
-        peaks = {name: f"{short(peak)}B" for name, peak in self.peak_memory_bytes.items()}
-        return [(name, f"{value:.1f}", peaks.get(name, "-")) for name, value in self.seconds.items()]
+    def phases(self) -> list[Row]:
+        """Return name, seconds, share of all seconds and peak memory of every phase and of all, as words."""
+        return cost_rows(self.seconds, {name: f"{short(peak)}B" for name, peak in self.peak_memory_bytes.items()})
 
     def reasons(self) -> Mapping[str, list[str]]:
         """Return modules by the reason that they share, the most common reason first."""
@@ -204,12 +214,20 @@ class PruningReport:
             lines.append(f"Not at zero before the cut: {', '.join(self.not_arrived)}.")
         if self.dead_groups:
             lines.append(f"Dead, their branches could be removed: {', '.join(self.dead_groups)}.")
+        lines += filter(None, [in_dense_epochs(self.seconds, self.facts.epochs)])
         if self.peak_memory_bytes:
             lines.append(MEMORY.get(self.memory_kind, f"Peak memory: {self.memory_kind}."))
         if self.command:
             # Indented, markdown shows it as it is, whatever characters it has.
             lines.append(f"Command, seed {self.seed}:\n\n    {self.command}")
         return "\n\n".join(lines) + "\n"
+
+    def _next_steps(self) -> str:
+        steps = [
+            f"### {step.what}\n\n{step.note}\n\n```{step.language}\n{step.code}\n```\n".replace("\n\n\n\n", "\n\n")
+            for step in next_steps(self.facts, self.metric)
+        ]
+        return "\n".join(["## Use it next\n", *steps]) if steps else ""
 
 
 def _cost(name: str, cost: Mapping[str, float], show: Any, less: str = "fewer") -> Row:

@@ -11,7 +11,8 @@ import pytest
 from reported import REPORT
 
 from physprune_pl.reports import tables
-from physprune_pl.reports.report import PHASES, PruningReport, command_line
+from physprune_pl.reports.measured_moments import PHASES
+from physprune_pl.reports.report import PruningReport, command_line
 
 
 def test_json_has_the_documented_keys_and_comes_back_equal() -> None:
@@ -48,9 +49,12 @@ def test_markdown_tells_everything() -> None:
         "| accuracy (test), recalibrated after the cut | 0.9750 |",
         "| it is in ignore | 7 | norm0, norm1, norm2, norm3, norm4, norm5, norm6 |",
         "| it is the output | 1 | head |",
-        "| trace | 0.5 | - |",
-        "| sparsify | 12.3 | 1.23 GB |",
-        "| finetune | 5.0 | 950.00 MB |",
+        "| trace | 0.5 | 3 % | - |",
+        "| sparsify | 12.3 | 69 % | 1.23 GB |",
+        "| finetune | 5.0 | 28 % | 950.00 MB |",
+        "| all | 17.8 | 100 % | - |",
+        "seed 3: 3.33x fewer MACs (30 % kept), 2.00x faster (batch 1), 2.50x faster (batch 32), "
+        "accuracy (test) 99.00 % after the sparsify phase → 99.25 % after fine-tuning.",
         "Peak memory: the most that was allocated on the GPU in the phase.",
         "| torch | 2.0 |",
         "    python train.py 'seed=1|2'",
@@ -86,6 +90,12 @@ def test_table_with_and_without_rich(rich: bool, monkeypatch: pytest.MonkeyPatch
     assert ("┃" in "".join(lines)) == rich
 
 
+def test_the_cost_is_told_in_epochs_of_the_dense_network() -> None:
+    told = replace(REPORT, fit={"epochs": {"sparsify": 12, "finetune": 5}}).to_markdown()
+    assert "As long as 17.3 epochs of the network before the cut, penalty included, which took 1 s each." in told
+    assert "epochs of the network before the cut" not in REPORT.to_markdown()
+
+
 def test_save_writes_both_files(tmp_path: Path) -> None:
     REPORT.save(tmp_path / "new")
     assert PruningReport.from_json((tmp_path / "new" / "report.json").read_text()) == REPORT
@@ -101,7 +111,7 @@ def test_reports_from_before_a_field_existed_still_read() -> None:
     assert (old.peak_memory_bytes, old.memory_kind) == ({}, "")
     assert "Peak memory" not in old.to_markdown()
     assert "recalibration" not in old.table()
-    assert "| sparsify | 12.3 | - |" in old.to_markdown()
+    assert "| sparsify | 12.3 | 69 % | - |" in old.to_markdown()
 
 
 def test_phases_are_told_in_the_order_of_a_run() -> None:

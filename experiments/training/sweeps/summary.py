@@ -1,4 +1,4 @@
-"""From the folder of a sweep to its summary: summary.json, a table and a picture.
+"""From the folder of a sweep to its summary: summary.json, a table, a picture and a page.
 
 ``python -m experiments.training.sweeps.summary FOLDER`` rebuilds it, also of a sweep that was interrupted.
 """
@@ -19,10 +19,11 @@ from omegaconf import OmegaConf
 from experiments.training.sweeps.arm_picture import draw
 from experiments.training.sweeps.arms import HEAD, FinishedArm
 from experiments.training.sweeps.figures import hardware
+from physprune_pl.reports.page import Comparison, write_comparison
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.reports.tables import terminal, unbroken
 
-FAILURE = "failure.json"
+FAILURE, PAGE = "failure.json", "comparison.html"
 Overrides = tuple[str, ...]
 
 
@@ -179,7 +180,7 @@ def _plain(overrides: Any) -> Overrides:
 
 
 def summarise(folder: Path) -> Summary:
-    """Write summary.json and, where a job was done, pareto.png into the folder of a sweep; return the summary.
+    """Write summary.json into the folder of a sweep, pareto.png and comparison.html where a job was done.
 
     Raises:
         FileNotFoundError: when the folder holds no job.
@@ -189,6 +190,7 @@ def summarise(folder: Path) -> Summary:
     (folder / "summary.json").write_text(json.dumps(summary.to_dict(), indent=1) + "\n", encoding="utf-8")
     if summary.arms:
         draw([arm.point() for arm in summary.arms], summary.dense, summary.arms[0].metric, folder / "pareto.png")
+        write_comparison(Comparison.of([folder / job.name for job in summary.done]), folder / PAGE)
     return summary
 
 

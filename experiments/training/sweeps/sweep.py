@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from experiments.training.sweeps.summary import FAILURE, summarise
+from experiments.training.sweeps.summary import FAILURE, PAGE, summarise
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ class SweepSummary(Callback):
             return
         folder = Path(config.hydra.sweep.dir)
         summary = summarise(folder)
-        print(summary.text(), f"summary: {folder / 'summary.json'}", f"picture: {folder / 'pareto.png'}", sep="\n")
+        written = {"summary": "summary.json", "picture": "pareto.png", "page": PAGE}
+        print(summary.text(), *(f"{name}: {folder / file}" for name, file in written.items()), sep="\n")
         if summary.failed:
             sys.exit(1)
 

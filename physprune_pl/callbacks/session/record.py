@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.trainer.monitors import Metrics, Mode
 from physprune_pl.networks.names import plain
-from physprune_pl.reports.report import PHASES
+from physprune_pl.reports.measured_moments import PHASES
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tools.memory import PeakMemory
 

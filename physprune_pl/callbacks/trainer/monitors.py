@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -63,3 +64,19 @@ def save_unsaved(trainer: Any, metrics: Metrics) -> None:
 
 def _worst(mode: str) -> Tensor:
     return torch.tensor(math.inf if mode == "min" else -math.inf)
+
+
+def saved_network(trainer: Any, monitor: str | None) -> str:
+    """Return the file in which a finished fit left its network: of the ModelCheckpoint that chose it, else of another.
+
+    Args:
+        trainer: of the fit.
+        monitor: metric that chose the weights; None: the last weights are the network.
+
+    Returns:
+        The path; empty where no file is left.
+    """
+    savers = [one for one in trainer.callbacks if is_a(one, "ModelCheckpoint")]
+    savers.sort(key=lambda one: one.monitor != monitor)
+    files = (path for one in savers for path in (one.best_model_path, one.last_model_path) if path)
+    return next((str(Path(path)) for path in files if Path(path).exists()), "")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physprune_pl.history import History
 from physprune_pl.reports.drawing import ACCENT, AFTER, BEFORE, MUTED, draw_strengths, draw_widths
 from physprune_pl.reports.page.themed_pictures import picture
-from physprune_pl.reports.page.wording import short_names
+from physprune_pl.reports.wording import short_names
 
 Flags = NDArray[np.bool_]
 Groups = Sequence[Mapping[str, Any]]
@@ -62,7 +62,7 @@ def strengths_picture(history: History, name: str, label: str) -> Markup:
 def _panel(figure: Any, label: str, quantity: str) -> Any:
     """Return the axis of a small picture, placed by hand: to have it measured takes longer than to draw it."""
     figure.set_layout_engine("none")
-    axis = figure.subplots(gridspec_kw={"left": 0.2, "right": 0.86, "bottom": 0.28, "top": 0.87})
+    axis = figure.subplots(gridspec_kw={"left": 0.2, "right": 0.82, "bottom": 0.28, "top": 0.87})
     axis.set_title(label, fontsize=7.5)
     axis.set_ylabel(quantity, fontsize=7.5)
     axis.tick_params(labelsize=7.5)
@@ -167,6 +167,7 @@ def _law_axis(axis: Any, distance: NDArray[Any], coefficient: NDArray[Any]) -> A
     law = axis.twinx()
     law.plot(distance, coefficient, color=ACCENT, linewidth=1.5, label="coefficient c of the law")
     law.tick_params(axis="y", labelsize=7.5, labelcolor=ACCENT)
+    law.locator_params(axis="y", nbins=3)
     return law
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from os.path import commonpath
+from os.path import commonpath, relpath
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
@@ -15,10 +16,24 @@ from physprune_pl.reports.figures import RunFigures
 from physprune_pl.reports.page.finished_run import read_report
 from physprune_pl.reports.page.pareto import Mode, NetworkPoint, front, front_picture
 from physprune_pl.reports.page.rendering import write_page
-from physprune_pl.reports.page.wording import milliseconds, score, times
+from physprune_pl.reports.page.seed_means import HEAD as SEED_HEAD
+from physprune_pl.reports.page.seed_means import law_of, seed_rows
 from physprune_pl.reports.report import PruningReport
+from physprune_pl.reports.wording import milliseconds, score, times
 
-HEAD = ("", "run", "MACs kept", "params kept", "latency", "faster", "dense", "right after the cut", "final", "minutes")
+HEAD = (
+    "",
+    "run",
+    "law",
+    "MACs kept",
+    "params kept",
+    "latency",
+    "faster",
+    "dense",
+    "right after the cut",
+    "final",
+    "minutes",
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,12 @@ class Comparison:
     Attributes:
         reports: name of a run -> its report; at least one.
         mode: ``"max"`` where a higher metric is better, else ``"min"``.
+        pages: name of a run -> its own page, of those that have one.
     """
 
     reports: Mapping[str, PruningReport]
     mode: Mode = "max"
+    pages: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folders: Iterable[str | Path], mode: Mode = "max") -> Comparison:
@@ -42,11 +59,18 @@ class Comparison:
             ValueError: when there is none, or their metrics are not the same.
         """
         paths = [Path(folder) for folder in dict.fromkeys(map(str, folders))]
-        reports = [read_report(path)[0] for path in paths]
-        metrics = {report.metric_name() for report in reports}
+        found = [read_report(path) for path in paths]
+        metrics = {report.metric_name() for report, _ in found}
         if len(metrics) != 1:
             raise ValueError(f"runs: expected some with one metric to compare, got {sorted(metrics)}")
-        return cls(dict(zip(_names(paths), reports, strict=True)), mode)
+        named = dict(zip(_names(paths), found, strict=True))
+        pages = {name: folder / "report.html" for name, (_, folder) in named.items()}
+        return cls({name: report for name, (report, _) in named.items()}, mode, pages)
+
+    def link(self, name: str, page: Path) -> str:
+        """Return the address of a run's own page, seen from another one; empty where it has none."""
+        own = self.pages.get(name)
+        return quote(Path(relpath(own, page.parent)).as_posix()) if own is not None and own.is_file() else ""
 
     @property
     def metric(self) -> str:
@@ -109,13 +133,17 @@ def write_comparison(comparison: Comparison, path: str | Path) -> Path:
         ModuleNotFoundError: when matplotlib is missing.
     """
     shared, own = comparison.settings
+    path = Path(path)
     return write_page(
-        Path(path),
+        path,
         "comparison.html.j2",
         title="Comparison of pruning runs",
         comparison=comparison,
         head=HEAD,
         rows=comparison.rows(),
+        links=[comparison.link(name, path) for name in comparison.reports],
+        seed_head=SEED_HEAD,
+        seeds=seed_rows(dict(zip(comparison.labels, comparison.reports.values(), strict=True))),
         pictures=comparison.pictures(),
         shared=shared,
         own=list(zip(comparison.labels, comparison.reports, own, strict=True)),
@@ -148,6 +176,7 @@ def _row(label: str, name: str, report: PruningReport) -> tuple[str, ...]:
     return (
         label,
         name,
+        law_of(report),
         f"{figures.kept('macs'):.1%}",
         f"{figures.kept('params'):.1%}",
         milliseconds(times_of["pruned"]) if times_of else "-",

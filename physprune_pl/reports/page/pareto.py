@@ -76,6 +76,7 @@ def front_picture(points: Sequence[NetworkPoint], mode: Mode, cost: str, score: 
             axis.annotate(label, place, side, textcoords="offset points", fontsize=8, color=MUTED, ha="center")
         axis.set(xlabel=cost, ylabel=score)
         axis.margins(0.12)
+        axis.locator_params(axis="x", nbins=5)
         axis.grid(True)
         figure.legend(loc="outside upper center", ncols=3, fontsize=8)
 

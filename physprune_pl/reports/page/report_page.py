@@ -10,18 +10,24 @@ from markupsafe import Markup
 
 from physprune_pl.history import PLANNED, History
 from physprune_pl.reports.drawing import cut_epoch, groups_of
+from physprune_pl.reports.fit_cost import HEAD, in_dense_epochs
+from physprune_pl.reports.measured_moments import PHASES, before_and_after, measured
+from physprune_pl.reports.most_pruned import most_pruned
+from physprune_pl.reports.next_steps import next_steps
 from physprune_pl.reports.page import channel_pictures, run_pictures
 from physprune_pl.reports.page.finished_run import FinishedRun, read_run
 from physprune_pl.reports.page.rendering import write_page
-from physprune_pl.reports.page.wording import milliseconds, score, short_names, times
-from physprune_pl.reports.report import MEMORY, PHASES, PruningReport
+from physprune_pl.reports.report import MEMORY, PruningReport
 from physprune_pl.reports.tables import short
+from physprune_pl.reports.wording import milliseconds, score, short_names, times
 
 # Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
 MOST_PANELS = 48
 # The law is the same for all groups: the overview has them all, these are examples.
 MOST_LAWS = 12
 NO_HISTORY = "Not recorded: the folder of the run holds no channels.npz, which ChannelTracker writes."
+
+NO_CURVE = "Not recorded: the folder holds no metrics.csv, which the CSV logger writes."
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,15 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
         "report.html.j2",
         title=run.name,
         report=run.report,
+        sentence=run.report.sentence(),
+        steps=next_steps(run.report.facts, run.report.metric, str(run.folder)),
+        most_pruned=most_pruned(run.report.groups),
+        dense_epochs=in_dense_epochs(run.report.seconds, run.report.facts.epochs),
+        cost_head=HEAD,
         figures=headline(run.report),
         network=_network(run.report),
-        course=_curves(run),
+        curve=_curve(run),
+        left=_left(run),
         latency=_latency(run.report),
         history=list(_of_history(run)),
         costs=run.report.costs(),
@@ -108,24 +120,18 @@ def _faster(report: PruningReport) -> Iterator[Figure]:
 
 def _metric(metric: Mapping[str, object]) -> Iterator[Figure]:
     """Return the metric after the last phase; before are the dense baseline or, without one, the pressed network."""
-    found = _known(metric)
-    if not found:
+    before, last = before_and_after(metric)
+    if last is None:
         return
     name = str(metric.get("name"))
-    last = next(reversed(found))
-    before = next((phase for phase in ("dense", "after_sparsify") if phase in found and phase != last), None)
     of = f"{name} ({metric.get('split', 'val')}), {PHASES[last]}"
-    came = f"{score(name, found[before])} {PHASES[before]}" if before else "nothing to compare with was measured"
-    yield Figure(score(name, found[last]), of, f"before: {came}" if before else came)
-
-
-def _known(metric: Mapping[str, object]) -> dict[str, float]:
-    values = {phase: metric.get(phase) for phase in PHASES}
-    return {phase: float(value) for phase, value in values.items() if isinstance(value, int | float)}
+    values = measured(metric)
+    came = f"{score(name, values[before])} {PHASES[before]}" if before else "nothing to compare with was measured"
+    yield Figure(score(name, values[last]), of, f"before: {came}" if before else came)
 
 
 def _scores(report: PruningReport) -> list[tuple[str, str]]:
-    name, known = str(report.metric.get("name", "metric")), _known(report.metric)
+    name, known = str(report.metric.get("name", "metric")), measured(report.metric)
     return [(text, score(name, known[phase]) if phase in known else "not measured") for phase, text in PHASES.items()]
 
 
@@ -207,16 +213,23 @@ def _steering(run: FinishedRun, history: History) -> Section:
     return Section("Steering", STEERING, absent="Not recorded: no coefficient was steered, or nothing logged it.")
 
 
-def _curves(run: FinishedRun) -> Section:
-    about = "What the run logged, as the mean of each epoch, and what was left of the network."
+def _curve(run: FinishedRun) -> Section:
+    name, about = "Learning curve", "What the run logged, as the mean of each epoch."
     found = run_pictures.users_curves(run.curves)
-    pictures = []
-    if found:
-        pictures.append(run_pictures.curves_picture(found, cut_epoch(run.history) if run.history else None))
-    if run.history is not None and groups_of(run.history):
-        pictures.append(run_pictures.left_picture(run.history, run.report))
-    absent = "" if found else "Not recorded: the folder holds no metrics.csv, which the CSV logger writes."
-    return Section("Course of the run", about, pictures, absent=absent)
+    if not found:
+        return Section(
+            name, about, absent="Not recorded: the folder holds no metrics.csv, which the CSV logger writes."
+        )
+    cut = cut_epoch(run.history) if run.history else None
+    phases = "" if cut is None else " The sparsify phase is white, fine-tuning after the cut is shaded."
+    return Section(name, about + phases, [run_pictures.curves_picture(found, cut)])
+
+
+def _left(run: FinishedRun) -> list[Section]:
+    if run.history is None or not groups_of(run.history):
+        return []
+    about = "The share of its MACs, and of the channels that are not near zero."
+    return [Section("What was left of the network", about, [run_pictures.left_picture(run.history, run.report)])]
 
 
 def _latency(report: PruningReport) -> Section:

@@ -21,8 +21,8 @@ from physprune_pl.reports.drawing import (
 )
 from physprune_pl.reports.page.finished_run import Curve
 from physprune_pl.reports.page.themed_pictures import picture
-from physprune_pl.reports.page.wording import milliseconds, times
 from physprune_pl.reports.report import PruningReport
+from physprune_pl.reports.wording import milliseconds, times
 
 # As many curves as fit on a screen; a logger may have hundreds.
 MOST_CURVES = 6

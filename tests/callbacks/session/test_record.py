@@ -7,7 +7,7 @@ from small import Saver, cutter, fit
 from physprune_pl.callbacks.session import record as record_module
 from physprune_pl.callbacks.session.record import Record
 from physprune_pl.planning import plan_pruning
-from physprune_pl.reports.report import PHASES
+from physprune_pl.reports.measured_moments import PHASES
 
 CPU = torch.device("cpu")
 

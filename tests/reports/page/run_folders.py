@@ -8,6 +8,7 @@ import numpy as np
 from reported import REPORT
 
 from physprune_pl.history import ChannelHistory
+from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.report import PruningReport
 
 GROUPS = {"net.conv1": 4, "net.conv2": 3}
@@ -15,6 +16,13 @@ CUT = {"net.conv1": [1, 3], "net.conv2": [0]}
 
 # Of this group and module, as if their author wished the reader ill.
 NASTY = "<script>alert(1)</script>"
+
+FIT = FitFacts(
+    *("ResNet", "Digits", "gravity", {"macs": 0.3}, {"sparsify": 12, "finetune": 5}, "nets:ResNet"),
+    arguments={"width": 8},
+    inputs=("1,4",),
+    checkpoint="best.ckpt",
+).to_dict()
 
 
 def report(**changes: Any) -> PruningReport:
@@ -24,7 +32,7 @@ def report(**changes: Any) -> PruningReport:
     ]
     left = [{"name": NASTY, "reason": "it is the output"}]
     metric = {**REPORT.metric, "dense": 0.99}
-    return replace(REPORT, **{"groups": groups, "left_whole": left, "metric": metric, **changes})
+    return replace(REPORT, **{"groups": groups, "left_whole": left, "metric": metric, "fit": FIT, **changes})
 
 
 def rows(epoch: int, steered: bool) -> dict[str, Any]:
@@ -78,6 +86,14 @@ def run_folder(folder: Path, kept: ChannelHistory | None = None, **changes: Any)
 
 def bare_folder(folder: Path, **changes: Any) -> Path:
     """Write a report of bare facts, and nothing else."""
-    facts = {"left_whole": [], "latency_ms": {}, "command": "", "seed": None, "not_arrived": [], "dead_groups": []}
+    facts = {
+        "left_whole": [],
+        "latency_ms": {},
+        "command": "",
+        "seed": None,
+        "not_arrived": [],
+        "dead_groups": [],
+        "fit": {},
+    }
     report(**{**facts, "groups": [], "metric": {}, "seconds": {}, **changes}).save(folder)
     return folder

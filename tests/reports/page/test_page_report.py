@@ -69,7 +69,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outline:
         "net.conv2 3 2 no",
         "it is the output 1 " + NASTY,
         "right after the cut 98.75 %",
-        "sparsify 12.3 1.23 GB",
+        "sparsify 12.3 69 % 1.23 GB",
+        "ResNet on Digits, law gravity, target 30 % of the MACs, 12 + 5 epochs, seed 3: 3.33x fewer MACs (30 % kept)",
+        "module = load_pruned(ResNet(width=8), 'best.ckpt')",
+        "python -m physprune_pl export --model nets:ResNet --model-args width=8 --input 1,4 --checkpoint best.ckpt",
+        "onnxruntime.InferenceSession('model.onnx'",
+        "Most pruned group channels kept net.conv1 4 → 2 50 % net.conv2 3 → 2 67 %",
+        "As long as 17.3 epochs of the network before the cut",
+        "The sparsify phase is white, fine-tuning after the cut is shaded.",
         "torch 2.0",
         "Peak memory: the most that was allocated on the GPU in the phase.",
         "seed 3",
@@ -82,6 +89,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outline:
 )
 def test_the_page_tells(words: str, whole: Outline) -> None:
     assert words in whole.text
+
+
+def test_a_report_without_a_dense_metric_says_how_to_add_one(whole: Outline, tmp_path: Path) -> None:
+    metric = {**report().metric, "dense": None}
+    command = f"python -m physprune_pl report {tmp_path} --baseline 0.93"
+    assert command in page_of(run_folder(tmp_path, metric=metric)).text
+    assert "--baseline" not in whole.text
 
 
 def test_every_picture_says_what_it_shows(whole: Outline) -> None:
@@ -111,7 +125,9 @@ def test_what_a_run_names_is_never_markup(tmp_path: Path) -> None:
 
 def test_what_is_absent_is_said_to_be_absent(tmp_path: Path) -> None:
     text = page_of(bare_folder(tmp_path)).text
+    assert "Use it next" not in text
     for words in (
+        "No times are recorded.",
         "Nothing was cut: the report names no group.",
         "Not measured in this run: python -m physprune_pl latency measures it.",
         "Not recorded: the folder holds no metrics.csv",

@@ -1,4 +1,4 @@
-"""Names and figures as a page shows them: short, and with a unit."""
+"""Names and figures as reports show them: short, and with a unit."""
 
 from __future__ import annotations
 
