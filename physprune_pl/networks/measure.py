@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,21 +22,26 @@ def count_macs(model: nn.Module, example_input: Any) -> int:
 
     This is half of what ``torch.utils.flop_counter.FlopCounterMode`` counts with the attention fast path off, and
     what it takes for nothing: fused recurrent layers and ``nn.Bilinear``. Compiled parts run eagerly. The first
-    dimension of every tensor of the input is cut to 1.
+    dimension of every tensor of the input is cut to 1; if the model does not run on that, as on a part of a graph, its
+    input is counted as it is.
 
     Args:
         model: any module; modes, buffers and random numbers are as before afterwards.
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments.
 
     Returns:
-        MACs of one sample.
+        MACs of one sample, or of the whole input.
 
     Example:
         >>> count_macs(nn.Linear(4, 3), torch.zeros(8, 4))
         12
     """
+    example = Example.of(example_input).to(model)
     with untouched(model):
-        return macs_of_run(model, Example.of(example_input).to(model))
+        try:
+            return macs_of_run(model, example)
+        except Exception:  # whatever the model raises: its tensors may have no dimension of samples
+            return macs_of_run(model, replace(example, whole=True))
 
 
 def macs_of_run(model: nn.Module, example: Example) -> int:

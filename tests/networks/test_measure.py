@@ -152,3 +152,25 @@ class LearnedQuery(nn.Module):
 
 def test_a_parameter_may_be_handed_to_a_submodule() -> None:
     assert count_macs(LearnedQuery(), torch.zeros(2, 5, 2)) == 3 * 4 * 5 + 3 * 5 * 2
+
+
+class Passing(nn.Module):
+    """Every node adds up what its neighbours send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.send = nn.Linear(3, 4)
+
+    def forward(self, nodes: Tensor, edges: Tensor) -> Tensor:
+        sent = self.send(nodes)
+        return torch.zeros_like(sent).index_add(0, edges[1], sent[edges[0]])
+
+
+def test_a_graph_has_no_samples_and_is_counted_whole() -> None:
+    edges = torch.tensor([[0, 1, 4], [1, 2, 3]])
+    assert count_macs(Passing(), (torch.zeros(5, 3), edges)) == 5 * 3 * 4
+
+
+def test_what_does_not_run_is_not_counted() -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        count_macs(nn.Linear(3, 4), torch.zeros(2, 5))
