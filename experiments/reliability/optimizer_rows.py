@@ -16,7 +16,7 @@ from experiments.reliability.loops import INVARIANTS
 from experiments.reliability.network import Batch, Module, loader, quiet, task_loss
 from experiments.reliability.optimizers import Averaging, Masters, Orthogonal, Perturbed, Signs
 from experiments.reliability.setting import Setting, differing
-from physprune_pl.pressing.steering import ARRIVED
+from physprune_pl.pressing.arrival import ARRIVED
 
 CHECKED = "every group arrives before the cut, as it is evaluated"
 

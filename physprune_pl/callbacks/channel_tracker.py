@@ -18,6 +18,7 @@ from physprune_pl.callbacks.tracker.epoch_rows import epoch_rows, group_strength
 from physprune_pl.callbacks.tracker.heat_maps import log_heat_maps
 from physprune_pl.callbacks.tracker.histograms import log_histograms
 from physprune_pl.callbacks.tracker.scalars import summary
+from physprune_pl.callbacks.trainer.internals import first_batch
 from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.history import ChannelHistory, channel_table, filter_table
 
@@ -98,6 +99,8 @@ class ChannelTracker(SessionCallback):
         """Record the epoch, log its summary, and write the history."""
         if (trainer.current_epoch + 1) % self.every_n_epochs != 0:
             return
+        if not self.session.ready:  # resumed between the last step of an epoch and its end
+            self.session.prepare(trainer, pl_module, step_of(trainer, first_batch(trainer), 0))
         strengths = group_strengths(self.session)
         self._history.append(trainer.current_epoch, self.session.phase, epoch_rows(self.session, strengths))
         # Equal on all processes; averaged, since Lightning warns of every value that is not.

@@ -94,6 +94,8 @@ class Distillation(SessionCallback):
         self.weight, self.given = weight, teacher
         self.loss = loss or soft_cross_entropy
         self.teacher: nn.Module | None = teacher
+        if teacher is None:
+            self.needs_dense = "the teacher is the network as it was at its best before any cut"
         self._best: float | None = None
         self._tried = False
 
@@ -135,7 +137,7 @@ class Distillation(SessionCallback):
 
     def _copy_weights(self) -> bool:
         """Take the weights of the dense network; say whether it was still there."""
-        if self.given is not None or self.session.phase != "sparsify" or not self.session.ready:
+        if self.given is not None or self.session.plan is not None or not self.session.ready:
             return False
         assert self.teacher is not None
         self.teacher.load_state_dict(self.session.model.state_dict())

@@ -22,6 +22,7 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore
 from physprune_pl.pressing.steering import Select
+from physprune_pl.removals import Removal
 from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.schedules import Schedule
@@ -97,6 +98,7 @@ def physics_pruning(
     teacher: bool | nn.Module | None = False,
     stopwatch: Stopwatch | None = None,
     baseline: Baseline | None = None,
+    removal: str | Removal = "once",
 ) -> PhysicsPruning:
     """Return what prunes a network within one fit, to be given to a Trainer as one callback or as a list of them.
 
@@ -138,6 +140,9 @@ def physics_pruning(
             :class:`~physprune_pl.latency.Stopwatch`; None: calls of one sample, times kept in the user's cache folder.
         baseline: what the dense network reaches when it is trained on its own, to be shown in the report: the value of
             the metric that the report names, or the path of a ``report.json`` (or of its folder) with its dense metric.
+        removal: ``"once"``: all channels are removed at the end of the first phase; ``"gradual"``: in waves within its
+            first part, so that most epochs are cheap; or an object such as
+            :class:`Gradual(waves=3) <physprune_pl.removals.Gradual>`.
 
     Returns:
         One callback that holds :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
@@ -167,7 +172,7 @@ def physics_pruning(
             ForceRegularization(force, coefficient, schedule, distance=distance, pivot=pivot, session=session)
         )
     ends = (finetune_epochs, finetune_lr, monitor, mode)
-    cut = PruneAndFinetune(aim, *ends, round_to, session, min_share, max_share, baseline=baseline)
+    cut = PruneAndFinetune(aim, *ends, round_to, session, min_share, max_share, baseline=baseline, removal=removal)
     callbacks += [ChannelTracker(session=session), RandomStates()]
     if teacher is not None and teacher is not False:
         callbacks.append(Distillation(session, None if teacher is True else teacher))

@@ -126,7 +126,6 @@ class ForceRegularization(WatchingCallback):
         self._owed = True
         self._after_step = AfterStep(self.session, self._press_past_trainer)
         self._coefficients: GroupCoefficients | None = None
-        self._steering_state: dict[str, Any] | None = None
 
     @property
     def state_key(self) -> str:
@@ -139,7 +138,7 @@ class ForceRegularization(WatchingCallback):
         if stage == "fit":
             check_aim(self.session, self.coefficient, alone=self.session.target is None)
             self.session.begin(trainer)
-            self.steps, self._steering_state = 0, None
+            self.steps = 0
             self._after_step.copies.clear()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -174,9 +173,6 @@ class ForceRegularization(WatchingCallback):
         if self.session.phase != "sparsify" or not self.session.prepare(trainer, pl_module, step):
             return
         self.law.check(self.session.groups)
-        if self._steering_state is not None and self.session.steering is not None:
-            self.session.steering.load_state_dict(self._steering_state)
-            self._steering_state = None
         self.session.note_trainable(trainer)
 
     def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:  # noqa: ARG002
@@ -232,7 +228,7 @@ class ForceRegularization(WatchingCallback):
             strengths = penalty.strengths()
             law = self.session.coefficients = self._law(trainer, strengths)
             if steering is not None:
-                steering.update(self.session.progress(trainer), effective_rate(optimizers), strengths, law)
+                steering.update(self.session.progress_of_wave(trainer), effective_rate(optimizers), strengths, law)
                 self._after_step.ask(Asked.of_steering(steering, factor, strengths, law, by_gradient))
             pressure = factor * (law if steering is None else steering.pressure(strengths, law))
             if by_gradient:
@@ -251,11 +247,12 @@ class ForceRegularization(WatchingCallback):
 
     def _factor(self, trainer: Trainer) -> float:
         base = 1.0 if self.coefficient == "auto" else self.coefficient
-        return base * self.schedule(self.session.progress(trainer)) if base else 0.0
+        presses = base and self.session.wave is not None
+        return base * self.schedule(self.session.progress_of_wave(trainer)) if presses else 0.0
 
     def _mean_coefficient(self, trainer: Trainer) -> float:
-        steering = self.session.steering
-        return self._factor(trainer) * (1.0 if steering is None else float(steering.coefficients().mean()))
+        mean = 1.0 if (steering := self.session.steering) is None else float(steering.coefficients().mean())
+        return self._factor(trainer) * mean
 
     def _law(self, trainer: Trainer, strengths: Tensor) -> Tensor:
         penalty = self.session.penalty
@@ -269,16 +266,17 @@ class ForceRegularization(WatchingCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps pressed and the state of steering."""
-        if self.session.steering is not None:
-            self._steering_state = self.session.steering.state_dict()
         left = {"excluded": dict(self.session.excluded), "waiting": dict(self.session.waiting)}
-        copies = dict(self._after_step.copies)
-        return {"steps": self.steps, "steering": self._steering_state, "copies": copies, **left}
+        return {
+            "steps": self.steps,
+            "steering": self.session.steering_state(),
+            "copies": dict(self._after_step.copies),
+            **left,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore both; steering itself is built later, when the network is traced."""
-        self.steps = state_dict["steps"]
-        self._steering_state = state_dict["steering"]
+        self.steps, self.session.saved_steering = state_dict["steps"], state_dict["steering"]
         self.session.excluded = dict(state_dict["excluded"])
         # Files of version 0.1.0 have none.
         self.session.waiting = dict(state_dict.get("waiting", {}))
@@ -286,7 +284,7 @@ class ForceRegularization(WatchingCallback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Keep what a later checkpoint needs, before the first callback of the session drops it."""
-        self.state_dict()
+        self.session.saved_steering = self.session.steering_state()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the optimizers alone."""

@@ -9,21 +9,24 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 
-from physprune_pl.callbacks.cut import checks, cutting
-from physprune_pl.callbacks.cut.averages import cut_averages
+from physprune_pl.callbacks.cut import checks
+from physprune_pl.callbacks.cut.aim import Aim
+from physprune_pl.callbacks.cut.epoch_costs import note_epoch
 from physprune_pl.callbacks.cut.facts_of_fit import facts_of_fit
+from physprune_pl.callbacks.cut.final_cut import cut_for_good
 from physprune_pl.callbacks.cut.fit_preview import preview_of_fit
 from physprune_pl.callbacks.cut.phase_metrics import PhaseMetrics
+from physprune_pl.callbacks.cut.recorded_callback import RecordedCallback
 from physprune_pl.callbacks.cut.reloading import complete
 from physprune_pl.callbacks.cut.shapes import AnyWidth
+from physprune_pl.callbacks.cut.waves import Waves
 from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.progress_bar import forget_progress, show_progress
 from physprune_pl.callbacks.session.record import Record
-from physprune_pl.callbacks.session.resumed_groups import optimized, regroup_as_saved, thaw
+from physprune_pl.callbacks.session.resumed_groups import regroup_as_saved, thaw
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.session.session_callback import share
-from physprune_pl.callbacks.session.watching_callback import WatchingCallback
 from physprune_pl.callbacks.trainer.checkpoints import complete_files
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.monitor_check import MonitorCheck
@@ -34,15 +37,15 @@ from physprune_pl.callbacks.trainer.refusals import check_arguments, check_hooks
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
+from physprune_pl.removals import Removal, resolve_removal
 from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport, command_line
-from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
 from physprune_pl.tools.randomness import global_seed
 
 
-class PruneAndFinetune(WatchingCallback):
+class PruneAndFinetune(RecordedCallback):
     """Removes channels after ``max_epochs`` epochs and fine-tunes the smaller network in the same fit.
 
     *Sparsify* lasts ``max_epochs`` (0 prunes at once) or ``max_steps`` of the trainer, whichever comes first; an
@@ -65,6 +68,7 @@ class PruneAndFinetune(WatchingCallback):
         stopwatch, module, example_input, ignore: what times the network, which submodule it is, what it is traced with,
             modules not to prune; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
         baseline: of the dense network, see :func:`~physprune_pl.physics_pruning`.
+        removal: when channels go: ``"once"``, ``"gradual"``, or an object of :mod:`physprune_pl.removals`.
 
     Attributes:
         report: the :class:`~physprune_pl.reports.report.PruningReport`, None before the end of the fit.
@@ -93,8 +97,9 @@ class PruneAndFinetune(WatchingCallback):
         example_input: ExampleInput | None = None,
         ignore: Ignore = (),
         baseline: Baseline | None = None,
+        removal: str | Removal = "once",
     ) -> None:
-        self.target = parse_target(target)
+        self.target, self.removal = parse_target(target), resolve_removal(removal)
         widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
         network = FitArguments(module, example_input, Ignored.of(ignore))
         super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
@@ -104,21 +109,6 @@ class PruneAndFinetune(WatchingCallback):
         self.report: PruningReport | None = None
         self._cut_by, self._any_width, self._monitored = Record(), AnyWidth(), MonitorCheck(monitor)
         self._fitting = self._due = self._stepped = False
-
-    @property
-    def state_key(self) -> str:
-        """Key of the state in checkpoints."""
-        return self._generate_state_key(module=self.session.module)
-
-    @property
-    def record(self) -> Record:
-        """What the fit has done so far."""
-        return self.session.record
-
-    @property
-    def plan(self) -> PruningPlan | None:
-        """What was cut, None before."""
-        return self.record.plan
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -136,7 +126,8 @@ class PruneAndFinetune(WatchingCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let checkpoints of any width load; at the start of a fit, check what can be checked."""
         share(trainer, stage == "fit")
-        self._aim = cutting.Aim(self.session)
+        self._aim = Aim(self.session)
+        self._waves = Waves(self.session, self.removal)
         self._any_width.attach(pl_module, self._cut_by)
         self._fitting = self._due = self._stepped = False
         self._monitored.begin()
@@ -151,22 +142,6 @@ class PruneAndFinetune(WatchingCallback):
         complete_files(trainer, self.state_key, lambda file: complete(file, self.state_key, self.record, kind))
         self._fitting = True
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the plan (key ``plan``), the phase, metrics, best weights and times."""
-        if self._fitting:
-            self.record.tick()
-        return self.record.to_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore them, when training goes on; testing an older checkpoint does not undo the record."""
-        if self._fitting:
-            self.session.record = Record.from_dict(state_dict)
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add what is trained now, and in which groups."""
-        if self._fitting:
-            checkpoint["callbacks"][self.state_key].update(optimized(trainer, pl_module))
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """On a resume, continue in the phase of the checkpoint, before loops and optimizers are restored."""
         record, limits = self.record, self._limits
@@ -176,6 +151,7 @@ class PruneAndFinetune(WatchingCallback):
             record.start = trainer.current_epoch  # of a trainer that fits again
         checks.check_epochs_left(trainer, limits)
         self.session.length = PhaseLength(record.start, limits.epochs - record.start, limits.steps)
+        self._waves.begin(trainer, limits)
         limits.take_over(trainer)
         finetuning = record.phase == "finetune"
         if record.end is not None and (finetuning or limits.epochs <= record.end):
@@ -200,7 +176,7 @@ class PruneAndFinetune(WatchingCallback):
         if self.record.phase == "sparsify" and not self._aim.known:
             self._aim.find_chooser(trainer, pl_module, self.record, step_of(trainer, batch, batch_idx))
         if self._due and self.session.ready:
-            self._enter_finetuning(trainer, pl_module)
+            self._end_of_part(trainer, pl_module)
         if self.record.phase == "finetune" or self.session.mean_coefficient is None:
             show_progress(trainer, pl_module, self.session)
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
@@ -215,6 +191,7 @@ class PruneAndFinetune(WatchingCallback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After the last epoch of the sparsify phase only raise the limit; the checkpoint that follows is dense."""
+        note_epoch(self.session)
         if self.record.phase == "finetune":
             self._metrics.note(trainer, pl_module, self.record)
             return
@@ -228,15 +205,20 @@ class PruneAndFinetune(WatchingCallback):
         self._limits.extend(trainer, processed)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cut when the sparsify phase is over; without a step so far, once the first one tells what to trace with."""
+        """Cut when the sparsify phase or a wave is over; without a step so far, once one tells what to trace with."""
         self._monitored.epoch(trainer)
-        if self.record.phase == "sparsify" and self._limits.over(trainer):
+        self.record.begin_epoch()
+        if self.record.phase == "sparsify" and (self._limits.over(trainer) or self._waves.over(trainer)):
             self._due = True
             if self._aim.find_chooser(trainer, pl_module, self.record) is not None:
-                self._enter_finetuning(trainer, pl_module)
+                self._end_of_part(trainer, pl_module)
 
-    def _enter_finetuning(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _end_of_part(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._due = False
+        if not self._limits.over(trainer):
+            self._waves.end(trainer, pl_module)
+            self._cut_by = self.record
+            return
         self._cut(trainer, pl_module)
         forget_progress(trainer)
         self._limits.let_go(trainer)
@@ -252,15 +234,14 @@ class PruneAndFinetune(WatchingCallback):
             record.metrics["dense"] = record.metrics["after_sparsify"]
         chooser = self._aim.need_chooser(trainer, pl_module, record)
         removed = record.removed or self._aim.choose(chooser, record)
-        plan = cutting.cut(trainer, pl_module, self.session, chooser, removed)
-        cut_averages(trainer, record.prefix, plan)
+        cut_for_good(trainer, pl_module, self.session, chooser, removed)
         self._cut_by, record.end, record.removed = record, trainer.current_epoch, None
         self.session.enter_finetuning(PhaseLength(trainer.current_epoch, self._limits.added))
         forget_scores(trainer)
         if validates:
             self._metrics.after_cut(trainer, pl_module, record)
         record.finish("cut")
-        checks.tell_cut(plan, record, self.target)
+        checks.tell_cut(record, self.target)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of the last validation of each phase, and the best weights of fine-tuning."""
@@ -281,7 +262,7 @@ class PruneAndFinetune(WatchingCallback):
         if self.record.phase == "sparsify" and not self._limits.added:
             self._cut(trainer, pl_module, validates=False)
         checks.check_end(trainer, self.record, self._stepped)
-        if self.plan is not None:
+        if self.record.phase == "finetune":
             self._metrics.put_back(trainer, pl_module, self.record)
             fit = facts_of_fit(trainer, pl_module, self.session, self._metrics.name).to_dict()
             self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed(), fit=fit)

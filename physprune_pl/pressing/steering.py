@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from physprune_pl.pressing.arrival import ARRIVED, Arrival
 from physprune_pl.pressing.chosen_channels import ChosenChannels
 from physprune_pl.pressing.segments import Segments
 from physprune_pl.targets.chooser import Chooser
@@ -28,8 +28,6 @@ BAND = 0.1
 """Distance from the line, in starting strengths, from which on a speed changes as fast as it may."""
 SLOWEST, FASTEST = 0.5, 100.0
 """Bounds of the speed, in starting strengths of the chosen channels per phase."""
-ARRIVED = 0.01
-"""A group has arrived when its chosen channels have at most this share of their starting strength."""
 REST = 1e-8
 """At this share of their starting strength chosen channels are pressed no further: rounding swallows what they say."""
 FADING = 0.1
@@ -38,20 +36,6 @@ HELD = 0.8
 """Share of the phase from which on optimizers may not give back what was taken, if any channel is late then."""
 QUIET = 0.05
 """Below this share of the largest learning rate so far no speed is raised: it would come too late to be undone."""
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """How far the chosen channels of one group have come: mean strength now over mean strength at the start."""
-
-    group: str
-    chosen: int
-    remaining: float
-
-    @property
-    def arrived(self) -> bool:
-        """Whether cutting them changes next to nothing."""
-        return self.remaining <= ARRIVED
 
 
 class Steering:
@@ -85,7 +69,7 @@ class Steering:
     phase are over, every step from then on leaves the chosen ones at most :meth:`limit`, whatever the optimizer does.
 
     Args:
-        chooser: finds the set that meets the target.
+        chooser: finds the set that meets the target. What has gone already is part of it, and is pressed no more.
         segments: place of each group in the [N] vectors.
         select: ``"strength"`` cuts the weakest channels; ``"law"`` cuts as many of each group, but those that the law
             presses most.
@@ -98,6 +82,7 @@ class Steering:
         self._per_group = Segments(self.segments)
         self._decision: ChosenChannels | None = None
         size = self.segments[-1].stop
+        self.gone = torch.zeros(size, dtype=torch.bool) if chooser.gone is None else torch.cat(list(chooser.gone))
         self.chosen = torch.zeros(size, dtype=torch.bool)
         self.late = self.chosen
         self.speed = torch.full((len(self.segments),), 1.0 / ARRIVAL, dtype=torch.float64)
@@ -187,8 +172,19 @@ class Steering:
         return self._line(self.last)
 
     def removed(self) -> list[Tensor]:
-        """Return, group by group, which channels are to be cut, bool [K]."""
-        return [self.chosen[segment] for segment in self.segments]
+        """Return, group by group, which channels are to be cut, bool [K], and which have gone already."""
+        removed = self.chosen | self.gone
+        return [removed[segment] for segment in self.segments]
+
+    def resting(self, strengths: Tensor) -> list[Tensor]:
+        """Return those of :meth:`removed` whose cut changes next to nothing, given the strengths [N] of now.
+
+        They have at most 1 % of the mean strength that their group's chosen channels had at the start.
+        """
+        removed = self.gone
+        if self.start is not None:
+            removed = removed | (self.chosen & self._small(strengths.detach().double().cpu()))
+        return [removed[segment] for segment in self.segments]
 
     def arrivals(self, strengths: Tensor) -> list[Arrival]:
         """Return how far every group with chosen channels has come, given the strengths [N] of now."""
@@ -241,7 +237,7 @@ class Steering:
     def _decide(self, progress: float, strengths: Tensor, law: Tensor) -> None:
         strengths, law = strengths.double().cpu(), law.double().cpu()
         if self.start is None or progress < FREEZE:
-            self.chosen = torch.cat(self._choose(strengths, law))
+            self.chosen = torch.cat(self._choose(strengths, law)) & ~self.gone
         means = self._means(strengths)
         if self.start is None:
             self.start, self.began, self.late = means, progress, self.chosen

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from physprune_pl.reports.epoch_costs import shares_of_dense
 from physprune_pl.reports.fit_cost import HEAD, cost_rows, in_dense_epochs
 from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.measured_moments import PHASES
@@ -63,6 +64,7 @@ class PruningReport:
         groups: per group ``name``, ``before``, ``after`` (channels) and ``exact``.
         left_whole: per module that is never cut ``name`` and ``reason``.
         seconds: wall time of each phase.
+        epochs: MACs of one sample and wall time in each epoch, ``{"macs": [...], "seconds": [...]}``.
         peak_memory_bytes: most memory in use in each phase, ``{"sparsify": n, "cut": n, "finetune": n}``, of the
             first process.
         memory_kind: what that is: ``"cuda"``, allocated on the GPU within the phase; ``"process"``, resident memory
@@ -90,6 +92,7 @@ class PruningReport:
     groups: list[Mapping[str, Any]]
     left_whole: list[Mapping[str, str]] = field(default_factory=list)
     seconds: Mapping[str, float] = field(default_factory=dict)
+    epochs: Mapping[str, list[float]] = field(default_factory=dict)
     peak_memory_bytes: Mapping[str, int] = field(default_factory=dict)
     memory_kind: str = ""
     not_arrived: list[str] = field(default_factory=list)
@@ -145,6 +148,7 @@ class PruningReport:
             markdown(("group", "before", "after", "exact"), self._widths()),
             markdown(("not pruned because", "modules", "names"), self._left_whole()),
             markdown(HEAD, self.phases()),
+            markdown(("training", "cost"), self.training_costs()),
             markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
             self._next_steps(),
@@ -153,7 +157,7 @@ class PruningReport:
 
     def table(self) -> str:
         """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
-        scores = [(name, "", value, "") for name, value in self._scores()]
+        scores = [(name, "", value, "") for name, value in [*self._scores(), *self.training_costs()]]
         parts = [
             self.sentence(),
             terminal("Pruning report", ("", "dense", "pruned", "saved"), [*self.costs(), *scores]),
@@ -173,6 +177,11 @@ class PruningReport:
             name = f"latency, {batch.replace('_', ' ')}"
             rows.append(_cost(name, times, "{:.2f} ms".format, "faster"))
         return rows
+
+    def training_costs(self) -> list[tuple[str, str]]:
+        """Return, as words, what training has cost as a share of as many epochs of the dense network."""
+        found = shares_of_dense(self.epochs, self.macs["dense"])
+        return [(f"training cost by {name}", f"{share:.2f} of as many dense epochs") for name, share in found.items()]
 
     def metric_name(self) -> str:
         """Return the name of the metric, and of the data that it was measured on."""

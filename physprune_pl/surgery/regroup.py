@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, RememberedSize, Slice, Trace
 from physprune_pl.surgery.plan import PruningPlan
@@ -33,6 +36,35 @@ def shrink_groups(groups: Sequence[ChannelGroup], plan: PruningPlan) -> tuple[Ch
     """
     kept = kept_channels(plan)
     return tuple(_shrink(group, kept.get(group.name, tuple(range(group.size))), plan) for group in groups)
+
+
+def follow_groups(groups: Sequence[ChannelGroup], plan: PruningPlan) -> tuple[ChannelGroup, ...]:
+    """Return the groups as they are there with their channels numbered as before: those that went own nothing.
+
+    >>> from physprune_pl.surgery.cuts import GroupCut, TensorCut
+    >>> group = ChannelGroup("conv", 3, (Slice("conv.weight", 0, (0, 1, 2), (0, 1, 2), "filter"),))
+    >>> cut = GroupCut("conv", 3, 2, True, (1,)), TensorCut((3, 1), {0: (0, 2)})
+    >>> (left,) = follow_groups([group], PruningPlan({"conv.weight": cut[1]}, (cut[0],), (), (3, 2), (3, 2)))
+    >>> left.size, left.slices[0].index, left.slices[0].channel
+    (3, (0, 1), (0, 2))
+    """
+    gone = {cut.name: frozenset(cut.removed) for cut in plan.groups}
+    return tuple(_follow(group, gone.get(group.name, frozenset()), plan) for group in groups)
+
+
+def _follow(group: ChannelGroup, gone: frozenset[int], plan: PruningPlan) -> ChannelGroup:
+    channels = {channel: channel for channel in range(group.size) if channel not in gone}
+    slices = (_move(part, channels, kept_indices(plan, part.name, part.dim)) for part in group.slices)
+    return replace(group, slices=tuple(slices), norms=())
+
+
+def gone_channels(groups: Sequence[ChannelGroup], plan: PruningPlan | None) -> list[Tensor]:
+    """Return which channels of each group a plan has removed, bool [K]; none without a plan."""
+    removed = {} if plan is None else {cut.name: list(cut.removed) for cut in plan.groups}
+    masks = [torch.zeros(group.size, dtype=torch.bool) for group in groups]
+    for group, mask in zip(groups, masks, strict=True):
+        mask[removed.get(group.name, [])] = True
+    return masks
 
 
 def shrink_trace(trace: Trace, plan: PruningPlan) -> Trace:

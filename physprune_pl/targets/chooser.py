@@ -30,6 +30,9 @@ class Chooser:
         target: what must be kept; costs are met within 2 % of the asked share.
         widths: how many channels a group may keep.
         times: how long the traced model takes at other widths, for a latency target.
+        gone: channels of each group that go in any case, since they have gone already, bool [K]; None: none.
+        tolerance: largest distance from a cost that is asked for, as a share of it; infinite: the least important
+            channels, as many as it takes to come under the cost, or all that may go.
         cost_model: cost of the traced model as a function of the removed channels.
     """
 
@@ -37,6 +40,8 @@ class Chooser:
     target: Target
     widths: Widths = field(default_factory=Widths)
     times: Times | None = field(default=None, kw_only=True)
+    gone: Sequence[Tensor] | None = field(default=None, kw_only=True)
+    tolerance: float = field(default=TOLERANCE, kw_only=True)
     cost_model: CostModel = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +49,11 @@ class Chooser:
             raise ValueError("target latency: expected times of the traced model, got None")
         self.cost_model = CostModel(self.trace, self.times)
         needed = [max(group.least, len(group.parts)) for group in self.trace.groups]
-        self._removable = self.widths.removable(self.trace.groups, needed, self.trace.left_whole)
+        removable = self.widths.removable(self.trace.groups, needed, self.trace.left_whole)
+        self._gone = [np.zeros(group.size, dtype=bool) for group in self.trace.groups]
+        if self.gone is not None:
+            self._gone = [mask.cpu().numpy().astype(bool) for mask in self.gone]
+        self._removable = [_from(numbers, int(gone.sum())) for numbers, gone in zip(removable, self._gone, strict=True)]
         if self.target.kind != "threshold" and getattr(self.cost_model.dense, self.target.kind) == 0:
             raise ValueError(f"target {self.target.kind}: the traced model has none")
 
@@ -75,9 +84,10 @@ class Chooser:
         return _to_torch(ladders.masks(levels), strengths)
 
     def _lift(self, scores: Sequence[Floats]) -> list[Floats]:
-        """Put the best channel of every part last in its group, so that no slice empties."""
+        """Put the best channel of every part last in its group, so that no slice empties, and what has gone first."""
         lifted = [score.copy() for score in scores]
-        for score, group in zip(lifted, self.trace.groups, strict=True):
+        for score, group, gone in zip(lifted, self.trace.groups, self._gone, strict=True):
+            score[gone] = score.min() - 1.0
             best = [part[np.argmax(score[list(part)])] for part in group.parts if len(part) < group.size]
             if best:
                 score[best] = score.max() + 1.0
@@ -100,7 +110,7 @@ class Chooser:
         for groups in self._turns():
             levels = self._weakest_first(ladders, kind, aim, groups)
             cost = float(ladders.cost(kind, levels))
-            if abs(cost - aim) <= TOLERANCE * aim:
+            if abs(cost - aim) <= self.tolerance * aim:
                 return levels
             closest = min(closest, cost, key=lambda figure: abs(figure - aim))
         raise self._unreachable(closest / dense)
@@ -123,17 +133,17 @@ class Chooser:
         guesses = [levels(length) for length in (min(enough, len(queue)), max(enough - 1, 0))]
         gaps = [abs(float(ladders.cost(kind, guess)) - aim) for guess in guesses]
         for guess, gap in zip(guesses, gaps, strict=True):
-            if gap <= TOLERANCE * aim:
+            if gap <= self.tolerance * aim:
                 return guess
         top = np.bincount(groups, weights=ladders.top[groups], minlength=len(ladders.top)).astype(np.intp)
-        band = ((1 - TOLERANCE) * aim, (1 + TOLERANCE) * aim)
+        band = ((1 - self.tolerance) * aim, (1 + self.tolerance) * aim)
         guess = guesses[int(np.argmin(gaps))]
         return LevelSearch(lambda states: ladders.cost(kind, states), guess, top, band, aim).run()
 
     def _unreachable(self, closest: float) -> TargetError:
         limits = [f"{name}={value!r}" for name, value in vars(self.widths).items() if value]
         return TargetError(
-            f"target {self.target.kind}={self.target.share:g} cannot be met within {TOLERANCE:.0%}: the closest "
+            f"target {self.target.kind}={self.target.share:g} cannot be met within {self.tolerance:.0%}: the closest "
             f"reachable share is {closest:.4g} ({', '.join([f'groups: {len(self.trace.groups)}', *limits])})"
             f"{self._why_nothing()}",
             closest,
@@ -143,6 +153,12 @@ class Chooser:
         """Say of every module why it is not pruned, where none is."""
         left = [] if self.trace.groups else self.trace.left_whole
         return "".join(f"\n- {one.name} is not pruned: {one.reason}" for one in left)
+
+
+def _from(numbers: Ints, gone: int) -> Ints:
+    """The numbers of channels that may go, now that some have gone: all of those, and more."""
+    left = numbers[numbers >= gone]
+    return left if len(left) else np.array([gone], dtype=np.intp)
 
 
 def _relative(strengths: Sequence[Floats]) -> list[Floats]:

@@ -22,7 +22,7 @@ def state_of(model, runner, *callbacks):
     (optimizer,), schedulers = runner.optimizers, runner.lr_scheduler_configs
     states = {callback.state_key: callback.state_dict() for callback in callbacks}
     for state in states.values():
-        for name in ("seconds", "peak_memory_bytes", "latency_ms"):
+        for name in ("seconds", "epoch_seconds", "peak_memory_bytes", "latency_ms"):
             state.pop(name, None)
     loops = {name: value for name, value in runner.fit_loop.state_dict().items() if "val_loop" not in name}
     return {

@@ -12,7 +12,6 @@ from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.trainer.kept_optimizers import try_again
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.refusals import check_trainable
-from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target
 
 
@@ -48,7 +47,7 @@ def check_start(trainer: Trainer, pl_module: LightningModule, limits: Limits) ->
 
 
 def check_end(trainer: Trainer, record: Record, stepped: bool) -> None:
-    """Say, at the end of a fit, that nothing was cut.
+    """Say, at the end of a fit, that it was not cut, or not as far as the target asks.
 
     Args:
         trainer: of the fit.
@@ -58,9 +57,10 @@ def check_end(trainer: Trainer, record: Record, stepped: bool) -> None:
     Raises:
         ValueError: nothing was trained either.
     """
-    if record.plan is not None:
+    if record.phase == "finetune":
         return
-    message = f"nothing was pruned: the fit ended in epoch {trainer.current_epoch}, before its cut"
+    pruned = "nothing was pruned" if record.plan is None else "the target is not met"
+    message = f"{pruned}: the fit ended in epoch {trainer.current_epoch}, before its cut"
     if stepped:
         rank_zero_warn(message)
         return
@@ -70,8 +70,10 @@ def check_end(trainer: Trainer, record: Record, stepped: bool) -> None:
     )
 
 
-def tell_cut(plan: PruningPlan, record: Record, target: Target) -> None:
-    """Say what a cut has removed; warn if that is nothing."""
+def tell_cut(record: Record, target: Target) -> None:
+    """Say what was removed; warn if that is nothing."""
+    plan = record.plan
+    assert plan is not None
     rank_zero_info(summary(plan, record.not_arrived, record.dead_groups))
     if plan.params[0] == plan.params[1]:
         rank_zero_warn(

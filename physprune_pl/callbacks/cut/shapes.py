@@ -95,7 +95,7 @@ def adopt(
         module: the module.
         weights: the state dict.
         saved: what lies beside it in the checkpoint, see :func:`records_in`.
-        before: shapes that need no plan where none is saved.
+        before: shapes that need no plan: those of the dense network, where the module was cut before.
         sizes: what modules remember with them.
 
     Raises:
@@ -106,10 +106,16 @@ def adopt(
     cuts = [record for record in saved if record.plan is not None]
     for record in cuts:
         _check_plan(record, module, incoming)
-    known = {name: shape for record in cuts for name, shape in _shapes(record, "shape_after").items()}
-    _explain(changed, under_every_name(known if cuts else before or {}, module))
-    after = {name: pair for record in cuts for name, pair in _sizes(record).items()}
-    adopt_shapes(module, changed, after if cuts else sizes)
+    after = {name: shape for record in cuts for name, shape in _shapes(record, "shape_after").items()}
+    dense = under_every_name(before or {}, module)
+    _explain(changed, {**dense, **under_every_name(after, module)})
+    if changed:
+        # What is saved was cut from the dense network, whatever was cut here.
+        own = tensors_by_every_name(module)
+        again = {name: shape for name, shape in dense.items() if name in own and name in incoming}
+        adopt_shapes(module, again, sizes)
+        changed |= {name: incoming[name] for name in again}
+    adopt_shapes(module, changed, {name: pair for record in cuts for name, pair in _sizes(record).items()})
 
 
 def _incoming(weights: Mapping[str, Any]) -> Shapes:

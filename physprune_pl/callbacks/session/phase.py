@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from physprune_pl.targets.target import Target
+
 
 @dataclass(frozen=True)
 class PhaseLength:
@@ -61,6 +63,23 @@ class PhaseLength:
         if self.epochs == 1:
             raise ValueError(f"max_epochs: {message}; got neither")
         rank_zero_warn(f"{message}; without them the first epoch counts once it is over")
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Part of a phase after which channels are removed.
+
+    Attributes:
+        length: of the part.
+        target: what is left then.
+    """
+
+    length: PhaseLength
+    target: Target | None
+
+    def over(self, trainer: Any) -> bool:
+        """Whether its epochs are over, at the start of another."""
+        return bool(trainer.current_epoch >= self.length.start + (self.length.epochs or 0))
 
 
 def _batches(trainer: Any) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -18,7 +19,9 @@ from physprune_pl.tools.memory import PeakMemory
 
 Phase = Literal["sparsify", "finetune"]
 
-_LATER = frozenset({"validated_at", "file_bytes", "latency_ms", "optimized", "frozen"})
+_LATER = frozenset(
+    {"validated_at", "file_bytes", "latency_ms", "optimized", "frozen", "waves", "epoch_macs", "epoch_seconds"}
+)
 """Parts that checkpoints of version 0.1.0 do not have."""
 
 _AXES = frozenset({"epoch", "step"})
@@ -50,6 +53,7 @@ class Record:
         phase: ``"sparsify"`` until what is left is fine-tuned, then ``"finetune"``.
         start: number of epochs that were over when the sparsify phase began.
         end: number of epochs after which the sparsify phase ended; None as long as it runs.
+        waves: number of waves of removals that are over.
         removed: channels to remove, bool [K] per group, between the end of the phase and the cut.
         plan: what was cut so far, in indices of the dense network.
         prefix: what comes before the plan's names in the LightningModule.
@@ -57,6 +61,8 @@ class Record:
         validated_at: number of optimizer steps before the last validation; -1 before the first.
         best: best weights of fine-tuning.
         seconds: wall time of the trace, of the phases and of the cut.
+        epoch_macs: MACs of one sample in each epoch that was trained.
+        epoch_seconds: wall time of these epochs, with their validation and what was removed at their start.
         peak_memory_bytes: most memory in use in each phase and at the cut.
         memory_kind: what that is, see :class:`~physprune_pl.tools.memory.PeakMemory`.
         not_arrived: groups that steering could not bring to zero before the cut.
@@ -70,6 +76,7 @@ class Record:
     phase: Phase = "sparsify"
     start: int = 0
     end: int | None = None
+    waves: int = 0
     removed: list[Tensor] | None = None
     plan: PruningPlan | None = None
     prefix: str = ""
@@ -77,6 +84,8 @@ class Record:
     validated_at: int = -1
     best: Best | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    epoch_macs: list[int] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
     peak_memory_bytes: dict[str, int] = field(default_factory=dict)
     memory_kind: str = ""
     not_arrived: list[str] = field(default_factory=list)
@@ -87,12 +96,13 @@ class Record:
     frozen: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.since = time.monotonic()
+        self.since = self._epoch_since = time.monotonic()
         self._memory: PeakMemory | None = None
 
     def begin(self, device: torch.device) -> None:
         """Count time and memory from now on, that of a fit which is resumed on top of what it had."""
-        self.since, self._memory = time.monotonic(), PeakMemory(device)
+        self.since = self._epoch_since = time.monotonic()
+        self._memory = PeakMemory(device)
         if self._memory.kind != self.memory_kind:
             self.peak_memory_bytes, self.memory_kind = {}, self._memory.kind
         self._memory.start()
@@ -110,6 +120,15 @@ class Record:
         self.tick(name)
         if self._memory is not None:
             self._memory.start()
+
+    def begin_epoch(self) -> None:
+        """Count the time of an epoch."""
+        self._epoch_since = time.monotonic()
+
+    def end_epoch(self, macs: int) -> None:
+        """Note what an epoch has cost, given the MACs of one sample."""
+        self.epoch_macs.append(macs)
+        self.epoch_seconds.append(time.monotonic() - self._epoch_since)
 
     def judge(self, model: nn.Module, metrics: Metrics, monitor: str | None, mode: Mode | None) -> None:
         """Keep a copy of the weights if the monitor is among the metrics and no fine-tuned ones were better."""
@@ -134,8 +153,8 @@ class Record:
         state: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
-        copies = ("metrics", "seconds", "peak_memory_bytes", "file_bytes", "latency_ms")
-        return {**state, **{name: dict(state[name]) for name in copies}}
+        copies = ("metrics", "seconds", "peak_memory_bytes", "file_bytes", "latency_ms", "epoch_macs", "epoch_seconds")
+        return {**state, **{name: copy(state[name]) for name in copies}}
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Record:
@@ -185,6 +204,7 @@ class Record:
             ],
             "left_whole": [{"name": part.name, "reason": part.reason} for part in self.plan.left_whole],
             "seconds": dict(self.seconds),
+            "epochs": {"macs": list(self.epoch_macs), "seconds": list(self.epoch_seconds)},
             "peak_memory_bytes": dict(self.peak_memory_bytes),
             "memory_kind": self.memory_kind,
             "not_arrived": list(self.not_arrived),

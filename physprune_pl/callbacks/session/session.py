@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from functools import partial
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
+from physprune_pl.callbacks.session.choosing import Known, asked_of_device, known, nothing_to_prune, steering_of
 from physprune_pl.callbacks.session.example_source import ExampleSource
 from physprune_pl.callbacks.session.fit_arguments import FitArguments
-from physprune_pl.callbacks.session.phase import PhaseLength
+from physprune_pl.callbacks.session.phase import PhaseLength, Wave
 from physprune_pl.callbacks.session.record import Phase, Record
 from physprune_pl.callbacks.session.step_watch import StepWatch
 from physprune_pl.callbacks.session.trained_parameters import thawed, unpressed_groups, unreached
@@ -31,14 +33,12 @@ from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Reasons, Trace, without
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.surgery.regroup import kept_channels, shrink_groups
+from physprune_pl.surgery.regroup import follow_groups, gone_channels, kept_channels
+from physprune_pl.surgery.regrow import dense_twin
 from physprune_pl.targets.chooser import Chooser
-from physprune_pl.targets.costs import Times
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tracing.tracer import trace
-
-T = TypeVar("T")
 
 
 class PruningSession:
@@ -60,6 +60,7 @@ class PruningSession:
     Attributes:
         record: what the fit has done so far, its phase and its plan among it.
         length: of the phase that runs.
+        waves: parts of the sparsify phase that end with a removal each; empty where the phase is one.
         folder: where the fit leaves its files.
         arguments: what the callbacks that were built with the session want of it.
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
@@ -67,6 +68,7 @@ class PruningSession:
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
         excluded: groups that a step showed must stay whole, with the reason.
         waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
+        saved_steering: what a resume has restored of it.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
         step_watch: what watches steps for what the trace has not seen.
         source: where the example input comes from.
@@ -91,10 +93,9 @@ class PruningSession:
         self.law, self.steered, self.roles = GroupLaw(), False, set[str]()
         self.source = ExampleSource(None, None)
         self.mean_coefficient: Callable[[Trainer], float] | None = None
-        self.record, self.folder, self.length = Record(), FitFolder(), PhaseLength()
-        self.excluded: dict[str, str] = {}
-        self.waiting: dict[str, str] = {}
-        self.step_watch = StepWatch()
+        self.saved_steering: dict[str, Any] | None = None
+        self.record, self.folder, self.length, self.waves = Record(), FitFolder(), PhaseLength(), tuple[Wave, ...]()
+        self.excluded, self.waiting, self.step_watch = dict[str, str](), dict[str, str](), StepWatch()
         self.adopt(self.arguments)
 
     def ask(self, arguments: FitArguments) -> None:
@@ -128,7 +129,7 @@ class PruningSession:
         self.coefficients: Tensor | None = None
         self.source.end_step()
         self.source = ExampleSource(self.module, self.given_input)
-        self._known: tuple[Widths, Times | None] = (self.widths, None)
+        self._known: Known = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self.step_watch.leave()
         self.step_watch = StepWatch()
@@ -149,24 +150,30 @@ class PruningSession:
         return self._penalty is not None
 
     @property
+    def wave(self) -> Wave | None:
+        """The part of the sparsify phase that runs, the whole phase where it has no parts; None once all are over."""
+        waves = self.waves or (Wave(self.length, self.target),)
+        return next(iter(waves[self.record.waves :]), None)
+
+    @property
     def presses(self) -> bool:
-        """Whether the network is traced and not yet cut."""
-        return self.ready and self.phase == "sparsify"
+        """Whether the network is traced, and some channels are still to be removed."""
+        return self.ready and self.phase == "sparsify" and self.wave is not None
 
     @property
     def model(self) -> nn.Module:
         """The traced network; a RuntimeError before :meth:`prepare`."""
-        return _ready(self._model)
+        return known(self._model)
 
     @property
     def trace(self) -> Trace:
-        """Its trace, as it was before any cut."""
-        return _ready(self._trace)
+        """Its trace, as it was before any cut: channels and indices are those of the dense network."""
+        return known(self._trace)
 
     @property
     def penalty(self) -> Penalty:
-        """The penalty over :attr:`groups`, as they are now."""
-        return _ready(self._penalty)
+        """The penalty over :attr:`groups`, with weights as they are now: what was cut has strength 0."""
+        return known(self._penalty)
 
     def begin(self, trainer: Trainer) -> None:
         """Start afresh in ``setup`` of a fit, before a checkpoint is restored, and note how long the first phase is.
@@ -177,10 +184,10 @@ class PruningSession:
             NotImplementedError: for strategies that shard parameters.
         """
         check_strategy(trainer.strategy)
-        # A fit that ended in an exception was never torn down.
-        self.release()
+        self.release()  # a fit that ended in an exception was never torn down
         self.record, self.folder, self.excluded, self.waiting = Record(), FitFolder(), {}, {}
-        self.length = PhaseLength.of_trainer(trainer)
+        self.saved_steering = None
+        self.length, self.waves = PhaseLength.of_trainer(trainer), ()
 
     def prepare(self, trainer: Trainer, pl_module: LightningModule, step: Step | None = None) -> bool:
         """Trace the network unless that is done; return whether it is.
@@ -193,79 +200,80 @@ class PruningSession:
         if self.ready:
             return True
         # Names that stand for nothing are refused before the first step.
-        network = resolve_module(pl_module, self.module)
-        ignored = self.ignore.by_name(network)
+        ignored = self.ignore.by_name(network := resolve_module(pl_module, self.module))
         found = self.source.find(trainer, pl_module, step)
         if found is None:
             return False
         self.example_input, self._model = found.example, network
         rank_zero_info(f"Tracing which channels of {type(self.model).__name__} belong together.")
         with plain_forward(trainer):
+            dense = dense_twin(found.network, self.plan)
             # The steps of several processes may take different branches, and their groups must be the same.
-            self._whole = trainer.strategy.broadcast(trace(found.network, self.example_input, ignored))
+            self._whole = trainer.strategy.broadcast(trace(dense, self.example_input, ignored))
         self.waiting = {**self._unpressed(trainer), **self.waiting}
-        self._trace = without(self._whole, {**self.waiting, **self.excluded})
-        rank_zero_info(self._trace.summary())
-        self.step_watch = StepWatch(unreached(trainer, pl_module, self.model, self._trace))
-        if self._trace.groups:
-            self._measure(trainer, found.network)
+        self._leave_whole()
+        rank_zero_info(self.trace.summary())
+        self.step_watch = StepWatch(unreached(trainer, pl_module, self.model, self.trace))
+        if self.trace.groups and self.target is not None and self.phase == "sparsify":
+            asked = partial(measured_chooser, dense, self.example_input, self.trace, self.target, self.widths)
+            self._known = asked_of_device(trainer, partial(asked, self.strength, self.stopwatch), self.widths)
         self._start()
+        if self.steering is not None and self.saved_steering is not None:
+            self.steering.load_state_dict(self.saved_steering)
         return True
 
-    def _measure(self, trainer: Trainer, network: nn.Module) -> None:
-        """Ask the device once for what the target and the widths leave to it; one process asks for all."""
-        if self.target is None or self.phase != "sparsify":
-            return
-        known = self._known
-        if trainer.is_global_zero:
-            with plain_forward(trainer):
-                chooser = measured_chooser(
-                    network, self.example_input, self.trace, self.target, self.widths, self.strength, self.stopwatch
-                )
-            known = (chooser.widths, chooser.times)
-        self._known = trainer.strategy.broadcast(known)
+    def steering_state(self) -> dict[str, Any] | None:
+        """Return the state of steering for a checkpoint: what a resume has restored, as long as nothing is traced."""
+        if not self.ready:
+            return self.saved_steering
+        return None if self.steering is None else self.steering.state_dict()
+
+    def _leave_whole(self) -> None:
+        """Trace without the groups that stay whole; those that have lost channels are pruned already."""
+        cut = () if self.plan is None else kept_channels(self.plan)
+        reasons = {name: reason for name, reason in {**self.waiting, **self.excluded}.items() if name not in cut}
+        self._trace = without(known(self._whole), reasons)
 
     def _start(self) -> None:
         """Build everything that follows from the trace."""
         if not self.trace.groups:
-            raise ValueError(_nothing_to_prune(self.model, self.trace))
-        self._adopt(self.trace.groups)
-        self._aim()
+            raise ValueError(nothing_to_prune(self.model, self.trace))
+        self.follow_plan()
 
     def exclude(self, reasons: Mapping[str, str]) -> None:
         """Leave groups whole, given group -> reason; steering starts anew without them."""
         self.excluded = {**self.excluded, **reasons}
         if self.ready and any(group.name in reasons for group in self.trace.groups):
-            self._trace = without(self.trace, reasons)
+            self._leave_whole()
             self._start()
 
-    def _adopt(self, groups: tuple[ChannelGroup, ...]) -> None:
-        self.groups = groups
+    def follow_plan(self) -> None:
+        """Go on with the network as the plan of the record has left it."""
+        self.groups = self.trace.groups if self.plan is None else follow_groups(self.trace.groups, self.plan)
         self.tensors = dict(self.model.named_parameters(remove_duplicate=False))
-        self._penalty = Penalty(groups, self.tensors, self.strength)
+        self._penalty = Penalty(self.groups, self.tensors, self.strength)
         self.coefficients = None
-
-    def _aim(self) -> None:
-        if self.target is not None and self.phase == "sparsify":
-            widths, times = self._known
-            self.chooser = Chooser(self.trace, self.target, widths, times=times)
-            if self.steered:
-                self.steering = Steering(self.chooser, self.penalty.segments, self.select)
+        if self.target is None or self.phase != "sparsify":
+            return
+        widths, times = self._known
+        gone = gone_channels(self.trace.groups, self.plan)
+        self.chooser = Chooser(self.trace, self.target, widths, times=times, gone=gone)
+        if self.steered:
+            self.steering = steering_of(self.wave, self.chooser, self.penalty.segments, self.select)
 
     def enter_finetuning(self, length: PhaseLength) -> None:
         """Enter the fine-tuning phase with a network that was cut by the plan of the record, now or before a resume."""
         self.record.phase, self.length = "finetune", length
-        if self.ready and self.plan is not None:
-            self._adopt(shrink_groups(self.groups, self.plan))
-
-    def original_channels(self, group: ChannelGroup) -> tuple[int, ...]:
-        """Return, for each channel of a group as it is now, its index before the cut."""
-        kept = () if self.plan is None else kept_channels(self.plan).get(group.name, ())
-        return kept if len(kept) == group.size else tuple(range(group.size))
+        if self.ready:
+            self.follow_plan()
 
     def progress(self, trainer: Trainer) -> float:
         """Return the share in [0, 1] of the phase that is over."""
         return self.length.progress(trainer)
+
+    def progress_of_wave(self, trainer: Trainer) -> float:
+        """Return the share in [0, 1] of :attr:`wave` that is over."""
+        return 1.0 if self.wave is None else self.wave.length.progress(trainer)
 
     def note_trainable(self, trainer: Trainer) -> None:
         """Remember which parameters are trainable, at the start of an epoch; take in groups that train by now."""
@@ -276,23 +284,12 @@ class PruningSession:
         if trained := [name for name in self.waiting if name not in unpressed]:
             rank_zero_info(f"{', '.join(trained)} train from now on, and may lose channels.")
             self.waiting = dict(unpressed)
-            self._trace = without(_ready(self._whole), {**unpressed, **self.excluded})
+            self._leave_whole()
             self._start()
 
     def _unpressed(self, trainer: Trainer) -> Reasons:
-        return unpressed_groups(trainer, self.model, _ready(self._whole).groups) if self.steered else {}
+        return unpressed_groups(trainer, self.model, known(self._whole).groups) if self.steered else {}
 
     def trainable(self) -> AbstractContextManager[None]:
         """Undo, for the moment, what ``toggle_optimizer`` does: a parameter that waits its turn is not frozen."""
         return thawed(self._trainable)
-
-
-def _ready(part: T | None) -> T:
-    if part is None:
-        raise RuntimeError("the network is not traced yet: call prepare() in or after on_train_start")
-    return part
-
-
-def _nothing_to_prune(model: nn.Module, found: Trace) -> str:
-    reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
-    return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons) or 'nothing'}"

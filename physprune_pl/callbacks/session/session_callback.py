@@ -17,6 +17,8 @@ CallbackRole = Literal["force", "cut", "watcher"]
 class SessionCallback(Callback):
     """A callback whose session may be that of another callback of its trainer.
 
+    Why it needs the network whole until the end of the sparsify phase says :attr:`needs_dense`, empty if it does not.
+
     Args:
         session: one that is shared from the start; None makes one.
         arguments: what the callback wants of it.
@@ -31,6 +33,7 @@ class SessionCallback(Callback):
     """
 
     role: ClassVar[CallbackRole] = "watcher"
+    needs_dense: str = ""
 
     def __init__(self, session: PruningSession | None, arguments: FitArguments) -> None:
         super().__init__()

@@ -11,7 +11,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.history import PLANNED, Row, spread
 from physprune_pl.networks.names import plain
-from physprune_pl.surgery.regroup import kept_indices
+from physprune_pl.structure import ChannelGroup
+from physprune_pl.surgery.regroup import kept_channels, kept_indices
 
 NamedRows = Iterator[tuple[str, Row]]
 
@@ -19,7 +20,14 @@ NamedRows = Iterator[tuple[str, Row]]
 def group_strengths(session: PruningSession) -> dict[str, Tensor]:
     """Return group -> strengths of its channels as they are now, [K], float32 on the CPU."""
     strengths = session.penalty.strengths().detach().float().cpu()
-    return {group.name: strengths[part] for group, part in zip(session.groups, session.penalty.segments, strict=True)}
+    parts = zip(session.groups, session.penalty.segments, strict=True)
+    return {group.name: strengths[part][list(original_channels(session, group))] for group, part in parts}
+
+
+def original_channels(session: PruningSession, group: ChannelGroup) -> tuple[int, ...]:
+    """Return, for each channel of a group as it is now, its index before any cut."""
+    kept = {} if session.plan is None else kept_channels(session.plan)
+    return kept.get(group.name, tuple(range(group.size)))
 
 
 def epoch_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> dict[str, Row]:
@@ -41,10 +49,10 @@ def epoch_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> dict
 
 def _channel_rows(session: PruningSession, strengths: Mapping[str, Tensor]) -> NamedRows:
     for group, part in zip(session.groups, session.penalty.segments, strict=True):
-        places = session.original_channels(group)
+        places = original_channels(session, group)
         yield f"strength/{group.name}", spread(strengths[group.name].numpy(), places)
         if session.coefficients is not None:
-            yield f"coefficient/{group.name}", _row(session.coefficients[part], places)
+            yield f"coefficient/{group.name}", _row(session.coefficients[part][list(places)], places)
 
 
 def _distance_rows(session: PruningSession) -> NamedRows:
@@ -54,7 +62,8 @@ def _distance_rows(session: PruningSession) -> NamedRows:
     strengths = penalty.strengths()
     channels = session.law.channels(strengths, penalty.signs().to(strengths.device), penalty.segments)
     for group, seen in zip(session.groups, channels, strict=True):
-        yield f"distance/{group.name}", _row(seen.distance, session.original_channels(group))
+        places = original_channels(session, group)
+        yield f"distance/{group.name}", _row(seen.distance[list(places)], places)
 
 
 def _steering_rows(session: PruningSession) -> NamedRows:
@@ -64,7 +73,8 @@ def _steering_rows(session: PruningSession) -> NamedRows:
     yield PLANNED, np.array([steering.planned], dtype=np.float32)
     coefficients = steering.coefficients()
     for place, group in enumerate(session.groups):
-        yield f"chosen/{group.name}", _row(steering.removed()[place], session.original_channels(group))
+        places = original_channels(session, group)
+        yield f"chosen/{group.name}", _row(steering.removed()[place][list(places)], places)
         yield f"group_coefficient/{group.name}", _row(coefficients[place : place + 1], (0,))
         yield f"remaining/{group.name}", _row(steering.remaining[place : place + 1], (0,))
 

@@ -14,6 +14,7 @@ from physprune_pl.callbacks.force_regularization import ForceRegularization
 from physprune_pl.callbacks.session import session as session_module
 from physprune_pl.callbacks.session.phase import PhaseLength
 from physprune_pl.callbacks.session.session import PruningSession
+from physprune_pl.callbacks.tracker.epoch_rows import original_channels
 from physprune_pl.callbacks.trainer.pruned_module import resolve_module
 from physprune_pl.pressing.penalty import Penalty
 from physprune_pl.strengths import L2
@@ -203,13 +204,13 @@ def test_shrunk_groups_fit_the_network_that_was_cut():
 def test_channels_keep_their_original_index():
     dense, plan, _ = cut_net()
     session = PruningSession()
-    assert session.original_channels(dense.groups[0]) == tuple(range(6))
+    assert original_channels(session, dense.groups[0]) == tuple(range(6))
     session.record.plan = plan
     session.enter_finetuning(PhaseLength())
     assert session.phase == "finetune"
     one, two = shrink_groups(dense.groups, plan)
-    assert session.original_channels(one) == (0, 2, 3, 5)
-    assert session.original_channels(two) == (1, 2, 3)
+    assert original_channels(session, one) == (0, 2, 3, 5)
+    assert original_channels(session, two) == (1, 2, 3)
 
 
 # --- strategies ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""Who chooses the channels of a traced network that go, and who steers them to zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from lightning.pytorch import Trainer
+from torch import nn
+
+from physprune_pl.callbacks.session.phase import Wave
+from physprune_pl.callbacks.trainer.precision import plain_forward
+from physprune_pl.pressing.steering import Select, Steering
+from physprune_pl.structure import Trace
+from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.costs import Times
+from physprune_pl.targets.widths import Widths
+
+Known = tuple[Widths, Times | None]
+"""What a device was asked for: widths without ``"auto"``, and times of the network for a latency target."""
+
+
+T = TypeVar("T")
+
+
+def known(part: T | None) -> T:
+    """Return a part of what a trace finds; a RuntimeError before it."""
+    if part is None:
+        raise RuntimeError("the network is not traced yet: call prepare() in or after on_train_start")
+    return part
+
+
+def asked_of_device(trainer: Trainer, measured: Callable[[], Chooser], widths: Widths) -> Known:
+    """Ask the device once for what the target and the widths leave to it; one process asks for all."""
+    known: Known = (widths, None)
+    if trainer.is_global_zero:
+        with plain_forward(trainer):
+            chooser = measured()
+        known = (chooser.widths, chooser.times)
+    return trainer.strategy.broadcast(known)
+
+
+def steering_of(wave: Wave | None, chooser: Chooser, segments: Sequence[slice], select: Select) -> Steering | None:
+    """Return who steers a wave, given who chooses for the target; None where nothing is pressed any more.
+
+    The end of a wave need not be met within 2 %: the target is met in the end.
+    """
+    if wave is None or wave.target is None:
+        return None
+    if wave.target != chooser.target:
+        chooser = replace(chooser, target=wave.target, tolerance=math.inf)
+    return Steering(chooser, segments, select)
+
+
+def nothing_to_prune(model: nn.Module, found: Trace) -> str:
+    """Say why no channel of a traced network can be removed."""
+    reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
+    return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons) or 'nothing'}"

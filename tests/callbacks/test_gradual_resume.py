@@ -1,0 +1,90 @@
+"""A fit that removes channels in waves goes on after any interruption as if nothing had happened."""
+
+import pytest
+import torch
+from gradual import ENDS, EPOCHS, WAVES, batches, fit, initial, pruning
+from lightning.pytorch import Callback
+from safe_load import SAFE_LOAD
+from small import Classifier, Saver, adamw_cosine, net, one_cycle, sgd, trainer
+from test_resume import assert_same, state_of
+
+from physprune_pl import ChannelTracker
+from physprune_pl.surgery.loading import load_pruned
+
+
+class AtValidation(Saver):
+    """Saves where a ModelCheckpoint with a monitor does: before the epoch ends for other callbacks."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        pass
+
+    def on_validation_end(self, trainer, pl_module):
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+
+
+def run(folder, saver, ckpt_path=None, removal=WAVES, **kwargs):
+    folder.mkdir()
+    made = pruning(removal, monitor="val_loss", mode="min")
+    model, runner = fit(made, saver(folder), model=initial(**kwargs), ckpt_path=ckpt_path)
+    # A tracker that is asked for a row before the first step has no coefficients.
+    kept = [one for one in made if one.state_dict() and (saver is Saver or not isinstance(one, ChannelTracker))]
+    states = state_of(model, runner, *kept)
+    return states, made.report, model
+
+
+@pytest.mark.parametrize(
+    ("removal", "make", "example", "saver", "epochs"),
+    [
+        (WAVES, one_cycle, True, Saver, (0, 1, 2, 3, EPOCHS - 1)),
+        (WAVES, adamw_cosine, False, Saver, (0, 2)),
+        (WAVES, sgd, False, AtValidation, (0, 1, 3)),
+        ("once", sgd, False, AtValidation, (0, EPOCHS - 1)),
+    ],
+)
+def test_a_fit_may_be_resumed_anywhere(tmp_path, removal, make, example, saver, epochs):
+    whole, report, model = run(tmp_path / "whole", saver, removal=removal, make=make, example=example)
+    assert model.net[0].out_channels < 8
+    for epoch in epochs:
+        path = tmp_path / "whole" / f"{epoch}.ckpt"
+        resumed, again, _ = run(tmp_path / f"from{epoch}", saver, path, removal=removal, make=make, example=example)
+        assert_same(whole, resumed, f"from {epoch}")
+        assert again.groups == report.groups
+        assert again.metric == report.metric
+        assert again.epochs["macs"] == report.epochs["macs"]
+
+
+def test_an_interrupted_fit_goes_on_with_the_same_objects(tmp_path):
+    class Stop(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if trainer.current_epoch == ENDS[-1] + 1:
+                raise RuntimeError("power cut")
+
+    made, stop, model = pruning(), Stop(), initial()
+    runner = trainer(*made, stop, Saver(tmp_path), epochs=EPOCHS)
+    with pytest.raises(RuntimeError, match="power cut"):
+        runner.fit(model, batches(), batches())
+    runner.callbacks.remove(stop)
+    # The network is smaller than that of the file, which is not dense either.
+    runner.fit(model, batches(), batches(), ckpt_path=tmp_path / f"{ENDS[0]}.ckpt", **SAFE_LOAD)
+    whole = pruning()
+    other, _ = fit(whole)
+    assert whole.plan == made.plan
+    assert_same(dict(other.state_dict()), dict(model.state_dict()))
+
+
+def test_files_of_every_width_are_tested_and_loaded(tmp_path):
+    made = pruning()
+    model, runner = fit(made, Saver(tmp_path))
+    widths = {}
+    for epoch in (0, ENDS[0], ENDS[-1], EPOCHS):
+        path = tmp_path / f"{epoch}.ckpt"
+        saved = torch.load(path, weights_only=True)["state_dict"]
+        widths[epoch] = len(saved["net.0.weight"])
+        runner.test(model, batches(), ckpt_path=path, **SAFE_LOAD, verbose=False)
+        assert (model.net[0].out_channels, model.net[1].num_features) == (widths[epoch],) * 2
+        for loaded in (load_pruned(net(), path), load_pruned(Classifier(), path).net):
+            assert loaded[0].out_channels == widths[epoch]
+            assert torch.equal(loaded[0].weight, saved["net.0.weight"])
+    assert widths[0] == 8 > widths[ENDS[0]] > widths[ENDS[-1]] == widths[EPOCHS]
+    assert made.cutter.record.phase == "finetune"
