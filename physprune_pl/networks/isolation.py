@@ -29,9 +29,15 @@ def copied(model: nn.Module) -> nn.Module:
     return _deep_copy(model, {})
 
 
-def twin(model: nn.Module) -> nn.Module:
-    """Return a copy that shares the memory of its parameters, for cuts that put other tensors in their place."""
-    plain = [tensor for tensor in model.parameters() if type(tensor) is nn.Parameter]
+def twin(model: nn.Module, names: Collection[str] | None = None) -> nn.Module:
+    """Return a copy that shares the memory of its parameters, for cuts that put other tensors in their place.
+
+    Args:
+        model: the model.
+        names: parameters to share; None for all.
+    """
+    wanted = [tensor for name, tensor in model.named_parameters() if names is None or name in names]
+    plain = [tensor for tensor in wanted if type(tensor) is nn.Parameter]
     shared = {id(tensor): nn.Parameter(tensor.data, tensor.requires_grad) for tensor in plain}
     return _deep_copy(model, {**_fresh_machinery(model), **shared})
 

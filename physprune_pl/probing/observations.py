@@ -16,7 +16,7 @@ from torch import Tensor
 Family = tuple[str, int]
 Tie = tuple[Family, Tensor, Family, Tensor]
 """Slots of two families that carry the same channels, pairwise."""
-Kind = Literal["consumer", "carrier", "norm", "part", "size", "head", "bias", "opaque"]
+Kind = Literal["consumer", "carrier", "norm", "part", "size", "head", "bias", "opaque", "sum"]
 INPUT, OUTPUT = -1, -2
 
 

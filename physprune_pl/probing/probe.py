@@ -16,8 +16,10 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.computed_weights import ComputedWatch
 from physprune_pl.probing.decisions import BRANCH, Decisions
+from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
+from physprune_pl.probing.junctions import Junctions, JunctionWatch
 from physprune_pl.probing.mixing import MixWatch
 from physprune_pl.probing.norms import NormWatch, Walls
 from physprune_pl.probing.observations import Family, Kind, Mixing, Observation, Tie
@@ -66,6 +68,10 @@ class Probe(TorchFunctionMode):
         leaking: numbers of such statistics that put out nothing but NaN.
         asked: axes whose sizes are asked of others, as far as that is known.
         decisions: masks and indices that the model chose in an earlier run.
+        sums: which sums are sources of their own.
+        stopping: whether channels end there in this run.
+        flow: where it is noted what goes into what; None: nowhere.
+        ended: the sum that the running call is, if channels end there.
     """
 
     names: Mapping[int, str]
@@ -78,6 +84,9 @@ class Probe(TorchFunctionMode):
     leaking: Collection[int] = ()
     asked: Asked = field(default_factory=Asked)
     decisions: Decisions = field(default_factory=Decisions)
+    sums: Junctions = field(default_factory=Junctions)
+    stopping: bool = False
+    flow: Flow | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -89,6 +98,8 @@ class Probe(TorchFunctionMode):
         self.heads, self.computed, self.mixes = HeadWatch(own), ComputedWatch(own), MixWatch(own)
         self.sizes = SizeWatch(own, self.asked)
         self.axes = AxisWatch(own, self.sizes)
+        self.ended: Family | None = None
+        self.junctions = JunctionWatch(own, self.sums, self.stopping)
         self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
@@ -103,7 +114,12 @@ class Probe(TorchFunctionMode):
         """Watch one operation, as its row in the table of operations says."""
         self.sequence.append(getattr(func, "__name__", str(func)))
         call = invocation(func, args, kwargs or {})
-        return _WATCHED.get(type(call.row), Probe.pass_on)(self, call)
+        watched = _WATCHED.get(type(call.row), Probe.pass_on)
+        return watched(self, call) if self.flow is None else self.flow.follow(self, call, watched)
+
+    def are_scores(self, tensor: Tensor) -> bool:
+        """Return whether a tensor comes from a product of activations."""
+        return self.heads.are_scores(tensor)
 
     def name_of(self, value: object) -> str | None:
         """Return the name of a parameter or buffer, None for any other value."""
@@ -141,7 +157,7 @@ class Probe(TorchFunctionMode):
 
     def compute(self, call: Invocation[Any], inputs: list[Tensor]) -> Any:
         """Make a call; what is made of scores may be scores."""
-        output = call.run()
+        output = self.junctions.meet(call, inputs, call.run())
         self.heads.follow(inputs, output)
         return output
 

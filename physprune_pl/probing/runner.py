@@ -19,8 +19,10 @@ from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, bits_of, decode
 from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.einsums import AsProducts
+from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.foreign_operations import ForeignOperations
 from physprune_pl.probing.input_masks import InputMasks
+from physprune_pl.probing.junctions import Junctions
 from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe
@@ -55,6 +57,29 @@ class Run:
         places: list[int] = np.unique(np.searchsorted(ends, met, side="right")).tolist()
         return places
 
+    @cached_property
+    def reached(self) -> int:
+        """The same as bits; one more for what the model returns."""
+        return sum(1 << place for place in self.hits) | int(self.returned) << len(self.seen)
+
+
+class PartOfRun(Run):
+    """What one of several families has done that were tainted in one run, as they reach nothing together.
+
+    Args:
+        run: the run.
+        region: bits of the places that the family may reach, the last of them what the model returns.
+    """
+
+    def __init__(self, run: Run, region: int) -> None:
+        rest, places = run.reached & region, []
+        super().__init__(run.probe, bool(rest >> len(run.seen)))
+        while rest:
+            lowest = rest & -rest
+            places.append(lowest.bit_length() - 1)
+            rest ^= lowest
+        self.__dict__["hits"] = places[: len(places) - self.returned]
+
 
 class Runner:
     """Runs a model under a probe, always with the same random numbers and the same buffers.
@@ -71,6 +96,7 @@ class Runner:
         asked: which axes to look at because their sizes are asked of others.
         decisions: masks and indices that the model chose in the first run.
         foreign: None before the first run; then whether any met operations of other libraries: NaN is kept from them.
+        sums: which sums of the model are sources of their own.
         refusal: what the last run did that took another way because of a NaN.
     """
 
@@ -81,6 +107,7 @@ class Runner:
         self.tensors = {name: one for name, one in named_tensors(model).items() if name not in example.others}
         self.names = {id(tensor): name for name, tensor in self.tensors.items()}
         self.replay, self.walls, self.asked, self.decisions = Replay(), Walls(), Asked(), Decisions()
+        self.sums = Junctions()
         self.foreign: bool | None = None
         self.refusal = ""
 
@@ -91,11 +118,16 @@ class Runner:
         tainted: Collection[str] = (),
         masks: AbstractContextManager[object] | None = None,
         leaking: Collection[int] = (),
+        stopping: bool = False,
+        flow: Flow | None = None,
     ) -> Run:
-        """Run once with the given sources tainted; what leaking statistics put out is NaN."""
+        """Run once with the given sources tainted; what leaking statistics put out is NaN.
+
+        Channels end at the sums that are sources of their own if the run is a stopping one.
+        """
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
-        known = (self.walls, leaking, self.asked, self.decisions)
+        known = (self.walls, leaking, self.asked, self.decisions, self.sums, stopping, flow)
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
         guard = ForeignOperations(probe)
         try:
@@ -104,6 +136,8 @@ class Runner:
         finally:
             self.replay.start_again()
             self.decisions.start_again()
+        if flow is not None:
+            flow.end(output)
         self.foreign = self.foreign or guard.met
         returned = any(has_nan(tensor) for tensor in tensors_in(output))
         self.saved.restore()
@@ -169,12 +203,15 @@ class Runner:
 
 def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
     """Return for every observation which slots more than one of the runs reach; all where a run is missing."""
-    done = [run for run in runs if run is not None]
-    known = len(done) == len(runs)
-    counts = [sum(run.seen[place].pattern.int() for run in done) for place in range(len(clean.seen))]
+    if any(run is None for run in runs):
+        return [torch.ones_like(seen.pattern) for seen in clean.seen]
+    reaching: dict[int, list[Tensor]] = {}
+    for run in filter(None, runs):
+        for place in run.hits:
+            reaching.setdefault(place, []).append(run.seen[place].pattern)
     return [
-        torch.as_tensor(count).expand(len(seen.pattern)) > 1 if known else torch.ones_like(seen.pattern)
-        for seen, count in zip(clean.seen, counts, strict=True)
+        torch.stack(reaching[place]).sum(0) > 1 if len(reaching.get(place, ())) > 1 else torch.zeros_like(seen.pattern)
+        for place, seen in enumerate(clean.seen)
     ]
 
 

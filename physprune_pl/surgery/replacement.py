@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import get_gradient_edge, increment_version
 
 from physprune_pl.networks.example import memory_format_of
+from physprune_pl.networks.taking import taken
 
 _OLD_LOSS = (
     "this loss was computed before the network was cut, and its gradients have the shapes of before: compute it anew "
@@ -53,7 +54,7 @@ def shrink(tensor: Tensor, keep: Mapping[int, Sequence[int]]) -> Tensor:
     """The part of a tensor that stays, given dimension -> indices, in its memory format."""
     smaller = tensor
     for dim, kept in keep.items():
-        smaller = smaller.index_select(dim, torch.tensor(kept, device=tensor.device))
+        smaller = taken(smaller, dim, torch.tensor(kept, device=tensor.device))
     return stored_like(smaller, tensor)
 
 

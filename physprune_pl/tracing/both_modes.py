@@ -44,5 +44,6 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
 
 def _calls(run: Run) -> list[tuple[str, Family | None, int]]:
     nameless = f"{run.probe.mode} "
-    names = (None if seen.family[0].startswith(nameless) else seen.family for seen in run.seen)
-    return [(seen.kind, name, len(seen.pattern)) for seen, name in zip(run.seen, names, strict=True)]
+    calls = [seen for seen in run.seen if seen.kind != "sum"]  # which of them are looked at is another matter
+    names = (None if seen.family[0].startswith(nameless) else seen.family for seen in calls)
+    return [(seen.kind, name, len(seen.pattern)) for seen, name in zip(calls, names, strict=True)]

@@ -7,7 +7,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,16 +16,19 @@ import torch
 
 from physprune_pl.probing.codes import sure
 from physprune_pl.probing.computed_weights import spectral_ties
+from physprune_pl.probing.junctions import Junctions
 from physprune_pl.probing.norms import over_channels
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested, without_positions
 from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.blocks import FIRST, Blocks
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.indexed_tensors import LooseTensors
 from physprune_pl.tracing.mixers import find_mixers
-from physprune_pl.tracing.questions import Answer, Questions
+from physprune_pl.tracing.questions import Answer
 from physprune_pl.tracing.reached_slots import fed_slots, reached_families
+from physprune_pl.tracing.streams import Explorer, closures
 
 _FLOW = "its control flow depends on values"
 _CHANNELS: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "part"))
@@ -36,15 +39,15 @@ class Collector:
 
     def __init__(self, runner: Runner, evidence: Evidence) -> None:
         self.runner, self.evidence = runner, evidence
-        self.clean = runner.run()
+        self.explorer = Explorer(runner, evidence.sizes, _CHANNELS)
+        self.clean, self.flow = self.explorer.followed()
         # What a branch would run that nobody has seen must not be forgotten.
         runner.decisions.followed = dict(runner.model.named_parameters()).keys() <= self.clean.probe.used
         if self.clean.probe.sizes.widths:
             runner.asked = Asked({use.axis for use in self.clean.probe.sizes.widths})
-            self.clean = runner.run()
+            self.clean, self.flow = self.explorer.followed()
         self.lowest_bit = self._find_walls()
         self.spectral = spectral_ties(runner.model)
-        self.questions = Questions(runner, self.clean, runner.run, evidence.sizes.__getitem__, _CHANNELS)
         self.answers: dict[Family, Answer | None] = {}
         self._register()
 
@@ -53,16 +56,16 @@ class Collector:
         outputs = {mixing.source: mixing.outputs for mixing in self.clean.probe.mixings}
         odd = {source: torch.arange(size) % 2 == 1 for source, size in outputs.items()}
         even = {source: ~mask for source, mask in odd.items()}
+        self.runner.sums = Junctions(looking=True)
         while True:
             pair = [self.runner.attempt(partial(self.runner.run, masks), self.clean) for masks in (odd, even)]
             done = [run for run in pair if run is not None]
-            if len(done) < len(pair):
-                return []
-            walls = over_channels(*(run.probe.norms for run in done))
+            walls = over_channels(*(run.probe.norms for run in done)) if len(done) == len(pair) else self.runner.walls
             if walls == self.runner.walls:
-                return done
+                self.runner.sums = Junctions()
+                return done if len(done) == len(pair) else []
             self.runner.walls = walls
-            self.clean = self.runner.run()
+            self.clean, self.flow = self.explorer.followed()
 
     def _register(self) -> None:
         probe, evidence = self.clean.probe, self.evidence
@@ -94,21 +97,16 @@ class Collector:
 
     def collect(self) -> None:
         """Probe every source."""
-        sources = list(dict.fromkeys(mixing.source for mixing in self.clean.probe.mixings))
-        self.together = self.questions.together(sources, self.lowest_bit)
-        self.runner.asked = without_positions(self.runner.asked, self.together, self.clean)
-        self.alone: dict[Family, Run | None] = {}
-        refusals: dict[Family, str] = {}
-        for source in steps("looking for coupled channels", sources):
-            self.alone[source] = self.questions.alone(source)
-            if self.alone[source] is None:
-                refusals[source] = self.runner.refusal
-        self.contested = contested(list(self.alone.values()), self.clean)
-        reached = {source: reached_families(run) for source, run in self.alone.items() if run is not None}
-        for family, factors in self.clean.probe.axes.views.items():
-            self._tie_view(family, factors, {source: seen for source, seen in reached.items() if family in seen})
-        for source in steps("telling channels apart", sources):
-            self._attribute(source, refusals)
+        self.found = self.explorer.explore(self.clean, self.flow, self.lowest_bit)
+        self.clean, self.questions = self.found.clean, self.found.questions
+        self.runner.asked = without_positions(self.runner.asked, self.found.together, self.clean)
+        self.contested = contested(list(self.found.alone.values()), self.clean)
+        if self.clean.probe.axes.views:
+            self._tie_views()
+        blocks = Blocks(self.evidence)
+        for node in steps("telling channels apart", self.found.nodes):
+            self._attribute(node, blocks)
+        blocks.settle(self.found)
         self._block_inputs()
         self._block_statistics()
         loose = LooseTensors(self.runner, self.evidence, self.clean)
@@ -118,19 +116,32 @@ class Collector:
     def _answer(self, source: Family) -> Answer | None:
         """Return where the channels of a source go: as all sources together tell, or it by itself."""
         if source not in self.answers:
-            alone = self.alone[source]
-            asked = None if alone is None else self.questions.answer(source, alone, self.together, self.contested)
+            alone, together = self.found.alone[source], self.found.together
+            asked = None if alone is None else self.questions.answer(source, alone, together, self.contested)
             self.answers[source] = asked
         return self.answers[source]
 
-    def _tie_view(self, family: Family, factors: tuple[int, ...], reached: Mapping[Family, set[Family]]) -> None:
+    def _tie_views(self) -> None:
+        """Tie the slots of the axes that views factor."""
+        alone = {node: run for node, run in self.found.alone.items() if run is not None}
+        direct = {node: reached_families(run) for node, run in alone.items()}
+        sums = closures(self.found)
+        for family, factors in self.clean.probe.axes.views.items():
+            nodes = [node for node, seen in direct.items() if family in seen]
+            ways = [one for one in alone if one in nodes or not sums[one].isdisjoint(nodes)]
+            beside = set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way])))
+            self._tie_view(family, factors, nodes, beside)
+
+    def _tie_view(
+        self, family: Family, factors: tuple[int, ...], nodes: Sequence[Family], reached: set[Family]
+    ) -> None:
         """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part.
 
         Where the channels of a part are mixed with each other and with no others, each part stays or goes as a whole,
         as the heads of additive attention do.
         """
         units = self.clean.probe.heads.units
-        beside = set().union(*reached.values()) & units.keys()
+        beside = reached & units.keys()
         axis = _head_axis(factors, {units[other] for other in beside})
         size = self.evidence.sizes[family]
         index = torch.arange(size)
@@ -138,7 +149,7 @@ class Collector:
             inner = math.prod(factors[axis + 1 :])
             self.evidence.link(family, index, family, index // inner % factors[axis] * inner)
         elif len(factors) == 2:
-            whole = any(self._mixed_by_part(source, family, factors) for source in reached)
+            whole = any(self._mixed_by_part(node, family, factors) for node in nodes)
             first = index // factors[1] * factors[1] if whole else index % factors[1]
             self.evidence.link(family, index, family, first)
 
@@ -159,18 +170,18 @@ class Collector:
             bool(sure(by_part[place], factors[0])[slots].all()) for place, slots in unclear.items()
         )
 
-    def _attribute(self, source: Family, refusals: Mapping[Family, str]) -> None:
+    def _attribute(self, source: Family, blocks: Blocks) -> None:
         """Find out where the channels of one source go."""
         answer = self._answer(source)
         if answer is None:
-            self.evidence.block(source, f"{_FLOW}: {refusals.get(source, self.runner.refusal)}")
+            blocks.add(source, FIRST, f"{_FLOW}: {self.found.refusals.get(source, self.runner.refusal)}")
             return
         if answer.alone.returned:
-            self.evidence.block(source, self.runner.example.ends)
+            blocks.add(source, FIRST, self.runner.example.ends)
         if answer.unclear(_CHANNELS) or answer.headless:
-            answer = self._without_mixers(self._by_unit(answer))
+            answer = self._without_mixers(self._by_unit(answer), blocks)
         for place in answer.alone.hits:
-            self._link(answer, place)
+            self._link(answer, place, blocks)
 
     def _by_unit(self, answer: Answer) -> Answer:
         """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
@@ -179,7 +190,7 @@ class Collector:
         """
         for place in answer.alone.hits:
             if answer.alone.seen[place].kind == "part":
-                self._link(answer, place)
+                self._link(answer, place, Blocks(self.evidence))
         space, root, _ = self.evidence.components()
         roots = root[space.slots(answer.family)]
         _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
@@ -189,12 +200,12 @@ class Collector:
             return answer
         members = torch.from_numpy(first).long()
         codes = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
-        for place, (seen, code) in enumerate(zip(answer.alone.seen, answer.codes, strict=True)):
-            if bool(answer.sure(place)[seen.pattern].all()):
-                codes[place] = code
+        for place in answer.alone.hits:
+            if bool(answer.sure(place)[answer.alone.seen[place].pattern].all()):
+                codes[place] = answer.codes[place]
         return replace(answer, codes=codes)
 
-    def _without_mixers(self, answer: Answer) -> Answer:
+    def _without_mixers(self, answer: Answer, blocks: Blocks) -> Answer:
         """Keep the few channels that are combined with all others of their layer, and ask again without them."""
         source = answer.family
         mixed = answer.unclear({"consumer", "carrier", "norm"})
@@ -203,22 +214,23 @@ class Collector:
         rest = None if mixers is None else self.questions.without(source, mixers)
         if mixers is None or rest is None:
             return answer
-        self.evidence.block(source, "it is combined with all other channels of its layer", mixers.nonzero().flatten())
+        reason = "it is combined with all other channels of its layer"
+        blocks.add(source, FIRST, reason, index=mixers.nonzero().flatten())
         return rest
 
-    def _link(self, answer: Answer, place: int) -> None:
+    def _link(self, answer: Answer, place: int, blocks: Blocks) -> None:
         seen = answer.alone.seen[place]
         if seen.kind == "opaque":
             path, what = self.clean.probe.opaque[int(seen.family[0].rpartition("#")[2])]
-            self.evidence.block(answer.family, f"read by {path}, which runs {what}: tracing cannot look into that")
+            blocks.add(answer.family, place, f"read by {path}, which runs {what}: tracing cannot look into that")
             return
         unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
         if seen.kind == "consumer" and len(unclear):
             reader, line = seen.family[0].rpartition(".")[0], self.clean.probe.readers.get(seen.family)
             where = f" at {line}" if line else ""
             reason = f"an operation mixes them before they reach {reader}{where}: several arrive at one of its inputs"
-            self.evidence.block(answer.family, reason)
-            self.evidence.block(seen.family, "fed by a mixture of channels", unclear)
+            blocks.add(answer.family, place, reason)
+            blocks.add(answer.family, place, "fed by a mixture of channels", seen.family, unclear)
         if seen.kind == "head" and not len(unclear):  # several heads may share what one of them has
             self.evidence.link(*answer.reach(place).link)
         elif seen.kind == "consumer" or not len(unclear):

@@ -44,7 +44,7 @@ class LooseTensors:
     def _alone(self, name: str) -> Run | None:
         """Taint one tensor whole; None if that reaches nothing."""
         run = self.questions.alone((name, 0)) if self._tensor(name).is_floating_point() else None
-        return run if run is not None and run.hits else None
+        return run if run is not None and any(run.seen[place].kind != "sum" for place in run.hits) else None
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
         together = self.questions.together(families)

@@ -81,7 +81,12 @@ class Questions:
 
     def alone(self, family: Family) -> Run | None:
         """Taint a family whole."""
-        return self.some(family, torch.ones(self.sizes(family), dtype=torch.bool))
+        return self.whole([family])
+
+    def whole(self, families: Sequence[Family]) -> Run | None:
+        """Taint several families whole, in one run."""
+        masks = {family: torch.ones(self.sizes(family), dtype=torch.bool) for family in families}
+        return self.runner.attempt(lambda: self.run(masks), self.clean)
 
     def coded(self, codes: Masks, done: Sequence[Run] = ()) -> Codes | None:
         """Taint families by the bits of their entries' codes; what has been done already are the first of the runs."""

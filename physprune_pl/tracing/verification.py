@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import copied, seed_everything_inside, set_training, twin, without_autocast
+from physprune_pl.networks.isolation import seed_everything_inside, set_training, twin, without_autocast
 from physprune_pl.networks.names import named_tensors, plain, tensors_by_every_name
 from physprune_pl.networks.nested import tensors_in
+from physprune_pl.probing.tainting import has_nan
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import PruningPlan, make_plan
@@ -26,7 +27,7 @@ from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.comparable import Comparable
 from physprune_pl.tracing.failures import differs, failed
 from physprune_pl.tracing.kept_norms import KeptNorms, Removed
-from physprune_pl.tracing.masking import redrawn, runs, zero_removed
+from physprune_pl.tracing.masking import Redrawn, in_type, redrawn, zero_removed
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}
@@ -38,20 +39,22 @@ class _Masked:
 
     def __init__(
         self,
-        base: nn.Module,
+        base: Redrawn,
         groups: Sequence[ChannelGroup],
         removal: Mapping[str, Tensor],
         plan: PruningPlan,
         producing: Collection[str],
     ) -> None:
-        self.model = twin(base)
-        self.norms = zero_removed(self.model, groups, removal, producing)
+        self.model = twin(base.model)
+        self.large = base.weights_of(self.model)
+        self.norms = zero_removed(self.model, groups, removal, producing, self.large)
         self.keep = _kept(self.model, plan)
 
     def outputs(self, example: Example, training: bool, double: bool) -> list[Tensor]:
         """Return what the cut network should put out for an example, in train mode or not."""
         own = set(map(id, named_tensors(self.model).values()))
-        return _outputs(self.model, example, training, Comparable(self.keep, own, double), self.norms)
+        with self.large:
+            return _outputs(self.model, example, training, Comparable(self.keep, own, double), self.norms)
 
 
 def verified(model: nn.Module, example: Example, trace: Trace) -> Trace:
@@ -83,19 +86,28 @@ class Verifier:
         seed_everything_inside(7)
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
-        self.base, self.crowd = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
-        self.evaluates = runs(twin(self.base), self.crowd, training=False)
-        self.model = model
-        dtype = next(self.base.parameters()).dtype
-        self.tolerance, self.double = _TOLERANCE[dtype], False
-        with Comparable({}) as seen:
-            self.trains = runs(twin(self.base), self.crowd, training=True)
-        if seen.shortened and dtype is torch.float64:
-            with Comparable({}, double=True):
-                self.double = runs(twin(self.base), self.crowd, training=False)
+        self.base = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
+        self.crowd, self.evaluates, self.model = self.base.example, self.base.runs, model
+        self.tolerance, self.double = _TOLERANCE[self.base.dtype], False
+        seen = Comparable({})
+        trained = self._put_out(seen, training=True)
+        self.trains = trained is not None and not _identical(trained, self._put_out(Comparable({}), training=False))
+        if seen.shortened and self.base.dtype is torch.float64:
+            self.double = self._put_out(Comparable({}, double=True), training=False) is not None
         self.trace = trace
         self.causes: dict[str, str] = {}
         self._cause = ""
+
+    def _put_out(self, comparable: Comparable, training: bool) -> list[Tensor] | None:
+        """Return what the dense network and its layers put out in a mode; None if it does not run in it."""
+        model = twin(self.base.model)
+        try:
+            with self.base.weights_of(model):
+                outputs = _outputs(model, self.crowd, training, comparable, Removed())
+        except Exception:  # whatever a network raises that cannot be trained on this example
+            return None
+        returned = outputs[: len(outputs) - len(comparable.collected)]
+        return None if any(map(has_nan, returned)) else outputs
 
     def verify(self) -> Trace:
         """Return the trace with those groups only whose cut equals the masked network, marked exact or not."""
@@ -142,14 +154,16 @@ class Verifier:
         plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
         modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
         try:
-            masked, cut = _Masked(base, groups, removal, plan, producing), cut_in_place(twin(base), plan)
+            masked, cut = _Masked(base, groups, removal, plan, producing), cut_in_place(twin(base.model), plan)
             return all(self._same(masked, cut, self._example(kind, training), training) for training in modes)
         except Exception as error:  # whatever a wrongly cut network raises, the answer is that it does not work
             self._cause = failed(error)
             return False
 
-    def _as_it_is(self) -> nn.Module:
-        return copied(self.model).requires_grad_(False).to(next(self.base.parameters()).dtype)
+    def _as_it_is(self) -> Redrawn:
+        """Return a copy with the parameters of the model; large weights share its memory."""
+        own = twin(self.model, self.base.large).requires_grad_(False)
+        return replace(self.base, model=in_type(own, self.base.dtype, self.base.large))
 
     def _example(self, kind: str, training: bool) -> Example:
         # A run in train mode, which batch statistics need several samples for, tries larger batches already.
@@ -159,7 +173,8 @@ class Verifier:
     def _same(self, masked: _Masked, cut: nn.Module, example: Example, training: bool) -> bool:
         wanted = masked.outputs(example, training, self.double)
         seen = Comparable({}, double=self.double)
-        got = _outputs(cut, example, training, seen, Removed())
+        with self.base.weights_of(cut):
+            got = _outputs(cut, example, training, seen, Removed())
         alike = [len(got) == len(wanted), *map(self._close, got, wanted)]
         if not all(alike):
             self._cause = differs(cut, seen.weights, alike[len(alike) - len(seen.weights) :])
@@ -183,6 +198,11 @@ def _outputs(
     with set_training(model, training), comparable as seen, KeptNorms(norms, training):
         returned = tensors_in(example.copy().run(model))
     return [*returned, *seen.collected]
+
+
+def _identical(one: Sequence[Tensor], other: Sequence[Tensor] | None) -> bool:
+    """Return whether two runs have put out the same: then both modes compute the same."""
+    return other is not None and len(one) == len(other) and all(map(torch.equal, one, other))
 
 
 def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:

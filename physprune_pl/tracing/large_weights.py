@@ -1,0 +1,244 @@
+"""Large weights of copies: kept as they are stored, and masked and lengthened layer by layer, where they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from physprune_pl.networks.example import Example
+from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.taking import Scratch, taken
+from physprune_pl.probing.operation_rows import Layout
+from physprune_pl.probing.operations import conv_groups, layout_of, operands
+from physprune_pl.probing.row_blocks import RowBlock
+from physprune_pl.probing.tainting import tensors_of_call
+from physprune_pl.tracing.runs import runs
+
+LARGE = 2**16
+"""From so many elements on a weight is worth the trouble."""
+
+Call = Callable[..., Any]
+
+_VIEWS = {
+    *(Tensor.__getitem__, Tensor.chunk, Tensor.split, Tensor.narrow, Tensor.unbind, Tensor.view, Tensor.view_as),
+    *(torch.chunk, torch.split, torch.narrow, torch.unbind, Tensor.tensor_split, torch.tensor_split),
+}
+_READ = {
+    *(Tensor.size, Tensor.dim, Tensor.ndimension, Tensor.numel, Tensor.stride, Tensor.storage_offset, Tensor.__len__),
+    *(Tensor.is_contiguous, Tensor.is_floating_point, torch.is_floating_point, Tensor.is_complex, torch.is_complex),
+    *(Tensor.get_device, Tensor.nelement, torch.numel),
+    *(
+        getattr(Tensor, name).__get__
+        for name in ("shape", "ndim", "device", "layout", "_base", "requires_grad", "is_cuda", "is_leaf", "grad_fn")
+    ),
+    *(getattr(Tensor, name).__get__ for name in ("is_meta", "is_sparse", "is_quantized", "is_nested", "is_mps")),
+}
+"""What looks at a tensor and not at its numbers."""
+_TYPE = Tensor.dtype.__get__  # type: ignore[attr-defined]
+
+
+class LargeWeights(TorchFunctionMode):
+    """Lets a network compute with some of its weights as if they were masked and of another type than they are.
+
+    A copy of them in the other type would be twice as large as the network, and a masked copy of that as well. Instead
+    the part of a weight that is not masked is lengthened where a layer uses it: what is masked adds zeros.
+
+    Args:
+        tensors: parameters, by name.
+        names: those of them to be treated so.
+        dtype: the type to compute with.
+        scratch: memory that such objects may share, as long as they are not in use at the same time.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        names: Collection[str],
+        dtype: torch.dtype,
+        scratch: tuple[Scratch, Scratch, Scratch] | None = None,
+    ) -> None:
+        super().__init__()
+        self._own = {id(tensors[name]): tensors[name] for name in names}
+        self._masks: dict[tuple[int, int], Tensor] = {}
+        self._dtype = dtype
+        self._rows, self._columns, self._long = scratch or (Scratch(), Scratch(), Scratch())
+
+    def __enter__(self) -> LargeWeights:
+        if self._own:
+            super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._own:
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+    def mask(self, tensor: Tensor, dim: int, index: Tensor) -> bool:
+        """Take indices of a dimension for zero from now on; False if that is to be done to the tensor itself."""
+        if id(tensor) not in self._own:
+            return False
+        key = id(tensor), dim
+        self._masks.setdefault(key, torch.zeros(tensor.shape[dim], dtype=torch.bool))[index] = True
+        return True
+
+    def __torch_function__(
+        self, func: Call, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operation."""
+        kwargs = kwargs or {}
+        mine = [one for one in tensors_of_call(args, kwargs) if id(_owner(one)) in self._own]
+        if not mine or func in _READ or func in _VIEWS:
+            return func(*args, **kwargs)
+        if func == _TYPE:
+            return self._dtype
+        call = _Mixes.of(func, args, kwargs)
+        if call is not None and len(mine) == 1 and mine[0] is call.weight and bool(call.data.isfinite().all()):
+            return self._mix(call)
+        return call_with(func, args, kwargs, {id(one): self._whole(one) for one in mine})
+
+    def _mix(self, call: _Mixes) -> Tensor:
+        """Make a call with the part of its weight that is not masked."""
+        rows, columns = self._kept(call.weight, 0), self._kept(call.weight, 1)
+        weight = _taken(_taken(call.weight, 0, rows, self._rows), 1, columns, self._columns)
+        swapped: dict[int, Tensor] = {id(call.weight): self._lengthened(weight)}
+        swapped[id(call.data)] = _taken(call.data, call.axis, columns)
+        if call.bias is not None:
+            swapped[id(call.bias)] = _taken(call.bias, 0, rows)
+        output: Tensor = call_with(call.func, call.args, call.kwargs, swapped)
+        if rows is None:
+            return output
+        shape = list(output.shape)
+        shape[call.axis] = len(call.weight)
+        full = output.new_zeros(shape)
+        if call.bias is not None:
+            full += call.bias.view(-1, *[1] * (-1 - call.axis))
+        return full.index_copy_(call.axis, rows, output)
+
+    def _lengthened(self, weight: Tensor) -> Tensor:
+        if weight.dtype is self._dtype:
+            return weight
+        return self._long.tensor(tuple(weight.shape), weight, self._dtype).copy_(weight)
+
+    def _kept(self, weight: Tensor, dim: int) -> Tensor | None:
+        """Return which rows or columns of a weight, or of a part of one, are not masked; None for all."""
+        block = RowBlock.of(weight)
+        mask = self._masks.get((id(block.owner), dim))
+        if mask is None:
+            return None
+        return (~(block.part_of(mask) if dim == 0 else mask)).nonzero().flatten().to(weight.device)
+
+    def _whole(self, tensor: Tensor) -> Tensor:
+        """Return what a tensor, or a view of it, stands for."""
+        owner = _owner(tensor)
+        values = owner.detach().to(self._dtype, copy=True)
+        for (own, dim), mask in self._masks.items():
+            if own == id(owner):
+                values.index_fill_(dim, mask.nonzero().flatten().to(values.device), 0.0)
+        if tensor is owner:
+            return values
+        return values.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - owner.storage_offset())
+
+
+@dataclass(frozen=True)
+class _Mixes:
+    """A call of a linear layer or of a convolution in one group, with whole rows of a weight."""
+
+    func: Call
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    axis: int
+    data: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+    @classmethod
+    def of(cls, func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Mixes | None:
+        """Read a call; None if it is another one."""
+        layout = layout_of(func, args, kwargs)
+        if layout is None or not _is_plain(layout) or conv_groups(func, args, kwargs) > 1:
+            return None
+        data, weight, bias = operands(func, args, kwargs)
+        whole = isinstance(RowBlock.of(weight).owner, nn.Parameter) and weight is not data and bias is not weight
+        return cls(func, args, kwargs, layout.axis, data, weight, bias) if whole else None
+
+
+def _is_plain(layout: Layout) -> bool:
+    return not layout.transposed and (layout.output_dim, layout.input_dim) == (0, 1) and layout.axis < 0
+
+
+def _owner(tensor: Tensor) -> Tensor:
+    return tensor if tensor._base is None else tensor._base
+
+
+def _taken(tensor: Tensor, axis: int, index: Tensor | None, scratch: Scratch | None = None) -> Tensor:
+    if index is None:
+        return tensor
+    axis %= tensor.dim()
+    shape = (*tensor.shape[:axis], len(index), *tensor.shape[axis + 1 :])
+    return taken(tensor, axis, index, None if scratch is None else scratch.tensor(shape, tensor))
+
+
+def call_with(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any], swapped: Mapping[int, Tensor]) -> Any:
+    """Make a call with some tensors exchanged, however deep they are in its arguments."""
+
+    def exchanged(value: Any) -> Any:
+        return swapped.get(id(value), value)
+
+    args, kwargs = torch.utils._pytree.tree_map(exchanged, (args, kwargs))
+    return func(*args, **kwargs)
+
+
+class _Uses(TorchFunctionMode):
+    """Strikes out weights that are used otherwise than as rows that a layer mixes channels with."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.left = {id(tensor): name for name, tensor in tensors.items()}
+
+    def __torch_function__(
+        self, func: Call, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Watch one operation."""
+        kwargs = kwargs or {}
+        if func not in _READ and func not in _VIEWS and func != _TYPE:
+            mine = [one for one in tensors_of_call(args, kwargs) if id(_owner(one)) in self.left]
+            call = _Mixes.of(func, args, kwargs) if len(mine) == 1 else None
+            for one in mine if call is None or call.weight is not mine[0] else ():
+                self.left.pop(id(_owner(one)), None)
+        return func(*args, **kwargs)
+
+
+def large_weights(model: nn.Module, example: Example, mixing_weights: Collection[str]) -> frozenset[str]:
+    """Return the names of the large weights that a copy need not have in another type than the network.
+
+    Args:
+        model: the network; it runs once in eval and once in train mode.
+        example: inputs of its type.
+        mixing_weights: names of the weights of its mixing calls.
+    """
+    candidates = dict(_candidates(model, mixing_weights))
+    if not candidates:
+        return frozenset()
+    with _Uses(candidates) as seen:
+        if not runs(model, example, training=False):
+            return frozenset()
+        runs(model, example, training=True)
+    return frozenset(seen.left.values())
+
+
+def _candidates(model: nn.Module, mixing_weights: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the large weights that Python code sees all operations of."""
+    hidden = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, torch.jit.ScriptModule)
+        for parameter in module.parameters()
+    }
+    for name, tensor in named_tensors(model).items():
+        usual = type(tensor) is nn.Parameter and tensor.is_floating_point() and tensor.layout is torch.strided
+        if name in mixing_weights and usual and tensor.numel() >= LARGE and id(tensor) not in hidden:
+            yield name, tensor
