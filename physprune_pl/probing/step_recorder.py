@@ -7,12 +7,18 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.operations import layout_of, operands
 
 _ORIGINS = "_physprune_origins"
+_LOSSES = {
+    getattr(functional, name): name
+    for name in dir(functional)
+    if name.endswith("_loss") or name.startswith(("cross_entropy", "binary_cross_entropy", "kl_div"))
+}
 
 
 class StepRecorder(TorchFunctionMode):
@@ -30,11 +36,17 @@ class StepRecorder(TorchFunctionMode):
         super().__init__()
         self._names, self._known = names, known
         self._unseen: dict[str, set[str]] = defaultdict(set)
+        self._compared: dict[str, set[str]] = defaultdict(set)
 
     @property
     def unseen(self) -> dict[str, set[str]]:
         """Parameter that the trace has not seen -> names of the weights whose channels it reads."""
         return dict(self._unseen)
+
+    @property
+    def compared(self) -> dict[str, set[str]]:
+        """Loss that compares channels with data -> names of the weights that the channels are of."""
+        return dict(self._compared)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -42,7 +54,10 @@ class StepRecorder(TorchFunctionMode):
         """Run an operation and note where its result comes from."""
         kwargs = kwargs or {}
         inputs = tensors_in([args, kwargs])
-        origins = frozenset().union(*(getattr(tensor, _ORIGINS, frozenset()) for tensor in inputs))
+        given: list[frozenset[str]] = [getattr(tensor, _ORIGINS, frozenset()) for tensor in inputs]
+        origins = frozenset().union(*given)
+        if func in _LOSSES and not all(given):
+            self._compared[_LOSSES[func]] |= origins
         for name in (self._names.get(id(tensor)) for tensor in inputs):
             if name is not None and name not in self._known:
                 self._unseen[name] |= origins

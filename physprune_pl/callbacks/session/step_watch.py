@@ -12,9 +12,12 @@ from torch import nn
 from physprune_pl.probing.step_recorder import StepRecorder
 from physprune_pl.structure import ChannelGroup
 
+_READS = "reads its channels in a step, and nothing that was traced reaches it"
+_COMPARES = "compares its channels with data in a step, and with what was traced it does not"
+
 
 class StepWatch:
-    """Watches one training step and one validation step for parameters that the trace has not seen.
+    """Watches one training step and one validation step for parameters and losses that the trace has not seen.
 
     A training step is watched only where there are such parameters that are trained. Where a later one is the first to
     reach some of them, as their gradients tell, training steps are watched until those are met.
@@ -61,13 +64,15 @@ class StepWatch:
         return recorder
 
     def stop(self, trainer: Trainer, groups: Sequence[ChannelGroup]) -> Mapping[str, str]:
-        """End the watch and return the groups whose channels an unknown parameter reads, with the reason."""
+        """End the watch; return the groups whose channels an unknown parameter reads or a loss compares, with why."""
         if (recorder := self.leave()) is None:
             return {}
         self._late -= recorder.unseen.keys()
+        readers = {f"{name} {_COMPARES}": weights for name, weights in recorder.compared.items()}
+        readers |= {f"{name} {_READS}": weights for name, weights in recorder.unseen.items()}
         found = {
-            group.name: f"{parameter} reads its channels in a step, and nothing that was traced reaches it"
-            for parameter, weights in reversed(recorder.unseen.items())
+            group.name: reason
+            for reason, weights in reversed(readers.items())
             for group in groups
             if any(part.role == "filter" and part.name in weights for part in group.slices)
         }

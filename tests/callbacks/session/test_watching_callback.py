@@ -49,6 +49,16 @@ class ValidationHead(TwoHeads):
         self.log("val/size", self.extra(self.features(batch[0])[0]).abs().mean())
 
 
+class ValidationScores(ValidationHead):
+    """What validation takes for scores goes on to another layer in training."""
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        return nn.functional.mse_loss(self.extra(self.features(batch[0])[1]), batch[0][:, :3])
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.log("val/loss", nn.functional.cross_entropy(self.first(batch[0]), batch[1]))
+
+
 EXAMPLE = torch.zeros(2, 6)
 
 
@@ -101,6 +111,25 @@ def test_origins_start_anew_at_a_weight_and_pass_through_everything_else() -> No
         early = one(torch.zeros(2, 4)).relu()
         other(torch.cat([early * 2, two(early)], 1))
     assert recorder.unseen == {"other": {"one", "two"}}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*log_every_n_steps")
+def test_what_validation_compares_with_data_stays_whole(tmp_path: Path) -> None:
+    module = ValidationScores()
+    reason = r"first is not pruned: cross_entropy compares its channels with data in a step"
+    with pytest.warns(UserWarning, match=reason):
+        fit(module, tmp_path, example=None)
+    assert module.first.out_features == 16
+    assert module.second.out_features < 16
+
+
+def test_a_loss_between_two_parts_compares_with_no_data() -> None:
+    one, two = nn.Linear(4, 5), nn.Linear(4, 5)
+    names = {id(one.weight): "one", id(two.weight): "two"}
+    with StepRecorder(names, {"one", "two"}) as recorder:
+        nn.functional.mse_loss(one(torch.zeros(2, 4)), two(torch.zeros(2, 4)).detach())
+        nn.functional.mse_loss(one(torch.zeros(2, 4)), torch.zeros(2, 5))
+    assert recorder.compared == {"mse_loss": {"one"}}
 
 
 class LateHead(TwoHeads):
