@@ -145,7 +145,7 @@ def test_a_fixed_batch_is_that_of_the_example(tmp_path):
 
 @needs_onnx
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the config of BertForSequenceClassification has one number for all layers")
+@pytest.mark.filterwarnings("ignore:the config of BertForSequenceClassification has no numbers for the widths")
 @pytest.mark.parametrize("name", [*zoo.TORCHVISION, "transformers:bert"])
 def test_published_networks_are_exported_after_a_cut(name, tmp_path):
     if name not in zoo.NETWORKS:

@@ -9,8 +9,10 @@ from typing import Any
 import torchvision
 from torch import nn
 
+from experiments.zoo.families import FURTHER
 from experiments.zoo.handwritten import HANDWRITTEN
 from experiments.zoo.network import CLASSES, Network, on_pictures
+from experiments.zoo.transformers_families import FAMILIES
 from experiments.zoo.transformers_networks import TRANSFORMERS
 
 
@@ -103,7 +105,8 @@ TIMM: Mapping[str, Network] = {
     **_timm("repvgg_a0"),
     **_timm("coatnet_nano_rw_224", 64, img_size=64),
 }
-EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM, **TRANSFORMERS, **HANDWRITTEN}
+_NARROW = {f"transformers:narrow {name}": network for name, network in FAMILIES.items()}
+EVERY: Mapping[str, Network] = {**TORCHVISION, **TIMM, **TRANSFORMERS, **HANDWRITTEN, **FURTHER, **_NARROW}
 NETWORKS: Mapping[str, Network] = {
     name: network for name, network in EVERY.items() if find_spec(network.library) is not None
 }

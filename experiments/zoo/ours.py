@@ -26,7 +26,7 @@ from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.memory import process_peak
 from physprune_pl.tracing.tracer import trace
 
-KEPT_MACS = 0.5
+KEPT_MACS, FEW_MACS = 0.5, 0.25
 MOST_BYTES = 6 * GIB
 
 Result = TypeVar("Result")
@@ -43,6 +43,7 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
         build: returns that network and its example, the same each time.
     """
     model, example = build(name)
+    training = model.training  # a detector is built in eval mode: in training it wants boxes
     traced, seconds = timed(lambda: trace(model, example))
     yield {"trace_seconds": seconds, **_described(traced)}
     plan, seconds = timed(lambda: plan_chosen(model, Chooser(traced, Target("macs", KEPT_MACS), Widths())))
@@ -52,9 +53,21 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
     peak = process_peak() or 0
     problems = [f"{peak} bytes of memory up to the cut"] if peak > MOST_BYTES else []
     problems += [*malformed(traced), *(f"{module} is neither cut nor named" for module in unaccounted(traced))]
-    problems += [*_miscounted(model, example, plan), *untrainable(model, example, sorted(traced.parameters))]
+    problems += _miscounted(model, example, plan)
+    problems += untrainable(model, example, sorted(traced.parameters)) if training else []
     found = _earned(*build(name), traced, planned(plan))
     yield {"error": found, "problems": problems + _inequalities(found)}
+    yield {"quarter": _cut_further(*build(name), traced)}
+
+
+def _cut_further(model: nn.Module, example: Any, traced: Trace) -> Row:
+    """Return what comes of a cut to a quarter of the MACs: the error, and what is wrong with it."""
+    try:
+        plan = plan_chosen(model, Chooser(traced, Target("macs", FEW_MACS), Widths()))
+        found = _earned(model, example, traced, planned(plan))
+    except ValueError as error:  # a target out of reach among them
+        return {"problems": [str(error).partition("\n")[0]]}
+    return {"macs": plan.macs, "error": found, "problems": _inequalities(found)}
 
 
 def timed(step: Callable[[], Result]) -> tuple[Result, float]:

@@ -32,6 +32,7 @@ def cut_by_torch_pruning(name: str, build: Make = make) -> Iterator[Row]:
     import torch_pruning
 
     model, example = build(name)
+    training = model.training
     shapes = _shapes(model, example)
     costs = count_macs(model, example), count_parameters(model)
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -54,7 +55,7 @@ def cut_by_torch_pruning(name: str, build: Make = make) -> Iterator[Row]:
     yield {"macs": (costs[0], after[0]), "params": (costs[1], after[1])}
     problems = [] if got == shapes else [f"outputs have shapes {got}, not {shapes}"]
     problems += ["nothing was cut"] if after == costs else []
-    yield {"problems": problems + untrainable(model, example, trained)}
+    yield {"problems": problems + (untrainable(model, example, trained) if training else [])}
 
 
 def _classifiers(model: nn.Module) -> list[nn.Module]:

@@ -26,7 +26,7 @@ def tables(rows: Sequence[AnyRow]) -> str:
     ours = [row for row in rows if row["tool"] == "physprune_pl"]
     peers = [row for row in rows if row["tool"] == "torch-pruning"]
     searched = [row for row in rows if row["tool"] == "nvidia-modelopt"]
-    parts = ["## physprune_pl", _summary(ours), _table((*HEAD, "whole", "outcome"), map(_our_cells, ours))]
+    parts = ["## physprune_pl", _summary(ours), _table((*HEAD, "whole", "outcome", "at 25 %"), map(_our_cells, ours))]
     parts += ["### What stayed whole", _reasons(ours), "### Networks that are not as their library builds them"]
     parts += [_notes(ours), "## Torch-Pruning", _summary(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
     if searched:
@@ -36,7 +36,9 @@ def tables(rows: Sequence[AnyRow]) -> str:
 
 def _summary(rows: Sequence[AnyRow]) -> str:
     missing = [name for name in EVERY if name not in {row["network"] for row in rows}]
-    return f"{_count(rows)} Not run yet: {', '.join(missing)}." if missing else _count(rows)
+    tried = [row["quarter"] for row in rows if "quarter" in row]
+    words = f"{_count(rows)} At a quarter of the MACs {sum(map(ok, tried))} of {len(tried)}." if tried else _count(rows)
+    return f"{words} Not run yet: {', '.join(missing)}." if missing else words
 
 
 def _count(rows: Sequence[AnyRow]) -> str:
@@ -62,6 +64,7 @@ def _our_cells(row: AnyRow) -> list[str]:
         _memory(row),
         whole,
         _outcome(row),
+        _quarter(row),
     ]
 
 
@@ -91,6 +94,14 @@ def _outcome(row: AnyRow) -> str:
         return "ok"
     text = " ".join((row.get("failure") or "; ".join(row["problems"])).split()).replace("|", "/")
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+
+
+def _quarter(row: AnyRow) -> str:
+    """Return what comes of a cut to a quarter of the MACs."""
+    if "quarter" not in row:
+        return "-"
+    found = row["quarter"]
+    return _outcome(found) if found["problems"] else f"ok, {max(found['error'].values()):.0e}"
 
 
 def _reasons(rows: Iterable[AnyRow]) -> str:

@@ -85,7 +85,7 @@ def remembered(module: nn.Module, shapes: Shapes, found: Collection[str] = ()) -
         ValueError: the new shape holds no whole number of heads.
     """
     known = _KNOWN.get(_full_name(type(module)))
-    rows = _first(module, known.rows) if known else _first_matrix(module)
+    rows = _first(module, known.rows) if known else next(matrices(module), None)
     parts = module.parameters() if known else _near(module)
     if rows is None or not any(id(parameter) in shapes for parameter in parts):
         return {}
@@ -163,8 +163,7 @@ def _near(module: nn.Module) -> Iterator[Tensor]:
     yield from chain(*below, module.parameters(recurse=False))
 
 
-def _first_matrix(module: nn.Module) -> Tensor | None:
-    """Return the first weight of a module that has attributes with the names of numbers of heads."""
-    if not any(isinstance(getattr(module, name, None), int) for name in COUNTS):
-        return None
-    return next((tensor for tensor in _near(module) if tensor.dim() > 1), None)
+def matrices(module: nn.Module) -> Iterator[Tensor]:
+    """Yield the weights of a module that has attributes with the names of numbers of heads; its heads are in one."""
+    if any(isinstance(getattr(module, name, None), int) for name in COUNTS):
+        yield from (tensor for tensor in _near(module) if tensor.dim() > 1)

@@ -17,12 +17,12 @@ from torch.optim import Optimizer
 from physprune_pl.networks.identity import check_identity
 from physprune_pl.networks.isolation import forget_tables
 from physprune_pl.networks.names import plain, tensors_by_every_name
+from physprune_pl.surgery.configs.following import follow_configs
 from physprune_pl.surgery.cuts import TensorCut
 from physprune_pl.surgery.module_sizes import set_attributes, sizes_of
 from physprune_pl.surgery.optimizer_states import cut_states
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.replacement import hooked_nodes, hooks_are_lost, replace_data, shrink, stored_like
-from physprune_pl.surgery.transformers_configs import follow_configs
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -84,8 +84,8 @@ def _several(optimizers: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:
 
 
 _UNDESCRIBED = (
-    "the config of {name} has one number for all layers, which now differ: save_pretrained writes their shapes into "
-    "config.json, load_pruned({name}(config), folder) loads them, and from_pretrained alone refuses the weights"
+    "the config of {name} has no numbers for the widths that its layers have now: save_pretrained writes the shapes "
+    "into config.json, load_pruned({name}(config), folder) loads them, and from_pretrained alone refuses the weights"
 )
 
 

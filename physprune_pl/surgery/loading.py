@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from physprune_pl.networks.names import plain, under_every_name
 from physprune_pl.surgery.apply import apply_plan, reshape
 from physprune_pl.surgery.checkpoint_file import read_checkpoint
+from physprune_pl.surgery.configs.folders import load_folder
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.surgery.transformers_configs import load_folder
 from physprune_pl.tools.inert_pickle import stand_ins
 
 Model = TypeVar("Model", bound=nn.Module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -31,11 +31,19 @@ def planned_sizes(sizes: Iterable[RememberedSize], removed: Collection[tuple[str
         if len(values) > 1:
             after = sorted(number for _, number in values)
             raise ValueError(f"{name}: it is the size of several things, which become {after} channels wide")
-    return {
-        name: pair
-        for name, (pair,) in found.items()
-        if pair[0] != pair[1] or not COUNTS.isdisjoint(name.rpartition(".")[2:])
-    }
+    return {name: pair for name, (pair,) in found.items() if _matters(name, pair)}
+
+
+def _matters(name: str, pair: tuple[int, int]) -> bool:
+    """Return whether a number changes, or its name alone would say that it does."""
+    return pair[0] != pair[1] or not COUNTS.isdisjoint(name.rpartition(".")[2:])
+
+
+def changed_numbers(before: nn.Module, after: nn.Module) -> Sizes:
+    """Return the numbers that the modules of two networks of one structure hold, where they matter for a cut."""
+    others = numbers_of(after)
+    pairs = {name: (value, others.get(name, value)) for name, value in numbers_of(before).items()}
+    return {name: pair for name, pair in pairs.items() if _matters(name, pair)}
 
 
 def size_changes(model: nn.Module, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[nn.Module, dict[str, Any]]]:
@@ -90,6 +98,31 @@ def _with_entry(value: Any, place: Sequence[str], number: int) -> Any:
     if isinstance(value, dict):
         return {**value, place[0]: inner}
     return type(value)(inner if key == place[0] else item for key, item in entries.items())
+
+
+def numbers_of(model: nn.Module) -> dict[str, int]:
+    """Return the whole numbers that modules hold in attributes, and in lists, tuples and dicts there, by their path.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> layer.widths = [2, 4]
+    >>> numbers_of(nn.Sequential(layer))
+    {'0.in_features': 3, '0.out_features': 2, '0.widths.0': 2, '0.widths.1': 4}
+    """
+    modules = ((plain(name), module) for name, module in model.named_modules())
+    return {
+        ".".join((*([name] if name else []), path)): number
+        for name, module in modules
+        for attribute, value in vars(module).items()
+        if not attribute.startswith("_") and not isinstance(value, nn.Module)
+        for path, number in _numbers_in(attribute, value)
+    }
+
+
+def _numbers_in(path: str, value: Any) -> Iterator[tuple[str, int]]:
+    if type(value) is int:
+        yield path, value
+    for key, item in _entries(value).items():
+        yield from _numbers_in(f"{path}.{key}", item)
 
 
 def mirror_sizes(model: nn.Module, like: nn.Module) -> None:

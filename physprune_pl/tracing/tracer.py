@@ -24,6 +24,7 @@ from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.first_runs import first_runs
 from physprune_pl.tracing.following import follow
+from physprune_pl.tracing.named_heads import heads_by_call
 from physprune_pl.tracing.verification import verified
 
 
@@ -82,6 +83,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
     buffers = frozenset(dict(model.named_buffers()))
     found = find_groups(evidence, frozenset(tensors) - buffers, buffers)
     calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *found.products)
+    called = [mixing.weight for mixing in evidence.mixings]
     used = _used(model, evidence, buffers)
     unused = [LeftWhole(name, _UNUSED) for name in _without_any(model, used)]
     return Trace(
@@ -94,7 +96,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
         notes=notes,
         fixed_macs=macs - sum(call.macs(tensors[call.weight].shape) for call in calls),
         buffers=buffers,
-        sizes=tuple(found.sizes),
+        sizes=(*found.sizes, *heads_by_call(model, called, found.groups, found.sizes)),
     )
 
 

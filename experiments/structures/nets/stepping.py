@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -166,3 +167,37 @@ class WidthOfAnother(WidthKept):
         batch, tokens, width = stream.shape
         other = self.reader(self.maker(x).reshape(batch * tokens, width)).view(batch, tokens, -1)
         return self.head((other + self.narrow(torch.relu(self.wide(torch.tanh(stream))))).mean(1))
+
+
+@case(cut=("inward", "wide"), whole=("triple",), example=sequences)
+class OutFirstHeadsFixed(WidthKept):
+    """the output projection is a module's first matrix, and heads cannot go: their number must not follow the stream"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = _FixedHeads(self.triple, self.out)
+
+    def attend(self, x: Tensor) -> Any:
+        return self.attention(x)
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.inward(x)
+        x = x + self.attend(x)
+        return self.head((x + self.narrow(torch.relu(self.wide(x)))).mean(1))
+
+
+class _FixedHeads(nn.Module):
+    """Attention that knows where queries, keys and values lie as numbers, and computes with its number of heads."""
+
+    def __init__(self, triple: nn.Linear, out: nn.Linear) -> None:
+        super().__init__()
+        self.num_heads, self.out, self.triple = HEADS, out, triple
+
+    def forward(self, x: Tensor) -> Any:
+        size = WIDTH // HEADS
+        ends = [place * self.num_heads * size for place in range(4)]
+        joined = self.triple(x)
+        parts = (
+            joined[..., start:end].view(*x.shape[:2], HEADS, size).transpose(1, 2) for start, end in pairwise(ends)
+        )
+        return self.out(F.scaled_dot_product_attention(*parts).transpose(1, 2).reshape(*x.shape[:2], WIDTH))

@@ -1,0 +1,189 @@
+"""Small members of further families: timm, detection and video of torchvision, graphs, segmentation, YOLO from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from experiments.zoo.network import CLASSES, Network, on_pictures
+
+NODES, EDGES, FEATURES = 30, 90, 16
+
+
+def _timm(name: str, pixels: int = 64, **options: Any) -> dict[str, Network]:
+    def build() -> nn.Module:
+        network: nn.Module = import_module("timm").create_model(name, pretrained=False, num_classes=CLASSES, **options)
+        return network
+
+    return {f"timm:{name}": on_pictures("timm", pixels, build)}
+
+
+class Graph(nn.Module):
+    """Two layers of a kind of graph convolution over fixed edges, then a linear layer."""
+
+    def __init__(self, kind: str, width: int = 24, heads: int = 1, **options: Any) -> None:
+        super().__init__()
+        made = getattr(import_module("torch_geometric.nn"), kind)
+        many = {"heads": heads} if heads > 1 else {}
+        self.first, self.second = (
+            made(FEATURES, width, **many, **options),
+            made(width * heads, width, **many, **options),
+        )
+        self.head = nn.Linear(width * heads, CLASSES)
+        edges = torch.randint(0, NODES, (2, EDGES), generator=torch.Generator().manual_seed(0))
+        self.register_buffer("edges", edges)
+
+    def forward(self, nodes: Tensor) -> Any:
+        """Map nodes [N, 16] to scores [N, 11]."""
+        return self.head(self.second(self.first(nodes, self.edges).relu(), self.edges).relu())
+
+
+class GraphByNetworks(nn.Module):
+    """The graph isomorphism network: the convolution is a network of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        made = import_module("torch_geometric.nn").GINConv
+        self.first, self.second = (
+            made(nn.Sequential(nn.Linear(inputs, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 24)))
+            for inputs in (FEATURES, 24)
+        )
+        self.head = nn.Linear(24, CLASSES)
+        edges = torch.randint(0, NODES, (2, EDGES), generator=torch.Generator().manual_seed(0))
+        self.register_buffer("edges", edges)
+
+    def forward(self, nodes: Tensor) -> Any:
+        """Map nodes [N, 16] to scores [N, 11]."""
+        return self.head(self.second(self.first(nodes, self.edges).relu(), self.edges).relu())
+
+
+def _graph(name: str, build: Callable[[], nn.Module]) -> dict[str, Network]:
+    size = f"{NODES} nodes, {EDGES} edges"
+    return {f"graph:{name}": Network("torch_geometric", size, build, lambda: torch.randn(NODES, FEATURES))}
+
+
+def _detector(name: str) -> dict[str, Network]:
+    def build() -> nn.Module:
+        options = {"min_size": 96, "max_size": 96} if "rcnn" in name or "retina" in name else {}
+        network: nn.Module = torchvision.models.get_model(
+            name, weights=None, weights_backbone=None, num_classes=CLASSES, **options
+        )
+        return network.eval()
+
+    return {f"detector:{name}": Network("torchvision", "two pictures, 96 x 96 pixels", build, _pair_of_pictures)}
+
+
+def _video(name: str) -> dict[str, Network]:
+    def build() -> nn.Module:
+        network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=CLASSES)
+        return network
+
+    return {f"video:{name}": Network("torchvision", "8 x 32 x 32", build, lambda: torch.randn(2, 3, 8, 32, 32))}
+
+
+def _smp(kind: str, encoder: str = "resnet18") -> dict[str, Network]:
+    def build() -> nn.Module:
+        made = getattr(import_module("segmentation_models_pytorch"), kind)
+        network: nn.Module = made(encoder, encoder_weights=None, classes=CLASSES)
+        return network
+
+    return {f"smp:{kind}": on_pictures("segmentation_models_pytorch", 64, build, f"with {encoder}")}
+
+
+def _yolo(name: str) -> dict[str, Network]:
+    def build() -> nn.Module:
+        tasks = import_module("ultralytics.nn.tasks")
+        network: nn.Module = tasks.DetectionModel(f"{name}.yaml", ch=3, nc=CLASSES, verbose=False)
+        return network
+
+    return {f"yolo:{name}": on_pictures("ultralytics", 64, build, "from its YAML")}
+
+
+def _monai(name: str, **options: Any) -> dict[str, Network]:
+    def build() -> nn.Module:
+        made = getattr(import_module("monai.networks.nets"), name)
+        network: nn.Module = made(spatial_dims=2, in_channels=1, out_channels=CLASSES, **options)
+        return network
+
+    return {f"monai:{name}": Network("monai", "64 x 64 pixels", build, _scans, "two dimensions")}
+
+
+def _scans() -> Tensor:
+    return torch.randn(2, 1, 64, 64)
+
+
+def _pair_of_pictures() -> tuple[list[Tensor]]:
+    return ([torch.rand(3, 96, 96) for _ in range(2)],)
+
+
+FURTHER: Mapping[str, Network] = {
+    **_graph("GCN", lambda: Graph("GCNConv")),
+    **_graph("GraphSAGE", lambda: Graph("SAGEConv")),
+    **_graph("GIN", GraphByNetworks),
+    **_graph("GAT", lambda: Graph("GATConv", 6, 12)),
+    **_graph("GATv2", lambda: Graph("GATv2Conv", 6, 12)),
+    **_graph("graph transformer", lambda: Graph("TransformerConv", 6, 12)),
+    **_monai("UNet", channels=(8, 16, 32), strides=(2, 2)),
+    **_monai("SwinUNETR", feature_size=12),
+    **_monai("UNETR", img_size=64, feature_size=8, hidden_size=48, mlp_dim=96, num_heads=4),
+    **_smp("Unet"),
+    **_smp("UnetPlusPlus"),
+    **_smp("FPN"),
+    **_smp("PSPNet"),
+    **_smp("MAnet"),
+    **_smp("Linknet"),
+    **_yolo("yolov8n"),
+    **_yolo("yolo11n"),
+    **_detector("ssdlite320_mobilenet_v3_large"),
+    **_detector("fasterrcnn_mobilenet_v3_large_320_fpn"),
+    **_detector("ssd300_vgg16"),
+    **_video("r3d_18"),
+    **_video("mc3_18"),
+    **_video("r2plus1d_18"),
+    **_timm("ghostnet_050"),
+    **_timm("edgenext_xx_small"),
+    **_timm("pvt_v2_b0"),
+    **_timm("levit_128s", 224),
+    **_timm("cait_xxs24_224", img_size=64, depth=4),
+    **_timm("beit_base_patch16_224", img_size=64, depth=2, embed_dim=96, num_heads=4),
+    **_timm("volo_d1_224", img_size=64),
+    **_timm("twins_svt_small", img_size=64),
+    **_timm("gcvit_xxtiny", img_size=64),
+    **_timm("inception_next_atto"),
+    **_timm("hiera_tiny_224", img_size=(64, 64)),
+    **_timm("tnt_s_patch16_224", img_size=64, depth=2),
+    **_timm("xcit_nano_12_p16_224", img_size=64, depth=2),
+    **_timm("focalnet_tiny_srf"),
+    **_timm("mobilevit_xxs"),
+    **_timm("mobilevitv2_050"),
+    **_timm("fastvit_t8"),
+    **_timm("repvit_m0_9"),
+    **_timm("efficientformer_l1", 224, depths=(1, 1, 1, 1)),
+    **_timm("poolformer_s12"),
+    **_timm("convmixer_768_32"),
+    **_timm("resmlp_12_224", img_size=64),
+    **_timm("mixer_s32_224", img_size=64),
+    **_timm("gmlp_s16_224", img_size=64),
+    **_timm("crossvit_tiny_240", 240, depth=((1, 1, 0), (1, 1, 0), (1, 1, 0))),
+    **_timm("visformer_tiny", img_size=64, embed_dim=48, depth=(1, 1, 1)),
+    **_timm("nest_tiny", img_size=64),
+    **_timm("davit_tiny", depths=(1, 1, 1, 1), embed_dims=(24, 48, 96, 192)),
+    **_timm("eva02_tiny_patch14_224", 56, img_size=56, depth=2),
+    **_timm("dpn48b"),
+    **_timm("selecsls42"),
+    **_timm("hrnet_w18_small"),
+    **_timm("dla34"),
+    **_timm("skresnet18"),
+    **_timm("res2net50_26w_4s"),
+    **_timm("ese_vovnet19b_dw"),
+    **_timm("rexnet_100"),
+    **_timm("nfnet_l0", 64),
+    **_timm("tinynet_e"),
+    **_timm("lcnet_050"),
+    **_timm("starnet_s1"),
+}
