@@ -12,7 +12,7 @@ from torch import nn
 from physprune_pl.callbacks.cut import checks
 from physprune_pl.callbacks.cut.aim import Aim
 from physprune_pl.callbacks.cut.epoch_costs import note_epoch
-from physprune_pl.callbacks.cut.facts_of_fit import facts_of_fit
+from physprune_pl.callbacks.cut.facts_of_fit import report_of_fit
 from physprune_pl.callbacks.cut.final_cut import cut_for_good
 from physprune_pl.callbacks.cut.fit_preview import preview_of_fit
 from physprune_pl.callbacks.cut.phase_metrics import PhaseMetrics
@@ -39,10 +39,9 @@ from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.removals import Removal, resolve_removal
 from physprune_pl.reports.baseline import Baseline
-from physprune_pl.reports.report import PruningReport, command_line
+from physprune_pl.reports.report import PruningReport
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, Shares, Widths
-from physprune_pl.tools.randomness import global_seed
 
 
 class PruneAndFinetune(RecordedCallback):
@@ -264,8 +263,7 @@ class PruneAndFinetune(RecordedCallback):
         checks.check_end(trainer, self.record, self._stepped)
         if self.record.phase == "finetune":
             self._metrics.put_back(trainer, pl_module, self.record)
-            fit = facts_of_fit(trainer, pl_module, self.session, self._metrics.name).to_dict()
-            self.report = PruningReport(**self.facts, command=command_line(), seed=global_seed(), fit=fit)
+            self.report = report_of_fit(trainer, pl_module, self.session, self._metrics.name)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave trainer and network as a fit finds them."""

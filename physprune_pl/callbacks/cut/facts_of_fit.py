@@ -17,8 +17,18 @@ from physprune_pl.forces import name_of
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.input_words import called_part, input_words
 from physprune_pl.reports.fit_facts import FitFacts
+from physprune_pl.reports.report import PruningReport, command_line
+from physprune_pl.tools.randomness import global_seed
 
 _GUARD = re.compile(r"^if __name__ ==", re.MULTILINE)
+
+
+def report_of_fit(
+    trainer: Trainer, pl_module: LightningModule, session: PruningSession, monitor: str | None
+) -> PruningReport:
+    """Return the report of a fit that is over and has cut; the arguments are those of :func:`facts_of_fit`."""
+    fit = facts_of_fit(trainer, pl_module, session, monitor).to_dict()
+    return PruningReport(**session.record.facts(monitor), command=command_line(), seed=global_seed(), fit=fit)
 
 
 def facts_of_fit(

@@ -57,6 +57,7 @@ def test_a_failed_job_is_named_and_its_old_report_is_not_read(sweep: Path) -> No
 
 def test_the_json_holds_everything(sweep: Path) -> None:
     summarise(sweep)
+    assert "Runs" in (sweep / "comparison.html").read_text(encoding="utf-8")
     page = json.loads((sweep / "summary.json").read_text())
     uniform = page["arms"][0]
     assert uniform["final"] == {"mean": pytest.approx(0.6), "std": pytest.approx(0.02**0.5)}
