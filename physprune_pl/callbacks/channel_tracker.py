@@ -47,6 +47,7 @@ class ChannelTracker(SessionCallback):
             memory alone.
         session: state shared with other callbacks; None shares the one of a :class:`ForceRegularization` of the same
             trainer and module, and traces alone where there is none.
+        log_groups: whether the scalars are logged of every group too; if not, overall alone. The file has all.
 
     Raises:
         ValueError: when ``every_n_epochs`` is under 1.
@@ -61,11 +62,12 @@ class ChannelTracker(SessionCallback):
         every_n_epochs: int = 1,
         path: str | os.PathLike[str] | None = None,
         session: PruningSession | None = None,
+        log_groups: bool = True,
     ) -> None:
         super().__init__(session, FitArguments(module))
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs: expected at least 1, got {every_n_epochs!r}")
-        self.every_n_epochs = every_n_epochs
+        self.every_n_epochs, self.log_groups = every_n_epochs, log_groups
         self._given_path = None if path is None else Path(path)
         self.path = self._given_path
         self._history = ChannelHistory()
@@ -104,7 +106,7 @@ class ChannelTracker(SessionCallback):
         strengths = group_strengths(self.session)
         self._history.append(trainer.current_epoch, self.session.phase, epoch_rows(self.session, strengths))
         # Equal on all processes; averaged, since Lightning warns of every value that is not.
-        pl_module.log_dict(summary(strengths), sync_dist=True, batch_size=1)
+        pl_module.log_dict(summary(strengths, self.log_groups), sync_dist=True, batch_size=1)
         log_histograms(trainer, strengths)
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._write()

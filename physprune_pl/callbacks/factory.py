@@ -99,6 +99,7 @@ def physics_pruning(
     stopwatch: Stopwatch | None = None,
     baseline: Baseline | None = None,
     removal: str | Removal = "once",
+    log_groups: bool = True,
 ) -> PhysicsPruning:
     """Return what prunes a network within one fit, to be given to a Trainer as one callback or as a list of them.
 
@@ -143,6 +144,7 @@ def physics_pruning(
         removal: ``"once"``: all channels are removed at the end of the first phase; ``"gradual"``: in waves within its
             first part, so that most epochs are cheap; or an object such as
             :class:`Gradual(waves=3) <physprune_pl.removals.Gradual>`.
+        log_groups: whether loggers get the scalars of every group, see :class:`ChannelTracker`; a network has dozens.
 
     Returns:
         One callback that holds :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
@@ -173,7 +175,7 @@ def physics_pruning(
         )
     ends = (finetune_epochs, finetune_lr, monitor, mode)
     cut = PruneAndFinetune(aim, *ends, round_to, session, min_share, max_share, baseline=baseline, removal=removal)
-    callbacks += [ChannelTracker(session=session), RandomStates()]
+    callbacks += [ChannelTracker(session=session, log_groups=log_groups), RandomStates()]
     if teacher is not None and teacher is not False:
         callbacks.append(Distillation(session, None if teacher is True else teacher))
     return PhysicsPruning([*callbacks, ReportWriter(cut), cut], cut)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lightning.pytorch import LightningModule, Trainer
 
 from physprune_pl.callbacks.trainer.injection import logs_now
-from physprune_pl.callbacks.trainer.internals import forget_in_progress_bar
+from physprune_pl.callbacks.trainer.internals import forget_in_progress_bar, show_in_progress_bar
 from physprune_pl.reports.concentration import near_zero
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def show_progress(trainer: Trainer, pl_module: LightningModule, session: Pruning
     if not _due(trainer, pl_module):
         return
     found = signals(trainer, session)
+    show_in_progress_bar(trainer, found)
     # Lightning need not look for the size of a batch of whatever kind.
-    pl_module.log_dict(found, prog_bar=True, logger=False, batch_size=1)
     pl_module.log_dict({LOGGED[name]: value for name, value in found.items() if name in LOGGED}, batch_size=1)
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from physprune_pl.reports.concentration import concentration, effective_channels, near_zero
 
 
-def summary(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def summary(strengths: Mapping[str, Tensor], each_group: bool = True) -> dict[str, Tensor]:
     """Return the scalars of an epoch.
 
     Args:
         strengths: group -> strengths of its channels, [K].
+        each_group: whether there are scalars of every group, and not only overall.
 
     Returns:
         For every group ``physprune/<name>/<group>``, and ``physprune/<name>`` overall, where the name is
@@ -35,7 +36,7 @@ def summary(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
     overall = {key: (weights * column).sum() for key, column in columns.items()}
     overall["effective_channels"] = columns["effective_channels"].sum()
     named = {f"{key}/{name}": value for name, values in groups.items() for key, value in values.items()}
-    return {f"physprune/{key}": value for key, value in (overall | named).items()}
+    return {f"physprune/{key}": value for key, value in (overall | named if each_group else overall).items()}
 
 
 def _of_group(strengths: Tensor) -> dict[str, Tensor]:

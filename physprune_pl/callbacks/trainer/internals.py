@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
@@ -35,6 +35,11 @@ def first_batch(trainer: Any) -> Any:
         batch = trainer.precision_plugin.convert_input(batch)
         batch = trainer.lightning_module._on_before_batch_transfer(batch, dataloader_idx=0)
         return trainer.strategy.batch_to_device(batch)
+
+
+def show_in_progress_bar(trainer: Trainer, values: Mapping[str, float]) -> None:
+    """Show values in the progress bar that nobody logs: neither loggers nor ``callback_metrics`` have them."""
+    trainer._logger_connector._progress_bar_metrics.update(values)
 
 
 def forget_in_progress_bar(trainer: Trainer, names: Iterable[str]) -> None:

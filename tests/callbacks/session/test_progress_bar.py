@@ -158,6 +158,21 @@ def test_loggers_get_the_shares_under_their_own_names_and_nothing_else_is_logged
     }
 
 
+@pytest.mark.parametrize("log_groups", [True, False])
+def test_what_the_user_logged_is_all_there_is_besides_our_own_names(log_groups):
+    _, alone = fit(model=Classifier())
+    logger = Rows()
+    _, runner = fit(*pruning(log_groups=log_groups), logger=logger)
+    ours = {name for name in runner.callback_metrics if name.startswith("physprune/")}
+    assert set(runner.callback_metrics) - ours == set(alone.callback_metrics)
+    # What was logged by name alone is the user's; Lightning adds the epoch.
+    logged = {name for row in logger.rows for name in row}
+    assert {name for name in logged if not name.startswith("physprune/")} == {*alone.logged_metrics, "epoch"}
+    of_groups = {name for name in ours if name.endswith(("/net.0", "/net.3"))}
+    assert bool(of_groups) == log_groups
+    assert {"physprune/strength", "physprune/macs_kept", "physprune/penalty"} <= ours
+
+
 def test_it_is_worked_out_as_seldom_as_the_trainer_logs(monkeypatch):
     steps, real = [], progress_bar.signals
 

@@ -17,6 +17,13 @@ def test_every_scalar_is_there_for_every_group_and_overall():
     assert set(summary(STRENGTHS)) == {f"physprune/{name}{group}" for name in names for group in ("", "/one", "/two")}
 
 
+def test_the_scalars_of_every_group_can_be_left_out():
+    names = ("strength", "near_zero", "effective_channels", "concentration")
+    overall = summary(STRENGTHS, each_group=False)
+    assert set(overall) == {f"physprune/{name}" for name in names}
+    assert overall == {name: summary(STRENGTHS)[name] for name in overall}
+
+
 @pytest.mark.parametrize(
     ("name", "one", "two", "overall"),
     [
