@@ -12,13 +12,14 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.networks.names import uncompiled
 from physprune_pl.planning import plan_measured
-from physprune_pl.reports.tables import latency_words, saving, short, table
+from physprune_pl.reports.tables import latency_words, table
 from physprune_pl.strengths import Strength
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.costs import CostModel
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
+from physprune_pl.tools.plain_tables import saving, short
 from physprune_pl.tracing.tracer import trace
 
 

@@ -52,6 +52,8 @@ def test_wheel_holds_the_package_and_what_others_need_of_the_configuration(wheel
     assert inside == {str(path.relative_to(ROOT)) for path in package_files()} | configuration
     assert {"physprune_pl/conf/force/gravity.yaml", "physprune_pl/conf/physics_pruning.yaml"} <= configuration
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    entry = next(name for name in names if name.endswith("entry_points.txt"))
+    assert "physprune = physprune_pl.__main__:main" in zipfile.ZipFile(wheel).read(entry).decode()
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +83,10 @@ def test_wheel_installs_into_an_empty_environment(installed: Callable[..., str],
 
 
 def test_the_commands_run_from_the_wheel(installed: Callable[..., str], tmp_path: Path) -> None:
-    code = "from physprune_pl.commands import main; sys.exit(main())"
-    words = ("inspect", "--model", "torch.nn:Linear", "--model-args", "in_features=3", "out_features=2")
+    (tmp_path / "own_net.py").write_text("from torch.nn import Linear as Net")
+    # The console script, which, unlike `python -m`, starts without the working folder among its paths.
+    code = "from physprune_pl.__main__ import main; sys.exit(main())"
+    words = ("inspect", "--model", "own_net:Net", "--model-args", "in_features=3", "out_features=2")
     assert "8 parameters" in installed(code, tmp_path, *words, "--input", "1,3")
 
 

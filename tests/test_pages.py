@@ -58,7 +58,7 @@ def test_the_three_lines_leave_a_report_and_a_checkpoint_that_loads(
 ) -> None:
     entry_points.install(monkeypatch)
     names = run_blocks(README)
-    report = names["callbacks"][-1].report
+    report = names["pruning"].report
     assert report.macs["pruned"] < report.macs["dense"]
     assert {"report.html", "report.json", "report.md"} <= {path.name for path in (project / "logs").rglob("report.*")}
 
@@ -75,7 +75,7 @@ def test_every_block_of_python_runs(page: Path, project: Path) -> None:
     torch.save({"state_dict": MyModule().state_dict()}, project / "dense.ckpt")
     names = run_blocks(page)
     if "trainer" in names:
-        report = names["callbacks"][-1].report
+        report = (names.get("pruning") or names["callbacks"][-1]).report
         assert report.macs["pruned"] < report.macs["dense"]
     if "plan" in names:
         assert names["model"][0].out_features == names["plan"].groups[0].after
@@ -90,9 +90,10 @@ def test_a_law_of_the_guide_is_the_law_of_the_fit(project: Path) -> None:
 def test_the_command_line_of_the_guide_reaches_the_law(project: Path) -> None:
     cli = run_blocks(GUIDES / "lightning_cli.md")["PruningCLI"]
     quiet = [f"--trainer.{name}=false" for name in ("logger", "enable_checkpointing", "enable_progress_bar")]
+    assert callable(run_blocks(GUIDES / "lightning_cli.md")["main"])
     arguments = ["--trainer.max_epochs=10", *quiet, "--pruning.force=gravity", "--pruning.target.macs=0.5"]
     built = cli(MyModule, args=arguments, run=False, save_config_callback=None, seed_everything_default=0)
-    assert type(built.trainer.callbacks[0][0].law.force).__name__ == "Gravity"
+    assert type(built.pruning[0].law.force).__name__ == "Gravity"
 
 
 def built_by_cli(text: str, tmp_path: Path) -> list[Any]:

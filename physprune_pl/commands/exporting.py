@@ -12,7 +12,7 @@ from physprune_pl.commands.network_options import add_network_options, example_o
 from physprune_pl.commands.parsers import command_parser
 from physprune_pl.export import export_onnx, export_program
 from physprune_pl.networks.measure import count_parameters
-from physprune_pl.reports.tables import short
+from physprune_pl.tools.plain_tables import short
 
 SUMMARY = "Write a network to ONNX or as a torch.export program."
 EXAMPLES = """\

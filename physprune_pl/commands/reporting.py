@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from physprune_pl.commands.parsers import command_parser
 from physprune_pl.reports.baseline import with_baseline
 from physprune_pl.reports.page import read_run, write_report
-from physprune_pl.reports.tables import plain
+from physprune_pl.tools.plain_tables import plain
 
 SUMMARY = "Write the report of a finished run as one HTML page."
 EXAMPLES = """\

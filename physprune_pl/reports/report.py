@@ -19,8 +19,9 @@ from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.measured_moments import PHASES
 from physprune_pl.reports.next_steps import next_steps
 from physprune_pl.reports.result_sentence import result_sentence
-from physprune_pl.reports.tables import latency_words, markdown, saving, short, terminal
+from physprune_pl.reports.tables import latency_words, markdown, terminal
 from physprune_pl.tools.files import replaced
+from physprune_pl.tools.plain_tables import saving, short
 
 Row = tuple[str, str, str, str]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.measured_moments import PHASES, before_and_after
-from physprune_pl.reports.tables import saving
 from physprune_pl.reports.wording import score, times
+from physprune_pl.tools.plain_tables import saving
 
 Costs = Mapping[str, float]
 

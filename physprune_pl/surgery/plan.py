@@ -31,14 +31,15 @@ from physprune_pl.surgery.cuts import (
     tensor_from_dict,
     tensor_to_dict,
 )
+from physprune_pl.surgery.plan_text import plan_line, plan_table
 from physprune_pl.surgery.remembered import Sizes, planned_sizes
 
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PruningPlan:
-    """Which channels go, and what that does to every tensor.
+    """Which channels go, and what that does to every tensor; ``print(plan)`` shows it as a table.
 
     Attributes:
         tensors: path of a parameter or buffer -> how it shrinks; only those that shrink.
@@ -99,6 +100,19 @@ class PruningPlan:
             latency={} if self.tensors and other.tensors else (other if other.tensors else self).latency,
             sizes=_in_turn(self.sizes, other.sizes, lambda one, two: (one[0], two[1])),
         )
+
+    def __repr__(self) -> str:
+        """The plan in one line; its figures are in the attributes."""
+        return f"PruningPlan({plan_line(self.macs, self.params, self._widths(), len(self.left_whole))})"
+
+    def table(self) -> str:
+        """Costs and widths of all groups, before and after, as text."""
+        return plan_table(self.macs, self.params, self._widths())
+
+    __str__ = table
+
+    def _widths(self) -> list[tuple[str, int, int]]:
+        return [(group.name, group.before, group.after) for group in self.groups]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and numbers, fit for JSON and for ``torch.load(weights_only=True)``."""

@@ -3,7 +3,8 @@
 import pytest
 
 from physprune_pl.reports import tables
-from physprune_pl.reports.tables import markdown, short, terminal
+from physprune_pl.reports.tables import markdown, terminal
+from physprune_pl.tools.plain_tables import short
 
 HEAD = ("name", "size")
 

@@ -64,6 +64,24 @@ def test_make_plan_refuses(removed, message):
         make_plan(TRACE, removed, (1, 1), (1, 1))
 
 
+def test_a_plan_prints_as_a_table_and_shows_itself_in_one_line():
+    plan = PruningPlan(
+        {}, (GroupCut("stem", 4, 3, True, (1,)), GroupCut("head", 2, 2, False, ())), (), (100, 25), (8, 6)
+    )
+    assert repr(plan) == (
+        "PruningPlan(4.00x fewer MACs (25 % kept), 1.33x fewer parameters (75 % kept), 1 of 2 groups cut, "
+        "0 modules not pruned)"
+    )
+    assert str(plan) == plan.table()
+    rows = [line.split() for line in plan.table().splitlines()]
+    assert rows[2:] == [
+        ["MACs", "100", "25", "25", "%"],
+        ["parameters", "8", "6", "75", "%"],
+        ["stem", "4", "3", "75", "%"],
+        ["head", "2", "2", "100", "%"],
+    ]
+
+
 def test_json_round_trip():
     assert PruningPlan.from_json(plan().to_json()) == plan()
 

@@ -18,8 +18,8 @@ from physprune_pl.reports.page import channel_pictures, run_pictures
 from physprune_pl.reports.page.finished_run import FinishedRun, read_run
 from physprune_pl.reports.page.rendering import write_page
 from physprune_pl.reports.report import MEMORY, PruningReport
-from physprune_pl.reports.tables import short
 from physprune_pl.reports.wording import milliseconds, score, short_names, times
+from physprune_pl.tools.plain_tables import short
 
 # Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
 MOST_PANELS = 48
