@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
 NEEDED = ("onnx", "onnxscript")
 
+Dynamic = Mapping[str, Sequence[int]]
+"""Name of an argument of forward -> its dimensions that may have any size, besides the batch."""
 
-def export_onnx(model: nn.Module, example_input: Any, path: str | Path, dynamic_batch: bool = True) -> Path:
+
+def export_onnx(
+    model: nn.Module,
+    example_input: Any,
+    path: str | Path,
+    dynamic_batch: bool = True,
+    dynamic: Dynamic | None = None,
+) -> Path:
     """Write a network to an ONNX file, as it computes in eval mode.
 
     Args:
@@ -28,6 +38,8 @@ def export_onnx(model: nn.Module, example_input: Any, path: str | Path, dynamic_
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments, the batch first.
         path: the file to write; its folder is made where it is missing.
         dynamic_batch: whether the file takes batches of any size; otherwise only of the example's size.
+        dynamic: other dimensions that may have any size, such as ``{"pictures": (2, 3)}`` for height and width or
+            ``{"input_ids": (1,)}`` for the length of a sequence; the example's size is at least 2 there.
 
     Returns:
         The path.
@@ -35,13 +47,13 @@ def export_onnx(model: nn.Module, example_input: Any, path: str | Path, dynamic_
     Raises:
         ModuleNotFoundError: onnx or onnxscript is not installed.
         TypeError: ``example_input`` is of another type.
-        ValueError: the model does not run on ``example_input``, or cannot be exported.
+        ValueError: the model does not run on ``example_input``, cannot be exported, or not with those dimensions.
     """
     if missing():
         raise ModuleNotFoundError(
             f"export_onnx needs {' and '.join(missing())}: install the extra with pip install 'physprune_pl[export]'"
         )
-    program = export_program(model, example_input, dynamic_batch=dynamic_batch)
+    program = export_program(model, example_input, dynamic_batch=dynamic_batch, dynamic=dynamic)
     try:
         written = torch.onnx.export(program, dynamo=True, verbose=False)
     except torch.onnx.errors.OnnxExporterError as error:
@@ -58,7 +70,11 @@ def missing() -> list[str]:
 
 
 def export_program(
-    model: nn.Module, example_input: Any, path: str | Path | None = None, dynamic_batch: bool = True
+    model: nn.Module,
+    example_input: Any,
+    path: str | Path | None = None,
+    dynamic_batch: bool = True,
+    dynamic: Dynamic | None = None,
 ) -> ExportedProgram:
     """Export a network by ``torch.export``, as it computes in eval mode.
 
@@ -68,18 +84,19 @@ def export_program(
         example_input: a tensor, a tuple of positional arguments or a dict of keyword arguments, the batch first.
         path: file to save the program to, for ``torch.export.load``; None saves nothing.
         dynamic_batch: whether the program takes batches of any size; otherwise only of the example's size.
+        dynamic: other dimensions that may have any size, see :func:`export_onnx`.
 
     Returns:
         The program; ``program.module()`` is callable.
 
     Raises:
         TypeError: ``example_input`` is of another type.
-        ValueError: the model does not run on ``example_input``, or cannot be exported.
+        ValueError: the model does not run on ``example_input``, cannot be exported, or not with those dimensions.
 
     Example:
-        >>> program = export_program(nn.Linear(4, 3), torch.zeros(1, 4))
-        >>> program.module()(torch.zeros(5, 4)).shape
-        torch.Size([5, 3])
+        >>> program = export_program(nn.Conv1d(4, 3, 3), torch.zeros(1, 4, 8), dynamic={"input": (2,)})
+        >>> program.module()(torch.zeros(5, 4, 20)).shape
+        torch.Size([5, 3, 18])
     """
     example = Example.of(example_input).to(model)
     # A later cut of the model shrinks its parameters in place, under the program's feet.
@@ -87,7 +104,8 @@ def export_program(
     with untouched(own):
         _run_once(own, example)
         # torch.export takes a size of 1 for a constant.
-        program = _captured(own, example.sized(max(2, example.batch)) if dynamic_batch else example, dynamic_batch)
+        batched = example.sized(max(2, example.batch)) if dynamic_batch else example
+        program = _captured(own, batched, dynamic_batch, dynamic or {})
     if path is not None:
         torch.export.save(program, _file(path))
     return program
@@ -103,8 +121,8 @@ def _run_once(model: nn.Module, example: Example) -> None:
         ) from error
 
 
-def _captured(model: nn.Module, example: Example, dynamic_batch: bool) -> ExportedProgram:
-    shapes = _batch_first(model, example) if dynamic_batch else None
+def _captured(model: nn.Module, example: Example, dynamic_batch: bool, dynamic: Dynamic) -> ExportedProgram:
+    shapes = _shapes(model, example, dynamic_batch, dynamic) if dynamic_batch or dynamic else None
     try:
         return torch.export.export(model, example.args, dict(example.kwargs), dynamic_shapes=shapes, strict=False)
     except Exception as error:  # torch.export and the model raise errors of many kinds
@@ -112,14 +130,33 @@ def _captured(model: nn.Module, example: Example, dynamic_batch: bool) -> Export
         raise ValueError(f"model: torch.export cannot export {_name(model)} ({_reason(error)}){remedy}") from error
 
 
-def _batch_first(model: nn.Module, example: Example) -> dict[str, Any]:
-    """Say of every argument which dimension may have any size."""
+def _shapes(model: nn.Module, example: Example, dynamic_batch: bool, dynamic: Dynamic) -> dict[str, Any]:
+    """Say of every argument which dimensions may have any size."""
     batch = torch.export.Dim("batch")
     marked = torch.utils._pytree.tree_map(
-        lambda value: {0: batch} if isinstance(value, Tensor) and value.dim() else None,
+        lambda value: {0: batch} if dynamic_batch and isinstance(value, Tensor) and value.dim() else None,
         (example.args, dict(example.kwargs)),
     )
-    return dict(inspect.signature(model.forward).bind(*marked[0], **marked[1]).arguments)
+    signature = inspect.signature(model.forward)
+    given = signature.bind(*example.args, **example.kwargs).arguments
+    shapes = dict(signature.bind(*marked[0], **marked[1]).arguments)
+    for name, dims in dynamic.items():
+        _check_dims(name, dims, given)
+        shapes[name] = {**(shapes[name] or {}), **dict.fromkeys(dims, torch.export.Dim.DYNAMIC)}
+    return shapes
+
+
+def _check_dims(name: str, dims: Sequence[int], given: Mapping[str, Any]) -> None:
+    value = given.get(name)
+    if not isinstance(value, Tensor):
+        tensors = [known for known, one in given.items() if isinstance(one, Tensor)]
+        raise ValueError(f"dynamic: expected arguments of forward that are tensors, such as {tensors}, got {name!r}")
+    # A size of 1 is a constant for torch.export, which also broadcasts it.
+    if wrong := [dim for dim in dims if not 0 <= dim < value.dim() or value.shape[dim] < 2]:
+        raise ValueError(
+            f"dynamic: expected dimensions of {name!r} with a size of at least 2, got {wrong} of shape "
+            f"{tuple(value.shape)}"
+        )
 
 
 def _file(path: str | Path) -> str:

@@ -105,6 +105,13 @@ def test_export_writes_a_program_cut_by_a_saved_plan(capsys, plan_file, tmp_path
     torch.testing.assert_close(torch.export.load(out).module()(inputs), model(inputs))
 
 
+def test_export_writes_a_program_for_sizes_of_its_own(capsys, tmp_path):
+    words = ("--model", "torch.nn:Conv1d", "--model-args", "in_channels=2", "out_channels=3", "kernel_size=3")
+    out = tmp_path / "sizes.pt2"
+    printed(capsys, "export", *words, "--input", "1,2,8", "--dynamic", "input=2", "--out", str(out))
+    assert torch.export.load(out).module()(torch.zeros(4, 2, 30)).shape == (4, 3, 28)
+
+
 @pytest.mark.skipif(any(physprune_pl.export.missing()), reason="onnx or onnxscript (extra export) is not installed")
 def test_export_writes_onnx(capsys, tmp_path):
     out = tmp_path / "model.onnx"

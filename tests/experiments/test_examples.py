@@ -85,6 +85,13 @@ def test_a_pruned_network_is_served_by_onnxruntime(tmp_path: Path) -> None:
     assert example("serve_onnx").main(tmp_path / "model.onnx") < 1e-5
 
 
+@pytest.mark.skipif(any(physprune_pl.export.missing()), reason="onnx or onnxscript (extra export) is not installed")
+def test_a_pruned_network_is_quantised_to_int8(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="onnxruntime (extra export) is not installed")
+    assert example("int8_onnx").main(tmp_path) > 0.95
+    assert (tmp_path / "pruned.int8.onnx").stat().st_size < (tmp_path / "pruned.onnx").stat().st_size
+
+
 @pytest.mark.slow
 def test_a_resnet_of_torchvision_on_folders_of_pictures(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image", reason="pillow reads and writes the pictures")

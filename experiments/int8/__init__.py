@@ -1,0 +1,1 @@
+"""What int8 quantisation after pruning costs and brings."""
