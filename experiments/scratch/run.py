@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 import lightning as L
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from experiments.bench.committed_results import comparison, results
 from experiments.bench.law_comparison import LawComparison
@@ -56,7 +56,7 @@ def reset(network: Network) -> Network:
     return network
 
 
-def scale(network: nn.Module, example: Tensor, target: Target) -> None:
+def scale(network: nn.Module, example: Any, target: Target) -> None:
     """Keep the same share of the channels of every group, so that the network costs what a pruned one costs.
 
     The same share is the one where no group may lose its next channel before one that has lost less: channel k of K

@@ -1,0 +1,1 @@
+"""Graph attention networks, cut by whole heads."""
