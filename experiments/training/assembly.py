@@ -80,7 +80,7 @@ def build_data(config: DictConfig) -> LabelledData:
 def build_model(config: DictConfig, data: LabelledData) -> Supervised:
     """Return the untrained module around a network of ``conf/model``."""
     network = build_network(config.model, data)
-    return Supervised(network, instantiate(config.optimizer), data.example(2), data.task)
+    return Supervised(network, instantiate(config.optimizer), data.example(2), data.task, config.warmup)
 
 
 def build_network(node: DictConfig, data: LabelledData) -> nn.Module:

@@ -8,6 +8,7 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 from torchmetrics import MeanMetric
 
 from experiments.training.tasks import Task
@@ -23,10 +24,19 @@ class Supervised(L.LightningModule):
         optimizer: makes the optimizer from the parameters, such as ``partial(torch.optim.SGD, lr=0.1)``.
         example: a batch to trace the network with.
         task: loss and metric.
+        warmup: share of the steps in which the learning rate rises to its first value, in [0, 1).
+
+    Raises:
+        ValueError: when ``warmup`` is outside its range.
     """
 
-    def __init__(self, network: nn.Module, optimizer: OptimizerFactory, example: Tensor, task: Task) -> None:
+    def __init__(
+        self, network: nn.Module, optimizer: OptimizerFactory, example: Tensor, task: Task, warmup: float = 0.0
+    ) -> None:
         super().__init__()
+        if not 0 <= warmup < 1:
+            raise ValueError(f"warmup: expected a share in [0, 1), got {warmup}")
+        self.warmup = warmup
         self.network = network
         self.optimizer = optimizer
         self.example_input_array = example
@@ -65,5 +75,19 @@ class Supervised(L.LightningModule):
         """Return the optimizer and its cosine schedule over the steps that the trainer plans."""
         optimizer = self.optimizer(self.network.parameters())
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        schedule = rising_and_falling(optimizer, steps, round(self.warmup * steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def rising_and_falling(optimizer: torch.optim.Optimizer, steps: int, rising: int) -> LRScheduler:
+    """Return a schedule that rises in a straight line for some of the steps and falls as a half cosine to zero.
+
+    Args:
+        optimizer: with the largest learning rates.
+        steps: in all.
+        rising: of them, at the beginning; 0 for none.
+    """
+    falling = CosineAnnealingLR(optimizer, T_max=steps - rising)
+    if not rising:
+        return falling
+    return SequentialLR(optimizer, [LinearLR(optimizer, 1 / (rising + 1), total_iters=rising), falling], [rising])

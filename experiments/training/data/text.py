@@ -6,6 +6,7 @@ Shape legend: N sentences of a split, B of a batch, L tokens: the words of a sen
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from experiments.training.data.lengths import LengthOrder
 from experiments.training.data.module import Batch, SeededBatch, SplitName
 from experiments.training.data.splits import held_out
 from experiments.training.data.tensors import Split, TensorData
+from experiments.training.data.tokenizer import PretrainedTokenizer
 from experiments.training.data.vocabulary import FIRST, PADDING, UNKNOWN, cached_vocabulary
 
 ARCHIVE = "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip"
@@ -31,8 +33,9 @@ class SST2(TensorData):
     cut out of some 7,000 whole ones, so a phrase of validation often has its neighbours in training: validation
     accuracy is optimistic, good for comparing runs but not for telling the accuracy on new sentences.
 
-    A word is what stands between white space, as the treebank splits it; the vocabulary comes from the training
-    split alone and is kept beside the files, see :func:`~experiments.training.data.vocabulary.cached_vocabulary`.
+    Without a tokenizer a word is what stands between white space, as the treebank splits it; the vocabulary comes from
+    the training split alone and is kept beside the files, see
+    :func:`~experiments.training.data.vocabulary.cached_vocabulary`.
 
     Attributes:
         shape: (largest number of tokens, number of token ids); the vocabulary may turn out smaller, never larger.
@@ -41,12 +44,15 @@ class SST2(TensorData):
         root: folder that holds ``SST-2/train.tsv`` and the test file; what is not there is downloaded.
         test_file: name of the table of the test split, beside train.tsv.
         length: tokens of a sentence; what is longer is cut off (the longest of GLUE's has 56).
-        words: largest number of words that are known.
+        words: largest number of words that are known; of no meaning with a tokenizer.
+        tokenizer: name of a network that was trained before, whose tokens are taken instead of words; see
+            :func:`~experiments.training.pretrained.folder_of`.
         batch_size: sentences of a training batch.
         seed: start of the order of the sentences.
 
     Raises:
         ValueError: when ``length``, ``words`` or ``batch_size`` is under 1.
+        ModuleNotFoundError: when a package of the tokenizer is missing.
 
     Source: Socher et al., Recursive deep models for semantic compositionality over a sentiment treebank, 2013;
     Wang et al., arXiv:1804.07461.
@@ -62,13 +68,20 @@ class SST2(TensorData):
         words: int = 8000,
         batch_size: int = 64,
         seed: int = 0,
+        tokenizer: str | None = None,
     ) -> None:
         super().__init__(batch_size, seed)
         for name, value in (("length", length), ("words", words)):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value}")
         self.root, self.test_file, self.words = Path(root), test_file, words
-        self.shape = (length, FIRST + words)
+        self.tokenizer = None if tokenizer is None else PretrainedTokenizer(tokenizer)
+        self.padding = PADDING if self.tokenizer is None else self.tokenizer.padding
+        self.shape = (length, FIRST + words if self.tokenizer is None else self.tokenizer.size)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        return super().sizes | ({} if self.tokenizer is None else {"tokenizer": self.tokenizer.name})
 
     @property
     def folder(self) -> Path:
@@ -85,16 +98,16 @@ class SST2(TensorData):
         validation = held_out(torch.tensor(labels))
         parts = {"train": _chosen(sentences, labels, ~validation), "val": _chosen(sentences, labels, validation)}
         parts["test"] = read_table(self.folder / self.test_file)
-        vocabulary = cached_vocabulary(parts["train"][0], self.words, self.folder)
+        encoder = self.tokenizer or cached_vocabulary(parts["train"][0], self.words, self.folder)
         length = self.shape[0]
-        return {name: Split(vocabulary.encode(texts, length), torch.tensor(y)) for name, (texts, y) in parts.items()}
+        return {name: Split(encoder.encode(texts, length), torch.tensor(y)) for name, (texts, y) in parts.items()}
 
     def loader(self, split: SplitName) -> DataLoader[SeededBatch]:
         """Return the batches of a split; those of training hold sentences of similar length."""
         if split != "train":
             return super().loader(split)
         samples = self.splits[split]
-        order = LengthOrder(_lengths(samples.inputs), self.batch_size, self.seed)
+        order = LengthOrder(self._lengths(samples.inputs), self.batch_size, self.seed)
         return DataLoader(samples, sampler=order, batch_size=None)
 
     def example(self, count: int) -> Tensor:
@@ -104,13 +117,12 @@ class SST2(TensorData):
     def prepare(self, batch: SeededBatch, augment: bool = False) -> Batch:  # noqa: ARG002 - nothing is augmented
         """Return token ids int64 [B, L] and labels [B]; L is the longest sentence of the batch, to save time."""
         tokens, labels, _ = batch
-        longest = int(_lengths(tokens).max())
+        longest = int(self._lengths(tokens).max())
         return tokens[:, :longest].long(), labels
 
-
-def _lengths(tokens: Tensor) -> Tensor:
-    """Number of tokens that are not padding, [N] of [N, L]."""
-    return (tokens != PADDING).sum(dim=1)
+    def _lengths(self, tokens: Tensor) -> Tensor:
+        """Number of tokens that are not padding, [N] of [N, L]."""
+        return (tokens != self.padding).sum(dim=1)
 
 
 def read_table(path: Path) -> tuple[list[str], list[int]]:

