@@ -25,8 +25,6 @@ CIFAR10 = ("data=cifar10", "data.verify=false", "model=resnet20", "trainer.preci
 TRAINED = "model.weights=runs/cifar10/dense/${seed}/checkpoints/best.ckpt"
 MNIST_RESNET20 = ("data=mnist", "model=resnet20", "trainer.precision=bf16-mixed")
 ENCODER = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")
-# A sixth of the training sentences in an epoch: all of them would take the hours of a night.
-MINILM = ("experiment=minilm_sst2", "+trainer.limit_train_batches=0.1667")
 TORQUE_VGG = ("experiment=torque_vgg", "data=digits", "optimizer.lr=0.01")
 GRAVITY = ("experiment=gravity_literal", "data=digits")
 ELECTROSTATIC = ("experiment=electrostatic_mnist",)
@@ -39,7 +37,6 @@ _ALL = (
     LawComparison("cifar10", CIFAR10, 0.4, EVERY, sparsify=10, finetune=3),
     LawComparison("cifar10_trained", (*CIFAR10, TRAINED), 0.4, EVERY, sparsify=4, finetune=2),
     LawComparison("sst2", ENCODER, 0.333, EVERY, sparsify=6, finetune=2),
-    LawComparison("minilm", MINILM, 0.5, ("none", "uniform", "exponential"), sparsify=3, finetune=1, seeds=(0,)),
     LawComparison("papers", ELECTROSTATIC, 0.2, ("none", "uniform", "electrostatic"), sparsify=15, finetune=5),
     LawComparison(
         "torque_vgg", TORQUE_VGG, 0.04, ("none", "uniform", "torque"), sparsify=40, finetune=10, kind="params"

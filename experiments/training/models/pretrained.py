@@ -58,9 +58,7 @@ def sentence_encoder(
     if len(shape) != 2:
         raise ValueError(f"model: {name} needs sentences (longest length, number of token ids), the data have {shape}")
     if tokenizer != name:
-        raise ValueError(
-            f"data.tokenizer: {name} reads the tokens it was trained with, expected {name}, got {tokenizer}"
-        )
+        raise ValueError(f"data.tokenizer: expected {name}, whose tokens the network was trained with, got {tokenizer}")
     encoder: Any = transformers().AutoModel.from_pretrained(folder_of(name))
     config = encoder.config
     encoder.pooler = None  # the mean takes its place, and what nothing reads is not trained
