@@ -140,7 +140,9 @@ def test_every_command_is_understood() -> None:
         elif words[:2] == ["-m", "physprune_pl"]:
             parser().parse_args(words[2:])
         elif words[:2] == ["-m", "pip"]:
-            assert words[2:] in (["install", f".[{extra}]"] for extra in ("experiments", "openvino", "executorch"))
+            assert words[2:] in (
+                ["install", f".[{extra}]"] for extra in ("report", "experiments", "openvino", "executorch")
+            )
         else:
             assert words[0] == "train.py"
             sweep = words[1] == "-m"

@@ -23,7 +23,7 @@ or a change by hand. What it finds in the folder or below it is shown:
   metrics.csv    losses and metrics over the epochs                   written by Lightning's CSVLogger
   .hydra/config.yaml or hparams.yaml                                  the settings
 What is missing is said to be missing. The page is one file that needs no network; send it to whom you like.
-Pictures need matplotlib: pip install 'physprune_pl[experiments]'.
+Pictures need matplotlib: pip install 'physprune_pl[report]'.
 """
 
 

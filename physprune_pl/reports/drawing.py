@@ -29,7 +29,7 @@ def library() -> Any:
     try:
         import matplotlib.figure
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[experiments]'") from error
+        raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[report]'") from error
     return matplotlib
 
 

@@ -229,7 +229,8 @@ class PruningReport:
             lines.append(MEMORY.get(self.memory_kind, f"Peak memory: {self.memory_kind}."))
         if self.command:
             # Indented, markdown shows it as it is, whatever characters it has.
-            lines.append(f"Command, seed {self.seed}:\n\n    {self.command}")
+            seed = "" if self.seed is None else f", seed {self.seed}"
+            lines.append(f"Command{seed}:\n\n    {self.command}")
         return "\n\n".join(lines) + "\n"
 
     def _next_steps(self) -> str:

@@ -71,7 +71,7 @@ def test_without_logger_and_folder_the_report_is_in_memory_alone(fitted, tmp_pat
 
 def test_without_matplotlib_the_log_says_what_is_missing(fitted, tmp_path, caplog, monkeypatch):
     def missing():
-        raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[experiments]'")
+        raise ModuleNotFoundError("pictures need matplotlib: pip install 'physprune_pl[report]'")
 
     monkeypatch.setattr(plots, "library", missing)
     fitted()
