@@ -27,18 +27,15 @@ def _share(value: float, whole: float) -> str:
 
 
 def in_dense_epochs(seconds: Mapping[str, float], epochs: Mapping[str, int]) -> str:
-    """Say how many epochs of the network before the cut would have taken as long; empty where that is not known.
+    """Say how many epochs of the first phase would have taken as long; empty where that is not known.
 
-    The measure is an epoch of the sparsify phase, of which the penalty is a small part.
+    The network is dense then, unless it is cut in waves, and the penalty is a small part of the time.
 
     >>> in_dense_epochs({"trace": 1.0, "sparsify": 60.0, "finetune": 11.0}, {"sparsify": 30, "finetune": 10})
-    'As long as 36.0 epochs of the network before the cut, penalty included, which took 2 s each.'
+    'As long as 36.0 epochs of the sparsify phase, which took 2 s each.'
     """
     count, took = epochs.get("sparsify", 0), seconds.get("sparsify", 0.0)
     if not count or not took:
         return ""
     each = took / count
-    return (
-        f"As long as {sum(seconds.values()) / each:.1f} epochs of the network before the cut, penalty included, which "
-        f"took {each:.2g} s each."
-    )
+    return f"As long as {sum(seconds.values()) / each:.1f} epochs of the sparsify phase, which took {each:.2g} s each."

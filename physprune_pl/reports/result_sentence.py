@@ -7,7 +7,7 @@ from typing import Any
 
 from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.measured_moments import PHASES, before_and_after
-from physprune_pl.reports.wording import score, times
+from physprune_pl.reports.wording import score, speed
 from physprune_pl.tools.plain_tables import saving
 
 Costs = Mapping[str, float]
@@ -39,7 +39,7 @@ def _settings(facts: FitFacts, seed: int | None) -> Iterator[str]:
 
 def _faster(latency_ms: Mapping[str, Costs]) -> Iterator[str]:
     for batch, cost in latency_ms.items():
-        yield f"{times(cost)} faster ({batch.replace('_', ' ')})"
+        yield f"{' '.join(speed(cost))} ({batch.replace('_', ' ')})"
 
 
 def _scores(metric: Mapping[str, Any]) -> Iterator[str]:

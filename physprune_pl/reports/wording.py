@@ -28,6 +28,17 @@ def times(cost: Mapping[str, float]) -> str:
     return f"{cost['dense'] / cost['pruned']:.2f}x" if cost["pruned"] else "-"
 
 
+def speed(cost: Mapping[str, float]) -> tuple[str, str]:
+    """Return how many times faster the pruned network is, or slower, and that word.
+
+    >>> speed({"dense": 10, "pruned": 4}), speed({"dense": 4, "pruned": 5})
+    (('2.50x', 'faster'), ('1.25x', 'slower'))
+    """
+    if cost["pruned"] > cost["dense"]:
+        return times({"dense": cost["pruned"], "pruned": cost["dense"]}), "slower"
+    return times(cost), "faster"
+
+
 def score(name: str, value: float | None) -> str:
     """Return the value of a metric; that of an accuracy in percent.
 

@@ -18,7 +18,7 @@ from physprune_pl.reports.page import channel_pictures, run_pictures
 from physprune_pl.reports.page.finished_run import FinishedRun, read_run
 from physprune_pl.reports.page.rendering import write_page
 from physprune_pl.reports.report import MEMORY, PruningReport
-from physprune_pl.reports.wording import milliseconds, score, short_names, times
+from physprune_pl.reports.wording import milliseconds, score, short_names, speed, times
 from physprune_pl.tools.plain_tables import short
 
 # Panels of one section: a page of hundreds of pictures is neither read nor scrolled.
@@ -115,7 +115,8 @@ def _cost(what: str, cost: Mapping[str, int]) -> Figure:
 def _faster(report: PruningReport) -> Iterator[Figure]:
     for batch, cost in report.latency_ms.items():
         detail = f"{milliseconds(cost['dense'])} → {milliseconds(cost['pruned'])}"
-        yield Figure(times(cost), f"faster, {batch.replace('_', ' ')}", detail)
+        factor, word = speed(cost)
+        yield Figure(factor, f"{word}, {batch.replace('_', ' ')}", detail)
 
 
 def _metric(metric: Mapping[str, object]) -> Iterator[Figure]:

@@ -22,7 +22,7 @@ from physprune_pl.reports.drawing import (
 from physprune_pl.reports.page.finished_run import Curve
 from physprune_pl.reports.page.themed_pictures import picture
 from physprune_pl.reports.report import PruningReport
-from physprune_pl.reports.wording import milliseconds, times
+from physprune_pl.reports.wording import milliseconds, speed
 
 # As many curves as fit on a screen; a logger may have hundreds.
 MOST_CURVES = 6
@@ -145,7 +145,7 @@ def latency_picture(report: PruningReport) -> Markup:
         for axis, (batch, cost) in zip(axes, found.items(), strict=True):
             bars = axis.barh(["dense", "pruned"], [cost["dense"], cost["pruned"]], color=[BEFORE, AFTER], height=0.62)
             axis.bar_label(bars, [milliseconds(cost[name]) for name in ("dense", "pruned")], padding=4, fontsize=8)
-            axis.set_title(f"{batch.replace('_', ' ')}: {times(cost)} faster", fontsize=9, loc="left")
+            axis.set_title(f"{batch.replace('_', ' ')}: {' '.join(speed(cost))}", fontsize=9, loc="left")
             axis.invert_yaxis()
             axis.margins(x=0.22)
             axis.tick_params(axis="y", length=0)
