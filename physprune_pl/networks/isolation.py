@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -125,10 +126,9 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def run_eagerly(model: nn.Module) -> AbstractContextManager[object]:
-    """Compiled parts of a model run as plain Python inside; without such parts the compiler is not even loaded."""
-    compiled = any(hasattr(module, "_orig_mod") or module._compiled_call_impl for module in model.modules())
-    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+def run_eagerly() -> AbstractContextManager[object]:
+    """Run compiled modules and functions as plain Python inside; as long as none was made, load no compiler."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def with_shapes(model: nn.Module, example: Example) -> nn.Module:
@@ -152,7 +152,7 @@ def untouched(model: nn.Module) -> Iterator[SavedModel]:
         stack.enter_context(torch.no_grad())
         stack.enter_context(saved_random_state())
         stack.enter_context(_plain_attention())
-        stack.enter_context(run_eagerly(model))
+        stack.enter_context(run_eagerly())
         stack.enter_context(warnings.catch_warnings())
         # Hooks that name the running module are called twice around a compiled one, which does no harm.
         warnings.filterwarnings("ignore", "Using `torch.compile", UserWarning)

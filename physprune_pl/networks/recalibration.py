@@ -55,7 +55,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Any]) -> int:
     if not has_batch_norm(model):
         return 0
     layers = [layer for layer in model.modules() if _has_statistics(layer)]
-    with saved_random_state(), run_eagerly(model), set_training(model, False), _averaging(layers):
+    with saved_random_state(), run_eagerly(), set_training(model, False), _averaging(layers):
         passed = 0
         for batch in batches:
             Example.of(batch).run(model)

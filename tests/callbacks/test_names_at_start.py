@@ -55,3 +55,16 @@ def test_the_names_of_compiled_parts_are_plain(tmp_path):
     assert "ignored by the user" in reasons["0"]
     with pytest.raises(ValueError, match=r"\['net\.0', .*'net'\], got 'nett\.0'; did you mean 'net\.0'"):
         fit(*physics_pruning(target={"macs": 0.6}, ignore="nett.0"), model=Compiled())
+
+
+def by_method(module):
+    module.forward = torch.compile(module.forward, backend="eager")
+    return module
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("compiled", [by_method, lambda module: torch.compile(module, backend="eager")])
+def test_compiled_functions_are_traced_as_plain_python(compiled):
+    module = Classifier(example=False)
+    fit(*physics_pruning(target={"macs": 0.5}, finetune_epochs=1), model=compiled(module))
+    assert module.net[0].out_channels < 8

@@ -293,6 +293,7 @@ def test_compiled_parts_run_as_plain_python():
         return graph.forward
 
     model = nn.Sequential(torch.compile(nn.Linear(2, 2), backend=refuse))
-    with run_eagerly(model):
-        model(torch.ones(1, 2))
+    function = torch.compile(lambda rows: rows + 1, backend=refuse)
+    with run_eagerly():
+        function(model(torch.ones(1, 2)))
     assert not entered

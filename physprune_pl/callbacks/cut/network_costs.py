@@ -43,7 +43,7 @@ def figures(
     found: tuple[PruningPlan, Latencies, dict[str, int]] = plan, {}, {}
     if trainer.is_global_zero:
         models = {"dense": without_remnants(dense), "pruned": twin(session.model)}
-        with plain_forward(trainer), run_eagerly(session.model):
+        with plain_forward(trainer), run_eagerly():
             times = _latencies(models, Example.of(session.example_input))
             found = _with_latency(plan, models, session), times, {name: file_bytes(one) for name, one in models.items()}
     return trainer.strategy.broadcast(found)

@@ -112,7 +112,7 @@ class RealCall:
     def _recorded(self, step: Step, watched: Collection[str]) -> Recording | None:
         module, network = self.copy()
         recorder = CallRecorder(network, watched)
-        with saved_random_state(), run_eagerly(module), ModuleCopy(self._trainer, module, module).holding(module):
+        with saved_random_state(), run_eagerly(), ModuleCopy(self._trainer, module, module).holding(module):
             seed_everything_inside(_SEED)
             try:
                 with torch.enable_grad(), playing(self._tapes) as player, recorder:
