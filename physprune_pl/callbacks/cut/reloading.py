@@ -61,8 +61,9 @@ def _taking_shapes(module: LightningModule) -> LightningModule:
 
     def once(checkpoint: dict[str, Any]) -> None:
         del module.on_load_checkpoint
-        adopt(module, checkpoint["state_dict"], records_in(checkpoint))
+        # It may build parts of the module again, or give the weights other names.
         own(checkpoint)
+        adopt(module, checkpoint["state_dict"], records_in(checkpoint))
 
     module.on_load_checkpoint = once  # type: ignore[method-assign]
     return module
