@@ -64,6 +64,12 @@ def test_a_frozen_network_is_refused():
         fit(module, ForceRegularization("exponential", 1.0))
 
 
+@pytest.mark.filterwarnings("ignore:.*this fit will run with no optimizer:UserWarning")
+def test_a_fit_without_an_optimizer_is_refused():
+    with pytest.raises(ValueError, match="optimizer: expected configure_optimizers to return one that holds param"):
+        fit(Module(optimizer=lambda *_, **__: None), ForceRegularization("exponential", 1.0))
+
+
 def test_lbfgs_is_refused():
     with pytest.raises(ValueError, match="LBFGS"):
         fit(Module(optimizer=torch.optim.LBFGS), ForceRegularization("exponential", 1.0))

@@ -14,9 +14,16 @@ from physprune_pl.strengths import L2, Strength
 
 
 def check_optimizers(trainer: Trainer) -> None:
-    """Refuse LBFGS with a ValueError."""
+    """Refuse LBFGS, and a fit without an optimizer, with a ValueError."""
     if any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
-        raise ValueError("LBFGS evaluates the loss many times a step, and the penalty is no part of the loss")
+        raise ValueError(
+            "optimizer: LBFGS evaluates the loss many times a step, and the penalty is no part of the loss; use another"
+        )
+    if not any(group["params"] for optimizer in trainer.optimizers for group in optimizer.param_groups):
+        raise ValueError(
+            "optimizer: expected configure_optimizers to return one that holds parameters, got none; a force needs "
+            "steps, PruneAndFinetune alone prunes without"
+        )
 
 
 def loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
