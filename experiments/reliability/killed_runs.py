@@ -94,9 +94,11 @@ def left(folder: Path) -> dict[str, Any]:
     report = json.loads((folder / "report.json").read_text())
     for name in ("seconds", "latency_ms", "peak_memory_bytes", "command"):
         report.pop(name, None)
+    report["fit"].pop("checkpoint")
+    report["epochs"].pop("seconds")
     callbacks = {name: dict(state) for name, state in checkpoint["callbacks"].items() if "ModelCheckpoint" not in name}
     for state in callbacks.values():
-        for name in ("seconds", "latency_ms", "peak_memory_bytes", "path"):
+        for name in ("seconds", "latency_ms", "epoch_seconds", "peak_memory_bytes", "path"):
             state.pop(name, None)
     names = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
     sparsified = torch.load(folder / "sparsified.pt", weights_only=True)
