@@ -16,7 +16,7 @@ from physprune_pl.networks.isolation import seed_everything_inside
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.codes import Codes, bits_of, decode
+from physprune_pl.probing.codes import Codes, decode, masks_of, word_length
 from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.flow import Flow
@@ -163,14 +163,15 @@ class Runner:
         clean: Run,
         done: Sequence[Run] = (),
     ) -> Codes | None:
-        """Taint families by the bits of their entries' codes; None where a run took another way.
+        """Taint families by their entries' codes, written in words; None where a run took another way.
 
         What has been done already are the first of these runs.
         """
-        width = max((len(bits_of(int(code.max()) + 1)) for code in codes.values()), default=0)
+        length = max((word_length(int(code.max()) + 1) for code in codes.values()), default=0)
+        written = {family: masks_of(code, length) for family, code in codes.items()}
         runs = list(done)
-        for place in range(len(done), width):
-            masks = {family: ((code >> place // 2) & 1) == 1 - place % 2 for family, code in codes.items()}
+        for place in range(len(done), length):
+            masks = {family: one[place] for family, one in written.items()}
             attempt = self.attempt(partial(run, masks), clean)
             if attempt is None:
                 return None

@@ -180,9 +180,12 @@ class _Coupling:
 
     def _entries(self, family: Family, roots: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the slots of a family that belong to a group, and the channel of each."""
-        channel = {root: number for number, root in enumerate(roots)}
-        owned = [(i, channel[root]) for i, root in enumerate(self._roots(family).tolist()) if root in channel]
-        return tuple(i for i, _ in owned), tuple(number for _, number in owned)
+        wanted, own = np.asarray(roots, dtype=np.int64), self._roots(family)
+        order = np.argsort(wanted)
+        place = np.searchsorted(wanted, own, sorter=order).clip(max=len(wanted) - 1)
+        channel = order[place]
+        owned = wanted[channel] == own
+        return tuple(np.flatnonzero(owned).tolist()), tuple(channel[owned].tolist())
 
     def _least(self, family: Family, index: Sequence[int], size: int) -> int:
         """Return how many channels of a group a norm needs: as many as give it enough numbers, or all there are."""

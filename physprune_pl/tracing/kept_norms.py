@@ -52,6 +52,16 @@ class KeptNorms(TorchFunctionMode):
     def __init__(self, removed: Removed, training: bool = False) -> None:
         super().__init__()
         self._tensors, self._calls, self._number = removed.tensors, removed.of_calls(training), 0
+        self._idle = not (removed.tensors or removed.calls)
+
+    def __enter__(self) -> KeptNorms:
+        if not self._idle:
+            super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if not self._idle:
+            super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(
         self, func: Call, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

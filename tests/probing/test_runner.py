@@ -1,4 +1,4 @@
-"""The index of a channel written in bits: what is read again is certain or says that it is not."""
+"""The index of a channel written in runs: what is read again is certain or says that it is not."""
 
 import pytest
 import torch
@@ -6,29 +6,35 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.probing.codes import bits_of, decode
+from physprune_pl.probing.codes import decode, masks_of, word_length
 from physprune_pl.probing.runner import Runner
 from physprune_pl.probing.tainting import ModulePath
 
 
+def written(size):
+    """The masks of the runs that taint ``size`` channels."""
+    return masks_of(torch.arange(size), word_length(size))
+
+
 def carried(size, reaches):
     """Patterns of slots, each reached by the listed channels of ``size``."""
-    masks = bits_of(size)
+    masks = written(size)
     return [torch.tensor([bool(mask[list(channels)].any()) for channels in reaches]) for mask in masks]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 9, 31, 64, 100, 513])
 def test_every_index_is_read_as_it_was_written(size):
-    index, certain = decode(bits_of(size))
+    index, certain = decode(written(size))
     assert torch.equal(index, torch.arange(size))
     assert certain.all()
 
 
-@pytest.mark.parametrize(("size", "bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (256, 8), (257, 9)])
-def test_there_are_two_masks_a_bit_and_as_few_bits_as_possible(size, bits):
-    masks = bits_of(size)
-    assert len(masks) == 2 * bits
-    assert all(torch.equal(one, ~zero) for one, zero in zip(masks[::2], masks[1::2], strict=True))
+@pytest.mark.parametrize(("size", "runs"), [(1, 2), (2, 2), (3, 4), (4, 4), (5, 5), (64, 9), (256, 12), (768, 13)])
+def test_as_few_runs_as_possible_taint_half_of_the_words(size, runs):
+    odd, even, *rest = written(size)
+    assert 2 + len(rest) == runs == word_length(size)
+    assert torch.equal(odd, ~even)
+    assert set(sum(mask.int() for mask in rest).tolist() if rest else [0]) == {len(rest) // 2}
 
 
 def test_slots_may_come_in_any_order_and_several_from_one_channel():
@@ -50,8 +56,8 @@ def test_a_slot_that_two_channels_reach_is_never_certain(size):
     assert not decode(carried(size, pairs))[1].any()
 
 
-def test_one_ambiguous_bit_is_enough():
-    # channels 2 and 3 differ in the lowest bit only
+def test_one_ambiguous_run_is_enough():
+    # channels 2 and 3 differ in the first two runs only
     index, certain = decode(carried(8, [[2, 3], [2], [3], [0, 7]]))
     assert certain.tolist() == [False, True, True, False]
     assert index[1:3].tolist() == [2, 3]
@@ -68,7 +74,7 @@ def chain():
 
 
 def test_bits_put_in_at_a_source_are_read_at_its_consumer(chain):
-    runs = [chain.run({("0.weight", 0): mask}) for mask in bits_of(5)]
+    runs = [chain.run({("0.weight", 0): mask}) for mask in written(5)]
     place = [seen.family for seen in runs[0].seen].index(("3.weight", 1))
     index, certain = decode([run.seen[place].pattern for run in runs])
     assert index.tolist() == [0, 1, 2, 3, 4]

@@ -6,6 +6,7 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
+from physprune_pl.probing.codes import word_length
 from physprune_pl.probing.runner import Runner
 from physprune_pl.probing.tainting import ModulePath
 from physprune_pl.tracing.evidence import Evidence
@@ -48,19 +49,20 @@ SAME = {slot: slot for slot in range(6)}
 def test_scales_of_one_stream_are_coded_together():
     found, runs = linked(Scaled(lambda x, one, other: x * one * other))
     assert found == {"one": SAME, "other": SAME}
-    assert runs == 2 + 2 * 3  # each whole, then both by the three bits of an index below six
+    assert runs == 2 + word_length(6)  # each whole, then both by what tells six entries apart
 
 
 def test_scales_that_meet_in_another_order_are_told_apart():
     found, runs = linked(Scaled(lambda x, one, other: x * one * other.flip(0)))
     assert found == {"one": SAME, "other": {slot: 5 - slot for slot in range(6)}}
-    assert runs > 2 + 2 * 3
+    assert runs > 2 + word_length(6)
 
 
 def test_a_scale_whose_entries_all_reach_every_channel_is_linked_to_nothing():
     found, runs = linked(Scaled(lambda x, one, other: x * one.sum() * other))
     assert found == {"other": SAME}
-    assert runs == 2 + 2 * 3 + 2 * 2 + 2 * 2  # each is asked for its lowest bit, and the other is worth the rest
+    # Each is asked for its lowest bit, and the other is worth the rest.
+    assert runs == 2 + word_length(6) + 2 * 2 + (word_length(6) - 2)
 
 
 @pytest.mark.parametrize("between", [lambda x, one, other: x, lambda x, one, other: x * one])
