@@ -18,8 +18,9 @@ from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.same_width import tied
 from physprune_pl.targets.target import Target, TargetError, parse_target
-from physprune_pl.targets.widths import RoundTo, Shares, Widths
+from physprune_pl.targets.widths import RoundTo, SameWidth, Shares, Widths
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.tracer import trace
 
@@ -39,6 +40,7 @@ def plan_pruning(
     min_share: Shares | None = None,
     max_share: Shares | None = None,
     stopwatch: Stopwatch | None = None,
+    same_width: SameWidth = (),
 ) -> PruningPlan:
     """Decide which channels of a model are removed so that the target is met: the least important of all groups first.
 
@@ -55,6 +57,9 @@ def plan_pruning(
         max_share: likewise, at most; they are cut to it in any case.
         stopwatch: what times the model for a latency target and ``round_to="auto"``; None is ``Stopwatch()``: one
             sample, times kept in the user's cache folder.
+        same_width: names or regular expressions of modules; those whose names differ in numbers only keep one width in
+            all layers. ``"auto"``: all modules; of a transformers model by its config, so that the cut model is saved
+            with a config that ``from_pretrained`` builds it from; what no number there can say is not pruned.
 
     Returns:
         A plan for ``apply_plan``. With a latency target its ``latency`` has the share asked for, the one predicted and
@@ -72,10 +77,10 @@ def plan_pruning(
     ((48, 24), [('0', 8, 4)])
     """
     wanted = parse_target(target)
-    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {}, same_width=same_width)
     norm = None if strength is None else resolve_strength(strength)
     model = uncompiled(model)  # the trace and the plan use its names
-    traced = trace(model, example_input, ignore)
+    traced = tied(model, trace(model, example_input, ignore), widths)
     return plan_measured(model, example_input, traced, wanted, widths, norm, stopwatch or Stopwatch())
 
 

@@ -17,6 +17,7 @@ from physprune_pl.strengths import Strength
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.costs import CostModel
+from physprune_pl.targets.same_width import tied
 from physprune_pl.targets.target import Target, TargetError
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tools.plain_tables import saving, short
@@ -115,7 +116,8 @@ def preview(
     ((48, 24), ['2', 'the model returns its channels'])
     """
     model = uncompiled(model)  # trace and plan use its names
-    found = Preview(name or type(model).__name__, trace(model, example_input, ignore))
+    traced = tied(model, trace(model, example_input, ignore), widths or Widths())
+    found = Preview(name or type(model).__name__, traced)
     if target is None:
         return found
     limits = (widths or Widths(), strength, stopwatch or Stopwatch())

@@ -194,6 +194,7 @@ class Trace:
         fixed_macs: MACs of one sample that no entry of ``calls`` covers.
         buffers: names in ``shapes`` that are buffers.
         sizes: what modules remember of sizes that can change.
+        ties: names of groups that keep the same share of their channels.
     """
 
     groups: tuple[ChannelGroup, ...]
@@ -206,6 +207,7 @@ class Trace:
     fixed_macs: int
     buffers: frozenset[str]
     sizes: tuple[RememberedSize, ...] = ()
+    ties: tuple[tuple[str, ...], ...] = ()
 
     def summary(self) -> str:
         """Say in a sentence what was found."""

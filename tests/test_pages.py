@@ -28,6 +28,7 @@ from physprune_pl.export import missing
 pytestmark = pytest.mark.filterwarnings("default")
 
 GUIDES = ROOT / "docs" / "guides"
+TRANSFORMERS = GUIDES / "transformers.md"
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
@@ -69,7 +70,7 @@ def test_the_three_lines_leave_a_report_and_a_checkpoint_that_loads(
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in WITH_PYTHON if page not in (README, GUIDES / "export.md")], ids=name_of
+    "page", [page for page in WITH_PYTHON if page not in (README, GUIDES / "export.md", TRANSFORMERS)], ids=name_of
 )
 def test_every_block_of_python_runs(page: Path, project: Path) -> None:
     torch.save({"state_dict": MyModule().state_dict()}, project / "dense.ckpt")
@@ -79,6 +80,13 @@ def test_every_block_of_python_runs(page: Path, project: Path) -> None:
         assert report.macs["pruned"] < report.macs["dense"]
     if "plan" in names:
         assert names["model"][0].out_features == names["plan"].groups[0].after
+
+
+def test_a_network_of_transformers_is_loaded_in_both_ways(project: Path) -> None:
+    pytest.importorskip("transformers", reason="needs transformers")
+    names = run_blocks(TRANSFORMERS)
+    assert type(names["loaded"]) is type(names["model"])
+    assert names["loaded"].config.intermediate_size < 96
 
 
 def test_a_law_of_the_guide_is_the_law_of_the_fit(project: Path) -> None:

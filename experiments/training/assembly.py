@@ -134,6 +134,7 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         round_to=config.round_to,
         min_share=dict(config.min_share or {}),
         max_share=dict(config.max_share or {}),
+        same_width=config.same_width if isinstance(config.same_width, str) else tuple(config.same_width),
         **{axis: instantiate(config[axis]) for axis in ("strength", "distance", "schedule")},
         pivot=config.pivot,
         teacher=config.teacher,

@@ -24,47 +24,43 @@ def _timm(name: str, pixels: int = 64, **options: Any) -> dict[str, Network]:
 
 
 class Graph(nn.Module):
-    """Two layers of a kind of graph convolution over fixed edges, then a linear layer."""
+    """Two graph convolutions over the same edges in every graph of a batch, then a linear layer."""
 
-    def __init__(self, kind: str, width: int = 24, heads: int = 1, **options: Any) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, width: int) -> None:
         super().__init__()
-        made = getattr(import_module("torch_geometric.nn"), kind)
-        many = {"heads": heads} if heads > 1 else {}
-        self.first, self.second = (
-            made(FEATURES, width, **many, **options),
-            made(width * heads, width, **many, **options),
-        )
-        self.head = nn.Linear(width * heads, CLASSES)
+        self.first, self.second, self.head = first, second, nn.Linear(width, CLASSES)
         edges = torch.randint(0, NODES, (2, EDGES), generator=torch.Generator().manual_seed(0))
+        self.edges: Tensor
         self.register_buffer("edges", edges)
 
-    def forward(self, nodes: Tensor) -> Any:
-        """Map nodes [N, 16] to scores [N, 11]."""
-        return self.head(self.second(self.first(nodes, self.edges).relu(), self.edges).relu())
+    def forward(self, graphs: Tensor) -> Any:
+        """Map nodes [B, N, 16] to scores [B, N, 11]."""
+        graph = torch.arange(len(graphs), device=graphs.device)[:, None, None]
+        edges = (self.edges[None] + NODES * graph).transpose(0, 1).flatten(1)
+        nodes = self.second(self.first(graphs.flatten(0, 1), edges).relu(), edges).relu()
+        return self.head(nodes).unflatten(0, (-1, NODES))
 
 
-class GraphByNetworks(nn.Module):
-    """The graph isomorphism network: the convolution is a network of its own."""
+def _convolutions(kind: str, width: int = 24, heads: int = 1) -> nn.Module:
+    made, many = getattr(import_module("torch_geometric.nn"), kind), {"heads": heads} if heads > 1 else {}
+    first, second = (made(inputs, width, **many) for inputs in (FEATURES, width * heads))
+    return Graph(first, second, width * heads)
 
-    def __init__(self) -> None:
-        super().__init__()
-        made = import_module("torch_geometric.nn").GINConv
-        self.first, self.second = (
-            made(nn.Sequential(nn.Linear(inputs, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 24)))
-            for inputs in (FEATURES, 24)
-        )
-        self.head = nn.Linear(24, CLASSES)
-        edges = torch.randint(0, NODES, (2, EDGES), generator=torch.Generator().manual_seed(0))
-        self.register_buffer("edges", edges)
 
-    def forward(self, nodes: Tensor) -> Any:
-        """Map nodes [N, 16] to scores [N, 11]."""
-        return self.head(self.second(self.first(nodes, self.edges).relu(), self.edges).relu())
+def _by_networks() -> nn.Module:
+    """Return the graph isomorphism network, whose convolutions are networks of their own."""
+    made = import_module("torch_geometric.nn").GINConv
+    inner = (
+        nn.Sequential(nn.Linear(inputs, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 24))
+        for inputs in (FEATURES, 24)
+    )
+    first, second = (made(one) for one in inner)
+    return Graph(first, second, 24)
 
 
 def _graph(name: str, build: Callable[[], nn.Module]) -> dict[str, Network]:
     size = f"{NODES} nodes, {EDGES} edges"
-    return {f"graph:{name}": Network("torch_geometric", size, build, lambda: torch.randn(NODES, FEATURES))}
+    return {f"graph:{name}": Network("torch_geometric", size, build, lambda: torch.randn(2, NODES, FEATURES))}
 
 
 def _detector(name: str) -> dict[str, Network]:
@@ -122,12 +118,12 @@ def _pair_of_pictures() -> tuple[list[Tensor]]:
 
 
 FURTHER: Mapping[str, Network] = {
-    **_graph("GCN", lambda: Graph("GCNConv")),
-    **_graph("GraphSAGE", lambda: Graph("SAGEConv")),
-    **_graph("GIN", GraphByNetworks),
-    **_graph("GAT", lambda: Graph("GATConv", 6, 12)),
-    **_graph("GATv2", lambda: Graph("GATv2Conv", 6, 12)),
-    **_graph("graph transformer", lambda: Graph("TransformerConv", 6, 12)),
+    **_graph("GCN", lambda: _convolutions("GCNConv")),
+    **_graph("GraphSAGE", lambda: _convolutions("SAGEConv")),
+    **_graph("GIN", _by_networks),
+    **_graph("GAT", lambda: _convolutions("GATConv", 6, 12)),
+    **_graph("GATv2", lambda: _convolutions("GATv2Conv", 6, 12)),
+    **_graph("graph transformer", lambda: _convolutions("TransformerConv", 6, 12)),
     **_monai("UNet", channels=(8, 16, 32), strides=(2, 2)),
     **_monai("SwinUNETR", feature_size=12),
     **_monai("UNETR", img_size=64, feature_size=8, hidden_size=48, mlp_dim=96, num_heads=4),

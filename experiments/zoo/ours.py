@@ -14,7 +14,7 @@ from experiments.structures.oracle import errors, forward, leaves, planned, visi
 from experiments.structures.verdict import TOLERANCE
 from experiments.zoo.limited_process import GIB, Row
 from experiments.zoo.networks import make
-from physprune_pl.networks.measure import count_macs, count_parameters
+from physprune_pl.networks.measure import count_macs
 from physprune_pl.planning import plan_chosen
 from physprune_pl.structure import Trace
 from physprune_pl.surgery.apply import apply_plan
@@ -53,8 +53,10 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
     peak = process_peak() or 0
     problems = [f"{peak} bytes of memory up to the cut"] if peak > MOST_BYTES else []
     problems += [*malformed(traced), *(f"{module} is neither cut nor named" for module in unaccounted(traced))]
-    problems += _miscounted(model, example, plan)
-    problems += untrainable(model, example, sorted(traced.parameters)) if training else []
+    used = {name: one for name, one in model.named_parameters() if name in traced.parameters}
+    problems += _miscounted(model, example, plan, sum(one.numel() for one in used.values()))
+    trained = [name for name, one in used.items() if one.requires_grad]
+    problems += untrainable(model, example, trained) if training else []
     found = _earned(*build(name), traced, planned(plan))
     yield {"error": found, "problems": problems + _inequalities(found)}
     yield {"quarter": _cut_further(*build(name), traced)}
@@ -100,8 +102,8 @@ def _described(traced: Trace) -> Row:
     }
 
 
-def _miscounted(model: nn.Module, example: Any, plan: PruningPlan) -> list[str]:
-    counted = (count_macs(model, example), count_parameters(model))
+def _miscounted(model: nn.Module, example: Any, plan: PruningPlan, params: int) -> list[str]:
+    counted = (count_macs(model, example), params)
     written = (plan.macs[1], plan.params[1])
     found = [] if counted == written else [f"planned {written} MACs and parameters, counted {counted}"]
     kept = plan.macs[1] / plan.macs[0]

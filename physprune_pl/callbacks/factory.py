@@ -29,7 +29,7 @@ from physprune_pl.schedules import Schedule
 from physprune_pl.strengths import Strength
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
-from physprune_pl.targets.widths import RoundTo, Shares, Widths
+from physprune_pl.targets.widths import RoundTo, SameWidth, Shares, Widths
 from physprune_pl.tools.choices import unknown
 
 
@@ -100,6 +100,7 @@ def physics_pruning(
     baseline: Baseline | None = None,
     removal: str | Removal = "once",
     log_groups: bool = True,
+    same_width: SameWidth = (),
 ) -> PhysicsPruning:
     """Return what prunes a network within one fit, to be given to a Trainer as one callback or as a list of them.
 
@@ -145,6 +146,8 @@ def physics_pruning(
             first part, so that most epochs are cheap; or an object such as
             :class:`Gradual(waves=3) <physprune_pl.removals.Gradual>`.
         log_groups: whether loggers get the scalars of every group, see :class:`ChannelTracker`; a network has dozens.
+        same_width: names or regular expressions of modules that keep one width in all layers, or ``"auto"``, see
+            :func:`~physprune_pl.plan_pruning`.
 
     Returns:
         One callback that holds :class:`ForceRegularization` (not without a force), :class:`ChannelTracker`,
@@ -164,7 +167,7 @@ def physics_pruning(
         # Only steering chooses by the law; a cut after a fixed pressure ranks strengths.
         raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')
     aim = parse_target(target)
-    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+    widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {}, same_width=same_width)
     session = PruningSession(
         *(module, example_input, ignore, strength), target=aim, widths=widths, select=select, stopwatch=stopwatch
     )

@@ -41,7 +41,7 @@ from physprune_pl.removals import Removal, resolve_removal
 from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.targets.target import Target, parse_target
-from physprune_pl.targets.widths import RoundTo, Shares, Widths
+from physprune_pl.targets.widths import RoundTo, SameWidth, Shares, Widths
 
 
 class PruneAndFinetune(RecordedCallback):
@@ -66,7 +66,8 @@ class PruneAndFinetune(RecordedCallback):
         session: state shared with other callbacks; None: with the trainer's :class:`ForceRegularization`.
         stopwatch, module, example_input, ignore: what times the network, which submodule it is, what it is traced with,
             modules not to prune; see :class:`~physprune_pl.callbacks.session.session.PruningSession`.
-        baseline: of the dense network, see :func:`~physprune_pl.physics_pruning`.
+        baseline, same_width: of the dense network, and what keeps one width in all layers, see
+            :func:`~physprune_pl.physics_pruning`.
         removal: when channels go: ``"once"``, ``"gradual"``, or an object of :mod:`physprune_pl.removals`.
 
     Attributes:
@@ -97,9 +98,10 @@ class PruneAndFinetune(RecordedCallback):
         ignore: Ignore = (),
         baseline: Baseline | None = None,
         removal: str | Removal = "once",
+        same_width: SameWidth = (),
     ) -> None:
         self.target, self.removal = parse_target(target), resolve_removal(removal)
-        widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {})
+        widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {}, same_width=same_width)
         network = FitArguments(module, example_input, Ignored.of(ignore))
         super().__init__(session, replace(network, target=self.target, widths=widths, stopwatch=stopwatch))
         check_arguments(finetune_epochs, finetune_lr, monitor, mode)

@@ -16,7 +16,7 @@ from physprune_pl.preview import Preview, preview
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import parse_target
-from physprune_pl.targets.widths import Widths
+from physprune_pl.targets.widths import SameWidth, Widths
 
 
 def add_target_options(parser: ArgumentParser) -> None:
@@ -40,6 +40,13 @@ def add_target_options(parser: ArgumentParser) -> None:
         type=multiple,
         metavar="N",
         help='channels kept are a multiple of N; "auto": of what this device likes',
+    )
+    group.add_argument(
+        "--same-width",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help='modules that keep one width in all layers; "auto": all, as the config of a transformers model needs it',
     )
     group.add_argument(
         "--latency-batch", type=int, default=1, metavar="N", help="samples of a call that --target latency times"
@@ -84,7 +91,8 @@ def previewed_by(options: Namespace, model: nn.Module) -> Preview:
 
 def _widths(options: Namespace) -> Widths:
     least, most = (dict(map(share, words)) for words in (options.min_share, options.max_share))
-    return Widths(round_to=options.round_to, min_share=least, max_share=most)
+    same: SameWidth = "auto" if options.same_width == ["auto"] else tuple(options.same_width)
+    return Widths(round_to=options.round_to, min_share=least, max_share=most, same_width=same)
 
 
 def planned_by(options: Namespace, model: nn.Module) -> PruningPlan:

@@ -14,6 +14,7 @@ from torch import Tensor
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.targets.costs import CostKind, CostModel, Floats, Times
 from physprune_pl.targets.ladders import Ints, Ladders, LevelSearch
+from physprune_pl.targets.same_width import in_common, ladders_of
 from physprune_pl.targets.target import TOLERANCE, Target, TargetError
 from physprune_pl.targets.widths import Widths
 
@@ -49,7 +50,9 @@ class Chooser:
             raise ValueError("target latency: expected times of the traced model, got None")
         self.cost_model = CostModel(self.trace, self.times)
         needed = [max(group.least, len(group.parts)) for group in self.trace.groups]
+        self._ladder = ladders_of(self.trace)
         removable = self.widths.removable(self.trace.groups, needed, self.trace.left_whole)
+        removable = in_common(removable, [group.size for group in self.trace.groups], self._ladder)
         self._gone = [np.zeros(group.size, dtype=bool) for group in self.trace.groups]
         if self.gone is not None:
             self._gone = [mask.cpu().numpy().astype(bool) for mask in self.gone]
@@ -75,11 +78,11 @@ class Chooser:
         strong = _to_numpy("strengths", strengths, self.trace.groups)
         if self.target.kind == "threshold":
             lifted = self._lift(strong)
-            ladders = Ladders(self.cost_model, self._removable, lifted)
+            ladders = Ladders(self.cost_model, self._removable, lifted, self._ladder)
             levels = self._under_threshold(ladders, strong, lifted)
         else:
             ranked = _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
-            ladders = Ladders(self.cost_model, self._removable, self._lift(ranked))
+            ladders = Ladders(self.cost_model, self._removable, self._lift(ranked), self._ladder)
             levels = self._meeting_cost(ladders, self.target.kind)
         return _to_torch(ladders.masks(levels), strengths)
 
@@ -95,11 +98,12 @@ class Chooser:
 
     def _under_threshold(self, ladders: Ladders, strengths: Sequence[Floats], lifted: Sequence[Floats]) -> Ints:
         """Every level whose channels are all weaker than the share of their group's strongest."""
-        levels = np.zeros_like(ladders.top)
+        levels = ladders.top.copy()
         for number, (strength, order) in enumerate(zip(strengths, ladders.order, strict=True)):
             weak = np.searchsorted(lifted[number][order], self.target.share * strength.max())
             # A group that must be cut is, even if none of its channels is weak.
-            levels[number] = max(0, np.searchsorted(self._removable[number], weak, side="right") - 1)
+            level = max(0, np.searchsorted(self._removable[number], weak, side="right") - 1)
+            levels[self._ladder[number]] = min(levels[self._ladder[number]], level)
         return levels
 
     def _meeting_cost(self, ladders: Ladders, kind: CostKind) -> Ints:
@@ -107,8 +111,8 @@ class Chooser:
         dense = getattr(self.cost_model.dense, kind)
         aim = self.target.share * dense
         closest = float(ladders.cost(kind, np.zeros_like(ladders.top)))
-        for groups in self._turns():
-            levels = self._weakest_first(ladders, kind, aim, groups)
+        for turn in self._turns():
+            levels = self._weakest_first(ladders, kind, aim, turn)
             cost = float(ladders.cost(kind, levels))
             if abs(cost - aim) <= self.tolerance * aim:
                 return levels
@@ -116,14 +120,15 @@ class Chooser:
         raise self._unreachable(closest / dense)
 
     def _turns(self) -> list[list[int]]:
-        """The sets of groups to try to meet the target with, one after the other."""
-        every = list(range(len(self.trace.groups)))
-        exact = [number for number in every if self.trace.groups[number].exact]
+        """The sets of ladders to try to meet the target with, one after the other."""
+        every = sorted(set(self._ladder.tolist()))
+        inexact = {ladder for group, ladder in zip(self.trace.groups, self._ladder, strict=True) if not group.exact}
+        exact = [ladder for ladder in every if ladder not in inexact]
         return [exact, every] if 0 < len(exact) < len(every) else [every]
 
-    def _weakest_first(self, ladders: Ladders, kind: CostKind, aim: float, groups: Sequence[int]) -> Ints:
+    def _weakest_first(self, ladders: Ladders, kind: CostKind, aim: float, turn: Sequence[int]) -> Ints:
         """Levels of the shortest prefix of the queue that meets the aim, or the closest levels that are found."""
-        queue = ladders.queue(groups)
+        queue = ladders.queue(turn)
 
         def levels(length: int) -> Ints:
             return np.bincount(queue[:length], minlength=len(ladders.top))
@@ -135,7 +140,7 @@ class Chooser:
         for guess, gap in zip(guesses, gaps, strict=True):
             if gap <= self.tolerance * aim:
                 return guess
-        top = np.bincount(groups, weights=ladders.top[groups], minlength=len(ladders.top)).astype(np.intp)
+        top = np.bincount(turn, weights=ladders.top[turn], minlength=len(ladders.top)).astype(np.intp)
         band = ((1 - self.tolerance) * aim, (1 + self.tolerance) * aim)
         guess = guesses[int(np.argmin(gaps))]
         return LevelSearch(lambda states: ladders.cost(kind, states), guess, top, band, aim).run()

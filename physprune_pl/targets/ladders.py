@@ -24,37 +24,41 @@ class Ladders:
         model: what the network costs.
         removable: numbers of channels that may be removed from each group, ascending.
         scores: of the channels of each group, [K].
+        ladder: number of the ladder of each group [G]; groups of one ladder are always at the same level.
 
     Attributes:
-        top: highest level of each group [G].
+        top: highest level of each ladder [L].
         order: channels of each group in the order they go.
     """
 
-    def __init__(self, model: CostModel, removable: Sequence[Ints], scores: Sequence[Floats]) -> None:
+    def __init__(self, model: CostModel, removable: Sequence[Ints], scores: Sequence[Floats], ladder: Ints) -> None:
         self._model = model
         self._removable = removable
         self._scores = scores
         self.order = [np.argsort(score, kind="stable") for score in scores]
-        self.top = np.array([len(numbers) - 1 for numbers in removable], dtype=np.intp)
+        self._ladder = ladder
+        ladders = range(len(set(ladder.tolist())))
+        self._members = [[int(group) for group in np.flatnonzero(ladder == number)] for number in ladders]
+        self.top = np.array([len(removable[groups[0]]) - 1 for groups in self._members], dtype=np.intp)
         tables = [self._indices_gone(group, counts) for group, counts in model.patterns]
         self._table = np.concatenate([np.zeros(0), *tables])
         self._first = np.cumsum([0, *(len(table) for table in tables[:-1])])[: len(tables)]
         self._group = np.array([group for group, _ in model.patterns], dtype=np.intp)
 
     def cost(self, kind: CostKind, levels: Ints) -> Floats:
-        """Cost [...] of levels [..., G]."""
-        return self._model.evaluate(kind, self._table[self._first + levels[..., self._group]])
+        """Cost [...] of levels [..., L]."""
+        return self._model.evaluate(kind, self._table[self._first + levels[..., self._ladder[self._group]]])
 
-    def queue(self, groups: Sequence[int]) -> Ints:
-        """Group of every level above 0, in the order in which they go: the lowest mean score of its channels first."""
-        means = [self._level_scores(group) for group in groups]
-        owner = np.repeat(np.array(groups, dtype=np.intp), [len(mean) for mean in means])
+    def queue(self, ladders: Sequence[int]) -> Ints:
+        """Ladder of every level above 0, in the order in which they go: the lowest mean score of its channels first."""
+        means = [np.mean([self._level_scores(group) for group in self._members[ladder]], axis=0) for ladder in ladders]
+        owner = np.repeat(np.array(ladders, dtype=np.intp), [len(mean) for mean in means])
         return owner[np.argsort(np.concatenate([np.zeros(0), *means]), kind="stable")]
 
     def masks(self, levels: Ints) -> list[NDArray[np.bool_]]:
         """Removed channels [K] of every group."""
         masks = [np.zeros(len(order), dtype=bool) for order in self.order]
-        for mask, order, numbers, level in zip(masks, self.order, self._removable, levels, strict=True):
+        for mask, order, numbers, level in zip(masks, self.order, self._removable, levels[self._ladder], strict=True):
             mask[order[: numbers[level]]] = True
         return masks
 

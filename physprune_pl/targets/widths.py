@@ -18,6 +18,7 @@ from physprune_pl.tools.patterns import compiled
 
 Ints = NDArray[np.intp]
 Shares = Mapping[str, float]
+SameWidth = Literal["auto"] | Sequence[str]
 
 # Products such as 0.7 * 10 land a little beside the whole number that is meant.
 _ROUNDING = 1e-9
@@ -56,10 +57,12 @@ class Widths:
         min_share: pattern -> share of the channels that its groups keep at least, in (0, 1].
         max_share: pattern -> share of the channels that its groups keep at most, in (0, 1]; they are cut to it
             in any case.
+        same_width: patterns of modules whose groups keep one width in all layers of a kind; ``"auto"`` is all, by the
+            config of a transformers model where there is one.
 
     Raises:
         ValueError: a number is outside its range.
-        TypeError: a share is no number, or shares are no mapping.
+        TypeError: a share is no number, shares are no mapping, or a pattern is no string.
 
     Example:
         >>> group = ChannelGroup("layer4.0.conv1", 10, ())
@@ -70,8 +73,10 @@ class Widths:
     round_to: RoundTo = None
     min_share: Shares = field(default_factory=dict)
     max_share: Shares = field(default_factory=dict)
+    same_width: SameWidth = ()
 
     def __post_init__(self) -> None:
+        _check_same_width(self.same_width)
         step = self.round_to.multiple if isinstance(self.round_to, Preferred) else self.round_to
         if step not in (None, "auto") and (isinstance(step, bool) or not isinstance(step, int) or step < 1):
             raise ValueError(f"round_to: expected a whole number of at least 1, got {step!r}")
@@ -129,10 +134,16 @@ class Widths:
         highs = [math.floor(share * group.size + _ROUNDING) for share in _shares_of(group, self.max_share)]
         return min(max(needed, *lows, 1), group.size), min([group.size, *highs])
 
+    def check_same_width(self, groups: Sequence[ChannelGroup]) -> None:
+        """Refuse patterns of ``same_width`` that stand for no group."""
+        for pattern in () if self.same_width == "auto" else self.same_width:
+            if not any(stands_for(pattern, group) for group in groups):
+                raise ValueError(unknown("same_width", pattern, [group.name for group in groups]))
+
     def _check_patterns(self, groups: Sequence[ChannelGroup], whole: Sequence[LeftWhole]) -> None:
         for name, shares in (("min_share", self.min_share), ("max_share", self.max_share)):
             for pattern in shares:
-                if any(_stands_for(pattern, group) for group in groups):
+                if any(stands_for(pattern, group) for group in groups):
                     continue
                 left = next((part for part in whole if _matches(pattern, part.name)), None)
                 if left is None:
@@ -153,16 +164,24 @@ def _check_shares(name: str, shares: Shares) -> None:
             raise ValueError(f"{name} of {pattern!r}: expected a share in (0, 1], got {share!r}")
 
 
+def _check_same_width(patterns: SameWidth) -> None:
+    if isinstance(patterns, str) and patterns != "auto":
+        raise ValueError(f'same_width: expected "auto" or a list of names of modules, got {patterns!r}')
+    if not isinstance(patterns, str | Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(f'same_width: expected "auto" or a list of names of modules, got {patterns!r}')
+
+
 def _multiples(size: int, step: int) -> list[int]:
     """The whole size, then every smaller multiple of a step, largest first."""
     return [size, *range((size - 1) // step * step, 0, -step)]
 
 
 def _shares_of(group: ChannelGroup, shares: Shares) -> list[float]:
-    return [share for pattern, share in shares.items() if _stands_for(pattern, group)]
+    return [share for pattern, share in shares.items() if stands_for(pattern, group)]
 
 
-def _stands_for(pattern: str, group: ChannelGroup) -> bool:
+def stands_for(pattern: str, group: ChannelGroup) -> bool:
+    """Return whether a pattern is the name of a group, or of a module that makes its channels or is around it."""
     names = [group.name, *(part.name.rpartition(".")[0] for part in group.producing)]
     return any(_matches(pattern, name) for name in dict.fromkeys(names))
 

@@ -53,6 +53,7 @@ def _joined(one: Widths, two: Widths) -> Widths:
         _either("round_to", one.round_to, two.round_to),
         _union("min_share", one.min_share, two.min_share),
         _union("max_share", one.max_share, two.max_share),
+        _either("same_width", one.same_width or None, two.same_width or None) or (),
     )
 
 

@@ -36,6 +36,7 @@ from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.surgery.regroup import follow_groups, gone_channels, kept_channels
 from physprune_pl.surgery.regrow import dense_twin
 from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.same_width import tied
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 from physprune_pl.tracing.tracer import trace
@@ -209,7 +210,8 @@ class PruningSession:
         with plain_forward(trainer):
             dense = dense_twin(found.network, self.plan)
             # The steps of several processes may take different branches, and their groups must be the same.
-            self._whole = trainer.strategy.broadcast(trace(dense, self.example_input, ignored))
+            traced = tied(dense, trace(dense, self.example_input, ignored), self.widths)
+            self._whole = trainer.strategy.broadcast(traced)
         self.waiting = {**self._unpressed(trainer), **self.waiting}
         self._leave_whole()
         rank_zero_info(self.trace.summary())

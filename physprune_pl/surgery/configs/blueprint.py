@@ -101,6 +101,16 @@ class Blueprint:
         found = {path: self._default(path) for path in unset(self.config)}
         return {path: value for path, value in found.items() if value is not None}
 
+    @cached_property
+    def plain_powers(self) -> dict[Place, Powers]:
+        """The numbers that each size follows."""
+        return self.dependencies({})
+
+    @cached_property
+    def explicit_powers(self) -> dict[Place, Powers]:
+        """The same with the entries that are None as numbers of their own."""
+        return self.dependencies(self.explicit) if self.explicit else self.plain_powers
+
     def dependencies(self, given: Numbers) -> dict[Place, Powers]:
         """Return the numbers that each size follows.
 

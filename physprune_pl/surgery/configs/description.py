@@ -40,23 +40,23 @@ def description(blueprint: Blueprint, model: nn.Module) -> Numbers | None:
         return None
     if describes(blueprint.standard, model):
         return {}
-    return _fitting(blueprint, {}, sizes, model) or _fitting(blueprint, blueprint.explicit, sizes, model)
+    found = _fitting(blueprint, {}, blueprint.plain_powers, sizes, model)
+    return found or _fitting(blueprint, blueprint.explicit, blueprint.explicit_powers, sizes, model)
 
 
-def _fitting(blueprint: Blueprint, given: Numbers, after: Sizes, model: nn.Module) -> Numbers | None:
+def _fitting(
+    blueprint: Blueprint, given: Numbers, powers: Mapping[Place, Powers], after: Sizes, model: nn.Module
+) -> Numbers | None:
     """Return the numbers that the sizes ask for if a network built with them is like the model."""
-    found = _solved(blueprint, given, after)
+    found = _solved({**numbers(blueprint.config), **given}, given, _shares(powers, blueprint.sizes, after))
     rebuilt = None if found is None else blueprint.built(found)
     return found if rebuilt is not None and describes(rebuilt, model) else None
 
 
-def _solved(blueprint: Blueprint, given: Numbers, after: Sizes) -> Numbers | None:
-    values = {**numbers(blueprint.config), **given}
-    shares = _shares(blueprint.dependencies(given), blueprint.sizes, after)
-    if shares is None:
-        return None
-    found = {path: _scaled(values[path], share) for path, share in shares.items() if share != 1}
-    if any(value is None for value in found.values()):
+def _solved(values: Numbers, given: Numbers, shares: Shares | None) -> Numbers | None:
+    """Return the entries that change, and those that must be said; None where one would be no whole number."""
+    found = {path: _scaled(values[path], share) for path, share in (shares or {}).items() if share != 1}
+    if shares is None or any(value is None for value in found.values()):
         return None
     return {**given, **{path: value for path, value in found.items() if value is not None}}
 

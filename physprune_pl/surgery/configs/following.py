@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import nn
 
+from physprune_pl.networks.names import plain
 from physprune_pl.surgery.configs.blueprint import Blueprint, shapes_of
 from physprune_pl.surgery.configs.description import description
-from physprune_pl.surgery.configs.entries import changed, set_entries
+from physprune_pl.surgery.configs.entries import Path, changed, set_entries
 from physprune_pl.surgery.remembered import changed_numbers
 
 SHAPES = "pruned_shapes"
@@ -31,6 +34,40 @@ def follow_configs(model: nn.Module) -> list[str]:
         ``pruned_sizes`` the numbers that their modules remember.
     """
     return [type(part).__name__ for part in outermost(model) if not _follow(part)]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A transformers model inside a network.
+
+    Attributes:
+        name: its path, empty for the network itself.
+        model: the model.
+    """
+
+    name: str
+    model: nn.Module
+
+    @cached_property
+    def _blueprint(self) -> Blueprint:
+        return blueprint_of(self.model)
+
+    def numbers_behind(self, places: Iterable[tuple[str, int]]) -> frozenset[tuple[tuple[Path, int], ...]]:
+        """Return the numbers of the config, with their powers, that sizes follow, given as tensors and dimensions."""
+        start = f"{self.name}." if self.name else ""
+        inside = ((name.removeprefix(start), dim) for name, dim in places if name.startswith(start))
+        found = (self._blueprint.explicit_powers.get(place, {}) for place in inside)
+        return frozenset(tuple(sorted(powers.items(), key=str)) for powers in found if powers)
+
+    def describes(self) -> bool:
+        """Return whether numbers of its config can describe the model as it is now."""
+        return description(self._blueprint, self.model) is not None
+
+
+def followed(model: nn.Module) -> Iterator[Followed]:
+    """Yield the transformers models in a network that are part of no other."""
+    outer = {id(part) for part in outermost(model)}
+    yield from (Followed(plain(name), part) for name, part in model.named_modules() if id(part) in outer)
 
 
 def blueprint_of(model: nn.Module) -> Blueprint:
