@@ -161,5 +161,5 @@ def test_arguments_are_checked_before_the_trace():
 
 
 def test_a_network_in_which_nothing_can_go_is_told_why():
-    with pytest.raises(TargetError, match=r"groups: 0\)\n- 0 is not pruned: the model returns its channels"):
+    with pytest.raises(TargetError, match=r"groups: 0\)\n- not pruned: 0: the model returns its channels. What to do"):
         plan_pruning(nn.Sequential(nn.Linear(4, 3)), torch.zeros(1, 4), {"macs": 0.5})

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from physprune_pl.networks.advice import explained
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.targets.costs import CostKind, CostModel, Floats, Times
 from physprune_pl.targets.ladders import Ints, Ladders, LevelSearch
@@ -155,9 +156,9 @@ class Chooser:
         )
 
     def _why_nothing(self) -> str:
-        """Say of every module why it is not pruned, where none is."""
+        """Say of every module why it is not pruned, and what to do, where none is."""
         left = [] if self.trace.groups else self.trace.left_whole
-        return "".join(f"\n- {one.name} is not pruned: {one.reason}" for one in left)
+        return "".join(f"\n- not pruned: {line}" for line in explained((one.name, one.reason) for one in left))
 
 
 def _from(numbers: Ints, gone: int) -> Ints:

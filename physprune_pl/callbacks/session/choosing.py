@@ -12,6 +12,7 @@ from torch import nn
 
 from physprune_pl.callbacks.session.phase import Wave
 from physprune_pl.callbacks.trainer.precision import plain_forward
+from physprune_pl.networks.advice import explained
 from physprune_pl.pressing.steering import Select, Steering
 from physprune_pl.structure import Trace
 from physprune_pl.targets.chooser import Chooser
@@ -56,5 +57,5 @@ def steering_of(wave: Wave | None, chooser: Chooser, segments: Sequence[slice], 
 
 def nothing_to_prune(model: nn.Module, found: Trace) -> str:
     """Say why no channel of a traced network can be removed."""
-    reasons = [f"{left.name}: {left.reason}" for left in found.left_whole[:5]]
-    return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons) or 'nothing'}"
+    reasons = explained((left.name, left.reason) for left in found.left_whole)
+    return f"no channel of {type(model).__name__} can be removed; not pruned: {'; '.join(reasons[:5]) or 'nothing'}"
