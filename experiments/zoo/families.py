@@ -63,13 +63,30 @@ def _graph(name: str, build: Callable[[], nn.Module]) -> dict[str, Network]:
     return {f"graph:{name}": Network("torch_geometric", size, build, lambda: torch.randn(2, NODES, FEATURES))}
 
 
+class Detector(nn.Module):
+    """A detector that puts out boxes in both modes: in training it would want those of the pictures."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+
+    def train(self, mode: bool = True) -> Detector:  # noqa: ARG002
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def forward(self, pictures: list[Tensor]) -> Any:
+        """Return boxes, labels and scores of every picture [3, H, W]."""
+        return self.network(pictures)
+
+
 def _detector(name: str) -> dict[str, Network]:
     def build() -> nn.Module:
         options = {"min_size": 96, "max_size": 96} if "rcnn" in name or "retina" in name else {}
         network: nn.Module = torchvision.models.get_model(
             name, weights=None, weights_backbone=None, num_classes=CLASSES, **options
         )
-        return network.eval()
+        return Detector(network)
 
     return {f"detector:{name}": Network("torchvision", "two pictures, 96 x 96 pixels", build, _pair_of_pictures)}
 

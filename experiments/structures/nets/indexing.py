@@ -7,9 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
+from torchvision.ops import deform_conv2d, roi_align
 
-from experiments.structures.nets.case import CLASSES, Headed, case, conv, unit, vectors
+from experiments.structures.nets.case import CLASSES, Headed, case, conv, images, unit, vectors
 from experiments.structures.nets.parameters import Between
 
 
@@ -228,3 +228,17 @@ class FourierFilter(Between):
 
     def between(self, x: Tensor) -> Any:
         return torch.fft.irfft2(torch.fft.rfft2(x) * torch.view_as_complex(self.filter), s=x.shape[2:])
+
+
+@case(cut=("stem",), example=images)
+class RegionsAligned(nn.Module):
+    """regions of a map are taken out by torchvision's roi_align, channel by channel"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8 * 4, CLASSES)
+
+    def forward(self, x: Tensor) -> Any:
+        corners = torch.tensor([[1.0, 1.0, 5.0, 6.0]], dtype=x.dtype, device=x.device)
+        regions = roi_align(torch.relu(self.stem(x)), [corners] * len(x), (2, 2))
+        return self.head(regions.flatten(1))
