@@ -15,6 +15,7 @@ from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import cut_and_judge, untrainable
 from experiments.zoo.peer import cut_by_torch_pruning
 from experiments.zoo.table import ok, tables
+from experiments.zoo.untouched import left_alone
 
 QUICK = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
 # On a slow core its trace takes longer than a row may; that is the only excuse.
@@ -131,6 +132,13 @@ def test_readme_shows_the_results_that_are_stored():
 @pytest.mark.parametrize("name", QUICK)
 def test_quick_network(name):
     assert merged(cut_and_judge(name))["problems"] == []
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_quick_network_is_left_as_it_was(name):
+    row = merged(left_alone(name))
+    assert row["problems"] == []
+    assert "cannot be met" in row["refused"]
 
 
 @pytest.mark.slow
