@@ -9,7 +9,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from experiments.clients.doorstep import visit
+from experiments.clients.doorstep import FINETUNE_EPOCHS, visit
 
 SEED = 0
 
@@ -19,6 +19,7 @@ def main() -> None:
     name, path, *packages = sys.argv[1:]
     client = importlib.import_module(f"experiments.clients.libraries.{name}").client()
     row = {"client": name, "seed": SEED, "metric": client.metric, "mode": client.mode, "target": dict([client.target])}
+    row |= {"epochs": [client.epochs, FINETUNE_EPOCHS]}
     row |= {"what": client.what, "style": client.style, "packages": {one: version(one) for one in packages}}
     with tempfile.TemporaryDirectory() as folder:
         row |= visit(client, SEED, Path(folder))

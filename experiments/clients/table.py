@@ -13,7 +13,19 @@ STAGES = ("dense", "dense_tested", "pruned", "tested", "reloaded", "resumed_unde
 # Validation in float32, on one thread, of the same weights: nothing but the order of sums may differ.
 SAME = 1e-4
 FIGURES = ("dense", "pruned", "small")
-HEAD = ("library", "module", "MACs kept", "parameters kept", "metric", *FIGURES, "test", "load", "resume", "s")
+HEAD = (
+    "library",
+    "module",
+    "MACs kept",
+    "parameters kept",
+    "metric",
+    "epochs",
+    *FIGURES,
+    "test",
+    "load",
+    "resume",
+    "s",
+)
 
 
 def problems(row: Row) -> list[str]:
@@ -38,6 +50,7 @@ def _cells(row: Row) -> Iterator[str]:
     kept = row.get("pruned", {}).get("kept", {})
     yield from (f"{kept[cost]:.1%}" if cost in kept else "-" for cost in ("macs", "params"))
     yield f"{row.get('metric', '-')} ({'less' if row.get('mode') == 'min' else 'more'} is better)"
+    yield " + ".join(map(str, row.get("epochs", "-")))
     yield from (_figure(row.get(stage)) for stage in FIGURES)
     yield _tested(row)
     yield _yes(row.get("reloaded"))

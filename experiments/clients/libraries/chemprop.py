@@ -44,6 +44,7 @@ def client() -> Client:
         ),
         data=Loaders(lambda: loader(0, shuffle=True), lambda: loader(1, shuffle=False)),
         metric="val_loss",
+        epochs=300,
         what="MPNN, 128 small molecules",
         style="batch is a named tuple around BatchMolGraph, an own class that is no tensor; no call of forward: "
         "the step calls self.fingerprint and self.predictor.train_step",

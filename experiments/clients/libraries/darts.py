@@ -56,6 +56,7 @@ def client() -> Client:
         module=lambda: handed()["module"],
         data=Module(lambda: handed()["data"]),
         metric="val_loss",
+        epochs=300,
         what="NHiTSModel, two noisy sines",
         style="batch is a dataclass; the step calls self(...) with a tuple that the batch makes, some of it None",
     )

@@ -35,6 +35,7 @@ def client() -> Client:
         module=lambda: PatchTSTLightningModule(model_kwargs={**sizes, **widths, **kind}),
         data=Loaders(*both(samples, 256)),
         metric="val_loss",
+        epochs=300,
         what="PatchTST, two noisy sines",
         style="batch is a dict; the step calls self.model.loss(...), no forward; the output is a distribution's "
         "parameters",

@@ -54,6 +54,7 @@ def client() -> Client:
         module=lambda: Validated(schema, block_count=2, head_count=2, hidden_size=32, max_seq_len=LENGTH),
         data=Loaders(*both(samples, 256)),
         metric="val_loss",
+        epochs=300,
         what="SasRec, walks through 20 items",
         style="batch is a named tuple with a dict in it; loss by name; hyper-parameters hold objects of the library",
     )
