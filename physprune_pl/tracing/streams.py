@@ -98,7 +98,7 @@ class Explorer:
         classes = [[node] for node in nodes] if together is None else flow.classes(nodes)
         alone, refusals = self._alone(questions, flow, classes)
         numbers = {family: number for family, number in zip(sums, self.runner.sums.axes, strict=True)}
-        return Explored(questions, nodes, numbers, together, alone, refusals)
+        return Explored(questions, nodes, numbers, together, {node: alone[node] for node in nodes}, refusals)
 
     def _alone(
         self, questions: Questions, flow: Flow, classes: Sequence[Sequence[Family]]
@@ -106,18 +106,18 @@ class Explorer:
         """Taint every source whole: those in one run that may reach nothing together."""
         alone: dict[Family, Run | None] = {}
         refusals: dict[Family, str] = {}
-        waiting = list(steps("looking for coupled channels", classes))
-        while waiting:
-            members = waiting.pop(0)
+        singly = [members[0] for members in classes if len(members) == 1]
+        for members in steps("looking for coupled channels", [one for one in classes if len(one) > 1]):
             run = questions.whole(members)
             regions = {node: flow.regions.get(node, 0) for node in members}
-            if len(members) == 1:
-                alone[members[0]] = run
-                refusals |= {} if run is not None else {members[0]: self.runner.refusal}
-            elif run is None or run.reached & ~sum(regions.values()):
-                waiting += [[node] for node in members]
+            if run is None or run.reached & ~sum(regions.values()):
+                singly += members
             else:
                 alone |= {node: PartOfRun(run, regions[node]) for node in members}
+        for node in steps("looking for coupled channels", singly):
+            alone[node] = questions.alone(node)
+            if alone[node] is None:
+                refusals[node] = self.runner.refusal
         return alone, refusals
 
     def _wrong(self, found: Explored) -> set[int]:
