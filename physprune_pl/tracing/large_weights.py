@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.taking import Scratch, taken
-from physprune_pl.probing.operation_rows import Layout
-from physprune_pl.probing.operations import conv_groups, layout_of, operands
+from physprune_pl.probing.operation_rows import Argument, Layout, LooksUp
+from physprune_pl.probing.operations import conv_groups, layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import tensors_of_call
 from physprune_pl.tracing.runs import runs
@@ -98,7 +99,15 @@ class LargeWeights(TorchFunctionMode):
         call = _Mixes.of(func, args, kwargs)
         if call is not None and len(mine) == 1 and mine[0] is call.weight and bool(call.data.isfinite().all()):
             return self._mix(call)
+        if len(mine) == 1 and _looks_up(func, args, kwargs, mine[0]) and (id(mine[0]), 0) not in self._masks:
+            return self._look_up(func(*args, **kwargs), mine[0])
         return call_with(func, args, kwargs, {id(one): self._whole(one) for one in mine})
+
+    def _look_up(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Return what was looked up in a table, lengthened and masked."""
+        mask = self._masks.get((id(weight), 1))
+        rows = rows.to(self._dtype)
+        return rows if mask is None else rows.index_fill(-1, mask.nonzero().flatten().to(rows.device), 0.0)
 
     def _mix(self, call: _Mixes) -> Tensor:
         """Make a call with the part of its weight that is not masked."""
@@ -166,6 +175,18 @@ class _Mixes:
         return cls(func, args, kwargs, layout.axis, data, weight, bias) if whole else None
 
 
+def _looks_up(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any], table: Tensor) -> bool:
+    """Return whether a call puts out rows of a table, and leaves the table as it is."""
+    if func not in (F.embedding, torch.embedding):
+        return False
+    row = operation_of(func)
+    renorms = func is F.embedding and _MAX_NORM.of(args, kwargs) is not None
+    return isinstance(row, LooksUp) and row.weight.of(args, kwargs) is table and not renorms
+
+
+_MAX_NORM = Argument(3, ("max_norm",))
+
+
 def _is_plain(layout: Layout) -> bool:
     return not layout.transposed and (layout.output_dim, layout.input_dim) == (0, 1) and layout.axis < 0
 
@@ -193,7 +214,7 @@ def call_with(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any], swapped
 
 
 class _Uses(TorchFunctionMode):
-    """Strikes out weights that are used otherwise than as rows that a layer mixes channels with."""
+    """Strikes out weights that are used otherwise than as rows that a layer mixes channels with or looks up."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -207,20 +228,20 @@ class _Uses(TorchFunctionMode):
         if func not in _READ and func not in _VIEWS and func != _TYPE:
             mine = [one for one in tensors_of_call(args, kwargs) if id(_owner(one)) in self.left]
             call = _Mixes.of(func, args, kwargs) if len(mine) == 1 else None
-            for one in mine if call is None or call.weight is not mine[0] else ():
+            read = len(mine) == 1 and _looks_up(func, args, kwargs, mine[0])
+            for one in mine if not read and (call is None or call.weight is not mine[0]) else ():
                 self.left.pop(id(_owner(one)), None)
         return func(*args, **kwargs)
 
 
-def large_weights(model: nn.Module, example: Example, mixing_weights: Collection[str]) -> frozenset[str]:
+def large_weights(model: nn.Module, example: Example) -> frozenset[str]:
     """Return the names of the large weights that a copy need not have in another type than the network.
 
     Args:
         model: the network; it runs once in eval and once in train mode.
         example: inputs of its type.
-        mixing_weights: names of the weights of its mixing calls.
     """
-    candidates = dict(_candidates(model, mixing_weights))
+    candidates = dict(_candidates(model))
     if not candidates:
         return frozenset()
     with _Uses(candidates) as seen:
@@ -230,7 +251,7 @@ def large_weights(model: nn.Module, example: Example, mixing_weights: Collection
     return frozenset(seen.left.values())
 
 
-def _candidates(model: nn.Module, mixing_weights: Collection[str]) -> Iterator[tuple[str, Tensor]]:
+def _candidates(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the large weights that Python code sees all operations of."""
     hidden = {
         id(parameter)
@@ -240,5 +261,5 @@ def _candidates(model: nn.Module, mixing_weights: Collection[str]) -> Iterator[t
     }
     for name, tensor in named_tensors(model).items():
         usual = type(tensor) is nn.Parameter and tensor.is_floating_point() and tensor.layout is torch.strided
-        if name in mixing_weights and usual and tensor.numel() >= LARGE and id(tensor) not in hidden:
+        if usual and tensor.dim() > 1 and tensor.numel() >= LARGE and id(tensor) not in hidden:
             yield name, tensor

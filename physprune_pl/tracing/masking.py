@@ -86,7 +86,7 @@ def redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> Red
     """Return a copy with random parameters and inputs, in double precision where the model runs in it."""
     base = copied(model).requires_grad_(False)
     _draw(base, mixing_weights)
-    large = large_weights(base, example, mixing_weights)
+    large = large_weights(base, example)
     for candidate, dtype in _in_types(base, large):
         for inputs in _inputs(example):
             found = Redrawn(candidate, inputs.map(partial(_cast, dtype=dtype)), dtype, large, True)

@@ -24,9 +24,6 @@ class Mixed(nn.Module):
         return nn.functional.linear(x, self.scaled * 2)
 
 
-WEIGHTS = ["conv.weight", "linear.weight", "shared", "scaled"]
-
-
 @pytest.fixture
 def model(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 1)
@@ -45,7 +42,7 @@ def masked(model, masks):
 
 
 def test_a_weight_that_is_computed_with_is_not_kept_short(model):
-    found = large_weights(model, Example.of(torch.randn(2, 3, 4, 4)), WEIGHTS)
+    found = large_weights(model, Example.of(torch.randn(2, 3, 4, 4)))
     assert found == {"conv.weight", "linear.weight", "shared"}
 
 
@@ -81,3 +78,17 @@ def test_what_is_not_finite_is_not_passed_over(model):
     weights.mask(tensors["linear.weight"], 1, torch.tensor([0]))
     with weights:
         assert model.linear(torch.tensor([[float("inf"), 1, 1, 1, 1, 1]])).isnan().all()
+
+
+def test_a_table_is_looked_up_short_unless_that_changes_it(monkeypatch):
+    monkeypatch.setattr(module, "LARGE", 1)
+    table, changed = nn.Embedding(5, 3), nn.Embedding(5, 3, max_norm=0.1)
+    ids = torch.tensor([[4, 0]])
+    assert large_weights(table, Example.of(ids)) == {"weight"}
+    assert large_weights(changed, Example.of(ids)) == frozenset()
+    weights = LargeWeights({"weight": table.weight}, {"weight"}, torch.float64)
+    weights.mask(table.weight, 1, torch.tensor([1]))
+    with torch.no_grad(), weights:
+        found = table(ids)
+    assert found.dtype is torch.float64
+    assert torch.equal(found, table.weight.detach().double()[ids] * torch.tensor([1.0, 0.0, 1.0]))
