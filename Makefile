@@ -88,6 +88,7 @@ hydra: .venv-hydra/.installed ## the tests of configurations and of train.py wit
 .PHONY: bench
 bench: .venv/.installed ## measure the goals of speed and write experiments/goals/README.md (about an hour and a half)
 	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.speed.run --again
+	$(BIN)/python -m experiments.tracing.depth
 	for part in tracker job apart peaks profiling asked run; do OMP_NUM_THREADS=1 $(BIN)/python -m experiments.goals.$$part || exit; done
 
 .PHONY: clean

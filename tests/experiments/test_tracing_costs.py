@@ -3,7 +3,9 @@
 import json
 import math
 
-from experiments.tracing import run
+import pytest
+
+from experiments.tracing import depth, one_trace, run
 
 
 def test_the_table_is_that_of_the_results():
@@ -22,3 +24,21 @@ def test_a_trace_is_measured(monkeypatch):
 
 def test_a_network_that_failed_says_so_in_the_table():
     assert "| swin_t | stopped |" in run.table([{"network": "swin_t", "failure": "stopped"}])
+
+
+def test_the_table_of_depth_is_that_of_its_results():
+    rows = json.loads(depth.RESULTS.read_text())["results"]
+    assert [row["network"] for row in rows] == list(one_trace.NETWORKS)
+    assert depth.table(rows) in (depth.FOLDER / "README.md").read_text()
+
+
+def test_a_build_is_measured_in_a_process_of_its_own():
+    found = depth.traced("resnet20", depth.FOLDER.parents[1])
+    assert found["groups"] == 12
+    assert found["processor_seconds"] > 0
+
+
+def test_growth_is_per_doubling():
+    rows = [{"network": "resnet56", "processor_seconds": 1.0}, {"network": "resnet218", "processor_seconds": 4.0}]
+    assert depth.growth(rows) == pytest.approx(4.0 ** (1 / math.log2(218 / 56)))
+    assert depth.growth(rows[:1]) is None
