@@ -47,6 +47,6 @@ def malformed(trace: Trace) -> list[str]:
 
 def unaccounted(trace: Trace) -> list[str]:
     """Modules with a mixing call whose outputs are neither in a group nor named."""
-    producing = {part.name for group in trace.groups for part in group.producing if part.index}
+    producing = {part.name for group in trace.groups for part in group.slices if part.role != "consumer" and part.index}
     whole = {module_of(call.weight) for call in trace.calls if call.weight not in producing}
     return sorted(module for module in whole if not is_named(trace, module))
