@@ -16,7 +16,7 @@ from experiments.structures.snapshot import Snapshot
 from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make
-from experiments.zoo.run import SHARED, replaced, stored, wanted
+from experiments.zoo.run import SHARED, stored, wanted
 from physprune_pl.planning import plan_chosen
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target, TargetError
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="run these, even if they have a row")
     names = list(NETWORKS)
     for row in rows_of(wanted(stored(PATH), TOOL, parser.parse_args().only, names), ProcessLimits()):
-        save(replaced(stored(PATH), row, names), COMMAND, PATH)
+        save([*(one for one in stored(PATH) if one["network"] != row["network"]), row], COMMAND, PATH)
         print(f"{row['network']}: {row.get('failure') or row['problems'] or 'untouched'}", flush=True)
 
 
