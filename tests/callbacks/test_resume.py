@@ -12,6 +12,7 @@ from safe_load import SAFE_LOAD
 from small import Classifier, Saver, Widths, Zigzag, adamw_cosine, cutter, data, fit, net, one_cycle, trainer
 from torch import nn
 
+from physprune_pl import physics_pruning
 from physprune_pl.surgery.loading import load_pruned
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
@@ -147,3 +148,16 @@ def test_load_pruned_reads_the_checkpoints_of_a_fit(tmp_path):
         model.load_state_dict(saved)
         torch.testing.assert_close(loaded.eval()(images), model.eval()(images))
     assert load_pruned(net(), tmp_path / "1.ckpt")[0].out_channels == 8
+
+
+@pytest.mark.parametrize("example", [True, False])
+def test_a_file_of_a_fit_resumed_after_its_cut_holds_what_that_of_the_whole_fit_holds(tmp_path, example):
+    def run(folder, ckpt_path=None):
+        callbacks = physics_pruning("uniform", target={"macs": 0.5}, finetune_epochs=2)
+        fit(*callbacks, Saver(folder), model=Classifier(example=example), ckpt_path=ckpt_path)
+        states = torch.load(folder / "3.ckpt", weights_only=True)["callbacks"]
+        return next(state for key, state in states.items() if key.startswith("ForceRegularization"))
+
+    whole = run(tmp_path / "whole")
+    assert whole["steering"]
+    assert_same(whole, run(tmp_path / "again", tmp_path / "whole" / "2.ckpt"))

@@ -69,7 +69,7 @@ class PruningSession:
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
         excluded: groups that a step showed must stay whole, with the reason.
         waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
-        saved_steering: what a resume has restored of it.
+        saved_steering: what a resume has restored of it, until it is built.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
         step_watch: what watches steps for what the trace has not seen.
         source: where the example input comes from.
@@ -222,13 +222,12 @@ class PruningSession:
         self._start()
         if self.steering is not None and self.saved_steering is not None:
             self.steering.load_state_dict(self.saved_steering)
+            self.saved_steering = None
         return True
 
     def steering_state(self) -> dict[str, Any] | None:
-        """Return the state of steering for a checkpoint: what a resume has restored, as long as nothing is traced."""
-        if not self.ready:
-            return self.saved_steering
-        return None if self.steering is None else self.steering.state_dict()
+        """Return the state of steering for a checkpoint: what a resume has restored, as long as nothing is steered."""
+        return self.saved_steering if self.steering is None else self.steering.state_dict()
 
     def _leave_whole(self) -> None:
         """Trace without the groups that stay whole; those that have lost channels are pruned already."""
