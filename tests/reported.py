@@ -23,6 +23,7 @@ REPORT = PruningReport(
         *({"name": f"norm{number}", "reason": "it is in ignore"} for number in range(7)),
     ],
     seconds={"trace": 0.5, "sparsify": 12.34, "finetune": 5.0},
+    epochs={"macs": [7_920_000, 7_920_000, 5_000_000, 2_376_000], "seconds": [6.0, 4.0, 3.0, 2.0]},
     peak_memory_bytes={"sparsify": 1_234_567_890, "finetune": 950_000_000},
     memory_kind="cuda",
     not_arrived=["conv1"],

@@ -26,6 +26,7 @@ from experiments.training.supervised import Supervised
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
 from physprune_pl.latency import Stopwatch
+from physprune_pl.surgery.apply import adopt_shapes
 
 CONF = str(Path(__file__).parents[2] / "conf")
 
@@ -139,6 +140,7 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         pivot=config.pivot,
         teacher=config.teacher,
         stopwatch=Stopwatch(**config.stopwatch),
+        removal=instantiate(config.removal),
     )
     cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
     # The report of a run has figures of test data, which are known after the fit only.
@@ -194,3 +196,12 @@ def load_weights(model: Module, path: str | Path) -> Module:
     saved = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(saved.get("state_dict", saved))
     return model
+
+
+def load_narrow(model: Module, path: str | Path) -> Module:
+    """Load a state dict of any width into a model of another one, which takes its shapes."""
+    shapes = {
+        name: tuple(value.shape) for name, value in torch.load(path, map_location="cpu", weights_only=True).items()
+    }
+    adopt_shapes(model, shapes)
+    return load_weights(model, path)

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 from torch import Tensor
 
-from experiments.training.assembly import build_model, load_weights
+from experiments.training.assembly import build_model, load_narrow, load_weights
 from experiments.training.data import LabelledData
 from experiments.training.evaluation import evaluate
 from experiments.training.pictures import plot_run, plot_strengths, plot_widths
@@ -56,18 +56,26 @@ def networks_of_phases(
             how many training batches the cut network is recalibrated, 0 for no such network.
         data: says the shape of the network's input and output.
         tuned: the network as the run left it.
-        sparsified: file of the weights before the cut; the network right after it is these, cut by ``plan``.
+        sparsified: file of the weights before the cut; the network right after it is these, cut by ``plan``. Where all
+            was removed within the phase both are one network.
         plan: what was cut.
         device: where to recalibrate.
     """
     networks = {"dense": load_weights(build_model(config, data), config.baseline)} if config.baseline else {}
-    before = load_weights(build_model(config, data), sparsified)
-    after = load_weights(build_model(config, data), sparsified)
-    apply_plan(after, plan)
-    networks |= {"after_sparsify": before, "after_cut": after}
+    before, after = (load_narrow(build_model(config, data), sparsified) for _ in range(2))
+    whole = [tuple(value.shape) == plan.tensors[name].shape for name, value in _cut_parameters(after, plan)]
+    networks |= {"after_sparsify": before}
+    if all(whole):
+        apply_plan(after, plan)
+    if all(whole) or not any(whole):  # else an early end came between two waves
+        networks["after_cut"] = after
     if config.recalibration_batches and has_batch_norm(after):
         networks["after_recalibration"] = recalibrated(after, data, config.recalibration_batches, device)
     return {**networks, "after_finetune": tuned}
+
+
+def _cut_parameters(model: Supervised, plan: PruningPlan) -> Iterator[tuple[str, Tensor]]:
+    return ((name, value) for name, value in model.named_parameters() if name in plan.tensors)
 
 
 def recalibrated(model: Supervised, data: LabelledData, count: int, device: torch.device = CPU) -> Supervised:

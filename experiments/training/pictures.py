@@ -96,7 +96,7 @@ def plot_run(history: History, metric: Mapping[int, float], report: PruningRepor
     draw_curve(upper, metric, cut_epoch(history))
     upper.set_ylabel(f"{report.metric.get('name', 'metric')} (validation)")
     upper.set_title(_summary(report), fontsize=8, loc="left", pad=16)  # above the word at the cut
-    draw_left(lower, history, report.macs)
+    draw_left(lower, history, report.macs, report.epochs.get("macs", ()))
     lower.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=120)
 

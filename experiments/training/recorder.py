@@ -14,7 +14,7 @@ from physprune_pl.tools.files import replaced
 
 
 class RunRecorder(L.Callback):
-    """Records ``metric`` after every validation, and the weights after every epoch until the network is cut.
+    """Records ``metric`` after every validation, and the weights after every epoch of the sparsify phase.
 
     Args:
         folder: where ``sparsified.pt`` goes.
@@ -49,11 +49,11 @@ class RunRecorder(L.Callback):
             self.curve[trainer.current_epoch] = float(trainer.callback_metrics[self.metric])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the weights, until the cut."""
+        """Save the weights, until what is left is fine-tuned."""
         self._save(trainer, pl_module)
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.pruner is not None and self.pruner.plan is None and trainer.is_global_zero:
+        if self.pruner is not None and self.pruner.record.phase == "sparsify" and trainer.is_global_zero:
             with replaced(self.path) as part:
                 torch.save(pl_module.state_dict(), part)
 

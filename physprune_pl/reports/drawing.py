@@ -94,10 +94,19 @@ def draw_curve(axis: Any, curve: Mapping[int, float], cut: float | None) -> None
     mark_cut(axis, cut)
 
 
-def draw_left(axis: Any, history: History, macs: Mapping[str, int]) -> None:
-    """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero."""
-    share = macs["pruned"] / macs["dense"]
-    epochs, kept = history["epochs"], np.where(history["phases"] == "finetune", share, 1.0)
+def draw_left(axis: Any, history: History, macs: Mapping[str, int], by_epoch: Sequence[float] = ()) -> None:
+    """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero.
+
+    Args:
+        axis: to draw on.
+        history: of the run.
+        macs: of the dense and of the pruned network.
+        by_epoch: of the network in each epoch; where they are not known all was removed at the end of the phase.
+    """
+    epochs, pruned = history["epochs"], history["phases"] == "finetune"
+    kept = np.where(pruned, macs["pruned"] / macs["dense"], 1.0)
+    if len(by_epoch) > max(epochs, default=0):
+        kept = np.array([by_epoch[epoch] / macs["dense"] for epoch in epochs])
     axis.step(epochs, kept, where="mid", color=AFTER, label="MACs")
     axis.plot(epochs, alive_share(history), color=ACCENT, linestyle="--", label="channels over 1 % of the strongest")
     axis.set(ylim=(0, 1.05), ylabel="share of the dense network")

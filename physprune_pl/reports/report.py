@@ -149,7 +149,6 @@ class PruningReport:
             markdown(("group", "before", "after", "exact"), self._widths()),
             markdown(("not pruned because", "modules", "names"), self._left_whole()),
             markdown(HEAD, self.phases()),
-            markdown(("training", "cost"), self.training_costs()),
             markdown(("package", "version"), list(self.versions.items())),
             self._notes(),
             self._next_steps(),
@@ -158,7 +157,7 @@ class PruningReport:
 
     def table(self) -> str:
         """Return all but the groups' widths as text for a terminal, drawn by rich where it is installed."""
-        scores = [(name, "", value, "") for name, value in [*self._scores(), *self.training_costs()]]
+        scores = [(name, "", value, "") for name, value in self._scores()]
         parts = [
             self.sentence(),
             terminal("Pruning report", ("", "dense", "pruned", "saved"), [*self.costs(), *scores]),
@@ -180,9 +179,10 @@ class PruningReport:
         return rows
 
     def training_costs(self) -> list[tuple[str, str]]:
-        """Return, as words, what training has cost as a share of as many epochs of the dense network."""
+        """Return, as words, by what measure training has cost which share of as many epochs of the dense network."""
         found = shares_of_dense(self.epochs, self.macs["dense"])
-        return [(f"training cost by {name}", f"{share:.2f} of as many dense epochs") for name, share in found.items()]
+        what = "training cost over that of as many dense epochs"
+        return [(f"{what}, by {name}", f"{share:.2f}") for name, share in found.items()]
 
     def metric_name(self) -> str:
         """Return the name of the metric, and of the data that it was measured on."""
@@ -218,6 +218,7 @@ class PruningReport:
     def _notes(self) -> str:
         cut = sum(group["after"] < group["before"] for group in self.groups)
         lines = [f"{cut} of {len(self.groups)} groups cut, {len(self.left_whole)} modules not pruned."]
+        lines += [f"{name[0].upper()}{name[1:]}: {share}." for name, share in self.training_costs()]
         if self.latency_target:
             lines.append(latency_words(self.latency_target))
         if self.not_arrived:

@@ -133,7 +133,7 @@ def test_the_report_tells_what_the_epochs_cost():
     assert pruned < epochs["macs"][ENDS[0]] < dense
     assert len(epochs["seconds"]) == len(epochs["macs"])
     share = sum(epochs["macs"]) / (len(epochs["macs"]) * dense)
-    assert f"| training cost by MACs | {share:.2f} of as many dense epochs |" in made.report.to_markdown()
+    assert f"Training cost over that of as many dense epochs, by MACs: {share:.2f}." in made.report.to_markdown()
     assert PruningReport.from_json(made.report.to_json()).epochs == epochs
 
 

@@ -66,6 +66,8 @@ def test_markdown_tells_everything() -> None:
     assert "Not at zero before the cut: conv1." in page
     assert "Dead, their branches could be removed: conv2." in page
     assert "Command, seed 3:" in page
+    assert "Training cost over that of as many dense epochs, by MACs: 0.73." in page
+    assert "Training cost over that of as many dense epochs, by time: 0.94." in page
 
 
 def test_a_report_of_bare_facts_prints_too() -> None:

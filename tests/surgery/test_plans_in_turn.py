@@ -17,8 +17,10 @@ from physprune_pl.networks.names import tensors_by_every_name
 from physprune_pl.planning import plan_removal
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.cuts import GroupCut, TensorCut
+from physprune_pl.surgery.last_groups import grouped_layers, left_with_one
 from physprune_pl.surgery.plan import PruningPlan
-from physprune_pl.surgery.regroup import kept_channels, shrink_trace
+from physprune_pl.surgery.regroup import follow_groups, gone_channels, kept_channels, shrink_trace
+from physprune_pl.surgery.regrow import dense_twin, regrow
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import Target
 from physprune_pl.tracing.tracer import trace
@@ -108,6 +110,30 @@ def test_the_trace_follows_a_plan(description, seed):
     assert {one.name: one.value for one in followed.sizes} == {one.name: one.value for one in found.sizes}
 
 
+@settings(max_examples=15, derandomize=True, **REPEATABLE)
+@given(descriptions, st.integers(0, 9))
+def test_a_network_that_has_grown_again_has_its_trace_of_before(description, seed):
+    torch.manual_seed(0)
+    model, example = Network(description), description.example()
+    dense = trace(model, example)
+    removed = draw_removed(dense, 0.5, seed)
+    plan, before = plan_of(dense, removed), copy.deepcopy(model)
+    cut = apply_plan(model, plan)
+    # As a fit does it.
+    plan = replace(plan, sizes={**plan.sizes, **left_with_one(grouped_layers(before), cut)})
+    assert_same(apply_plan(copy.deepcopy(before), plan), cut)
+    grown = dense_twin(cut, plan)
+    assert contents(grown)[1] == contents(before)[1]
+    again = trace(grown, example)
+    assert (again.groups, again.shapes, again.calls) == (dense.groups, dense.shapes, dense.calls)
+    assert_same(apply_plan(grown, plan), cut)
+    for group, gone in zip(follow_groups(dense.groups, plan), gone_channels(dense.groups, plan), strict=True):
+        owners = {channel for part in group.slices for channel in part.channel}
+        assert group.size == len(gone)
+        assert owners.isdisjoint(gone.nonzero().flatten().tolist())
+    assert all(torch.equal(one, other) for one, other in zip(gone_channels(dense.groups, plan), removed, strict=True))
+
+
 @pytest.mark.parametrize("build", NETWORKS)
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
 def test_moments_of_cuts_in_turn_are_those_of_one_cut(build, optimizer):
@@ -160,6 +186,12 @@ def test_a_plan_for_another_network_is_refused():
     plan = plan_pruning(small(), torch.zeros(1, 4), {"macs": 0.5})
     with pytest.raises(ValueError, match="24 macs, got one for 48"):
         plan.then(plan)
+
+
+def test_a_network_of_other_shapes_does_not_grow():
+    plan = plan_pruning(small(), torch.zeros(1, 4), {"macs": 0.5})
+    with pytest.raises(ValueError, match=r"it leaves '0.* with shape"):
+        regrow(small(), plan)
 
 
 def test_shares_of_latency_stay_where_one_plan_removes_nothing():

@@ -22,6 +22,7 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.planning import plan_removal
 from physprune_pl.surgery.apply import apply_plan
 from physprune_pl.surgery.apply import cut as cut_in_place
+from physprune_pl.surgery.last_groups import grouped_layers, left_with_one
 from physprune_pl.surgery.plan import PruningPlan, make_plan
 from physprune_pl.surgery.regroup import shrink_trace
 from physprune_pl.targets.chooser import Chooser
@@ -47,7 +48,7 @@ def remove(
     record = session.record
     record.prefix = prefix_of(pl_module, session.model)
     plan = plan_now(session, chooser, trainer.strategy.broadcast([mask.cpu() for mask in removed]))
-    before = count_parameters(session.model)
+    before, grouped = count_parameters(session.model), grouped_layers(session.model)
     if plan.tensors:
         with _unwrapped(trainer):
             apply_plan(session.model, plan, trainer.optimizers)
@@ -57,6 +58,7 @@ def remove(
         raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")
     with trainer.precision_plugin.forward_context():
         check_runs(session.model, session.example_input)
+    plan = replace(plan, sizes={**plan.sizes, **left_with_one(grouped, session.model)})
     record.plan = plan if record.plan is None else record.plan.then(plan)
 
 

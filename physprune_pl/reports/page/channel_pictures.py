@@ -107,16 +107,26 @@ def cut_channels(history: History, name: str) -> Flags | None:
         gone = np.asarray(np.isnan(history[f"strength/{name}"][-1]))
         # No group is cut away whole: a step showed that this one must not be pruned, so it was recorded no longer.
         return None if gone.all() else gone
-    chosen = history.get(f"chosen/{name}")
-    return None if chosen is None or np.isnan(chosen[row]).any() else np.asarray(chosen[row] == 1)
+    gone, chosen = np.asarray(np.isnan(history[f"strength/{name}"][row])), history.get(f"chosen/{name}")
+    if chosen is None or (np.isnan(chosen[row]) & ~gone).any():
+        return gone if gone.any() and not gone.all() else None
+    return np.asarray(gone | (chosen[row] == 1))
 
 
 def pressed(history: History, name: str) -> bool:
     """Whether it is recorded how far the channels of a group are from the pivot and how hard the law pressed them."""
-    row, kinds = _last(history), ("distance", "coefficient")
+    row, kinds = _last_pressed(history), ("distance", "coefficient")
     return row is not None and all(
         f"{kind}/{name}" in history and bool(np.isfinite(history[f"{kind}/{name}"][row]).any()) for kind in kinds
     )
+
+
+def _last_pressed(history: History) -> int | None:
+    """Return the row of the last epoch in which a force pressed any group."""
+    tables = [table for name, table in history.items() if name.startswith("coefficient/")]
+    known = np.logical_or.reduce([np.isfinite(table).any(axis=1) for table in tables], initial=False)
+    rows = np.flatnonzero((history["phases"] == "sparsify") & known)
+    return int(rows[-1]) if len(rows) else None
 
 
 def _last(history: History) -> int | None:
@@ -127,7 +137,7 @@ def _last(history: History) -> int | None:
 
 def law_picture(history: History, name: str, label: str) -> Markup:
     """Draw strength over distance before the cut, and the coefficients that the law gave."""
-    row = _last(history)
+    row = _last_pressed(history)
     strength, distance, coefficient = (history[f"{kind}/{name}"] for kind in ("strength", "distance", "coefficient"))
 
     def draw(figure: Any) -> None:
@@ -144,14 +154,14 @@ def law_picture(history: History, name: str, label: str) -> Markup:
 
 def law_overview(history: History, names: Iterable[str]) -> Markup:
     """Draw the mean strength over distance of all groups, at the first epoch and before the cut, and the mean law."""
-    row, found = _last(history), list(names)
+    row, found = _last_pressed(history), list(names)
 
     def draw(figure: Any) -> None:
         axis = figure.subplots()
         first = _over_distance(history, found, "strength", 0)
         last = _over_distance(history, found, "strength", row)
         axis.plot(*first, color=MUTED, marker="o", markersize=4, linestyle="--", label="importance, first epoch")
-        axis.plot(*last, color=AFTER, marker="s", markersize=4, label="importance, last epoch before the cut")
+        axis.plot(*last, color=AFTER, marker="s", markersize=4, label="importance, last epoch under the force")
         axis.set(xlabel="distance from the pivot, share of the largest", ylabel="mean importance, share of the largest")
         axis.set_ylim(0)
         law = _law_axis(axis, *_over_distance(history, found, "coefficient", row))

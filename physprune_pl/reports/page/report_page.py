@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from physprune_pl.history import PLANNED, History
 from physprune_pl.reports.drawing import cut_epoch, groups_of
+from physprune_pl.reports.epoch_costs import shares_of_dense
 from physprune_pl.reports.fit_cost import HEAD, in_dense_epochs
 from physprune_pl.reports.measured_moments import PHASES, before_and_after, measured
 from physprune_pl.reports.most_pruned import most_pruned
@@ -90,7 +91,7 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
         latency=_latency(run.report),
         history=list(_of_history(run)),
         costs=run.report.costs(),
-        scores=_scores(run.report),
+        scores=[*_scores(run.report), *run.report.training_costs()],
         phases=run.report.phases(),
         memory=MEMORY.get(run.report.memory_kind, ""),
         reasons=run.report.reasons(),
@@ -104,6 +105,7 @@ def headline(report: PruningReport) -> list[Figure]:
         _cost("fewer MACs", report.macs),
         _cost("fewer parameters", report.params),
         *_faster(report),
+        *_training(report),
         *_metric(report.metric),
     ]
 
@@ -117,6 +119,15 @@ def _faster(report: PruningReport) -> Iterator[Figure]:
         detail = f"{milliseconds(cost['dense'])} → {milliseconds(cost['pruned'])}"
         factor, word = speed(cost)
         yield Figure(factor, f"{word}, {batch.replace('_', ' ')}", detail)
+
+
+def _training(report: PruningReport) -> Iterator[Figure]:
+    """Return what training has cost beside the dense network, by MACs; the time goes with it where that is known."""
+    found = shares_of_dense(report.epochs, report.macs["dense"])
+    if found:
+        epochs = f"{len(report.epochs['macs'])} epochs"
+        measured = f"{epochs}, {found['time']:.2f}x of the time" if "time" in found else epochs
+        yield Figure(f"{found['MACs']:.2f}x", "training cost of as many dense epochs, by MACs", measured)
 
 
 def _metric(metric: Mapping[str, object]) -> Iterator[Figure]:

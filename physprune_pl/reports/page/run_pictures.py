@@ -67,7 +67,7 @@ def left_picture(history: History, report: PruningReport) -> Markup:
     """Draw what is left of the network: the share of its MACs, and of the channels that are not near zero."""
 
     def draw(figure: Any) -> None:
-        draw_left(figure.subplots(), history, report.macs)
+        draw_left(figure.subplots(), history, report.macs, report.epochs.get("macs", ()))
         figure.legend(loc="outside upper center", fontsize=8)
 
     share, alive = report.macs["pruned"] / report.macs["dense"], alive_share(history)
@@ -76,10 +76,10 @@ def left_picture(history: History, report: PruningReport) -> Markup:
 
 
 def steered(history: History) -> list[str]:
-    """Return the groups of which steering chose channels, and presses some at the end of the phase."""
-    rows = np.flatnonzero(history["phases"] == "sparsify")
+    """Return the groups of which steering chose channels, and presses some at the end of the phase or of a wave."""
+    rows = _steered_rows(history)
     chosen = (name for name in groups_of(history) if f"chosen/{name}" in history)
-    return [name for name in chosen if np.nansum(history[f"chosen/{name}"][rows[-1]]) > 0]
+    return [name for name in chosen if rows.any() and np.nansum(history[f"chosen/{name}"][rows][-1]) > 0]
 
 
 def coefficients_picture(history: History, names: Sequence[str]) -> Markup:
@@ -121,7 +121,14 @@ def _groups_and_mean(axis: Any, history: History, kind: str, names: Sequence[str
 
 
 def _before_the_cut(history: History, name: str) -> Any:
-    return history[name][history["phases"] == "sparsify"]
+    return history[name][_steered_rows(history)]
+
+
+def _steered_rows(history: History) -> Any:
+    """Return which epochs were steered: of the sparsify phase, as long as something was still to be removed."""
+    series = [table for name, table in history.items() if name.startswith("remaining/")]
+    known = [np.isfinite(table).any(axis=1) for table in series]
+    return (history["phases"] == "sparsify") & np.logical_or.reduce([np.zeros(len(history["phases"]), bool), *known])
 
 
 def mean_picture(curves: Mapping[str, Curve]) -> Markup | None:

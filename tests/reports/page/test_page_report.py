@@ -185,6 +185,13 @@ def test_a_trained_network_that_was_cut_at_once_has_no_heat_map_of_pressing(tmp_
     assert "it is not recorded which were cut" in " ".join(page.alternatives)
 
 
+def test_the_headline_tells_what_training_has_cost() -> None:
+    figure = report_page.headline(report(latency_ms={}, metric={}))[2]
+    assert figure == report_page.Figure(
+        "0.73x", "training cost of as many dense epochs, by MACs", "4 epochs, 0.94x of the time"
+    )
+
+
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
@@ -197,7 +204,7 @@ def test_a_trained_network_that_was_cut_at_once_has_no_heat_map_of_pressing(tmp_
     ],
 )
 def test_the_headline_compares_with_what_was_measured(metric: dict[str, Any], expected: list[str]) -> None:
-    figures = report_page.headline(report(metric=metric, latency_ms={}))[2:]
+    figures = report_page.headline(report(metric=metric, latency_ms={}, epochs={}))[2:]
     assert [figure.what for figure in figures] == [one.split(": ")[0] for one in expected]
     for figure, one in zip(figures, expected, strict=True):
         assert figure.value in one
