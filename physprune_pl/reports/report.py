@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from physprune_pl.reports.epoch_costs import shares_of_dense
-from physprune_pl.reports.fit_cost import HEAD, cost_rows, in_dense_epochs
+from physprune_pl.reports.fit_cost import HEAD, cost_rows
 from physprune_pl.reports.fit_facts import FitFacts
 from physprune_pl.reports.measured_moments import PHASES
 from physprune_pl.reports.next_steps import next_steps
@@ -225,7 +225,6 @@ class PruningReport:
             lines.append(f"Not at zero before the cut: {', '.join(self.not_arrived)}.")
         if self.dead_groups:
             lines.append(f"Dead, their branches could be removed: {', '.join(self.dead_groups)}.")
-        lines += filter(None, [in_dense_epochs(self.seconds, self.facts.epochs)])
         if self.peak_memory_bytes:
             lines.append(MEMORY.get(self.memory_kind, f"Peak memory: {self.memory_kind}."))
         if self.command:

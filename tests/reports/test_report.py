@@ -92,12 +92,6 @@ def test_table_with_and_without_rich(rich: bool, monkeypatch: pytest.MonkeyPatch
     assert ("┃" in "".join(lines)) == rich
 
 
-def test_the_cost_is_told_in_epochs_of_the_dense_network() -> None:
-    told = replace(REPORT, fit={"epochs": {"sparsify": 12, "finetune": 5}}).to_markdown()
-    assert "As long as 17.3 epochs of the sparsify phase, which took 1 s each." in told
-    assert "epochs of the sparsify phase" not in REPORT.to_markdown()
-
-
 def test_save_writes_both_files(tmp_path: Path) -> None:
     REPORT.save(tmp_path / "new")
     assert PruningReport.from_json((tmp_path / "new" / "report.json").read_text()) == REPORT

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from physprune_pl.history import PLANNED, History
 from physprune_pl.reports.drawing import cut_epoch, groups_of
 from physprune_pl.reports.epoch_costs import shares_of_dense
-from physprune_pl.reports.fit_cost import HEAD, in_dense_epochs
+from physprune_pl.reports.fit_cost import HEAD
 from physprune_pl.reports.measured_moments import PHASES, before_and_after, measured
 from physprune_pl.reports.most_pruned import most_pruned
 from physprune_pl.reports.next_steps import next_steps
@@ -82,7 +82,6 @@ def write_report(folder: str | Path, path: str | Path | None = None) -> Path:
         sentence=run.report.sentence(),
         steps=next_steps(run.report.facts, run.report.metric, str(run.folder)),
         most_pruned=most_pruned(run.report.groups),
-        dense_epochs=in_dense_epochs(run.report.seconds, run.report.facts.epochs),
         cost_head=HEAD,
         figures=headline(run.report),
         network=_network(run.report),

@@ -75,7 +75,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Outline:
         "python -m physprune_pl export --model nets:ResNet --model-args width=8 --input 1,4 --checkpoint best.ckpt",
         "onnxruntime.InferenceSession('model.onnx'",
         "Most pruned group channels kept net.conv1 4 → 2 50 % net.conv2 3 → 2 67 %",
-        "As long as 17.3 epochs of the sparsify phase",
         "The sparsify phase is white, fine-tuning after the cut is shaded.",
         "torch 2.0",
         "Peak memory: the most that was allocated on the GPU in the phase.",
