@@ -37,7 +37,7 @@ HEAD = ("horizon", "arm", "seeds", "MACs", "parameters", "MAE before the cut", "
 def curves(horizon: int) -> Curves:
     """Return the arms of one horizon."""
     overrides = (*NETWORK, f"data.horizon={horizon}")
-    return Curves(LawComparison("forecasting", overrides, SHARES[0], LAWS, sparsify=8, finetune=4), SHARES[1:])
+    return Curves(LawComparison("forecasting", overrides, SHARES[0], LAWS, sparsify=4, finetune=2), SHARES[1:])
 
 
 def results(horizon: int, seeds: Sequence[int], runs: Path, known: Set[tuple[str, int]]) -> Iterator[Result]:

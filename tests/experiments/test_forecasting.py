@@ -12,7 +12,7 @@ def test_every_target_has_every_law_and_the_dense_network_is_trained_as_long() -
     arms = forecasting.curves(24).arms
     assert [arm.name for arm in arms[:4]] == ["dense", "none at 0.25", "uniform at 0.25", "exponential at 0.25"]
     assert len(arms) == 1 + len(forecasting.SHARES) * len(forecasting.LAWS)
-    assert "trainer.max_epochs=12" in arms[0].overrides
+    assert "trainer.max_epochs=6" in arms[0].overrides
     assert all("data.horizon=24" in arm.overrides for arm in arms)
 
 
