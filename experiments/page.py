@@ -11,6 +11,7 @@ from experiments.bench.paired import table as paired_table
 from experiments.bench.price import table as price_table
 from experiments.bench.runs import Result, stored, table
 from experiments.finetuning.run import table as finetuning_table
+from experiments.overview import table as overview_table
 from experiments.papers.reach import table as reach_table
 from experiments.peers.run import PROGRAMS, SEEDS
 from experiments.peers.run import page as peers_table
@@ -66,6 +67,7 @@ def tables() -> dict[str, str]:
     more["reach"] = f"`python -m experiments.papers.reach`\n\n{reach_table(results('papers/reach'))}"
     everything = settings()
     more |= {"paired": paired_table(everything), "price": price_table(everything)}
+    more["overview"] = overview_table()
     return {**{name: section(name) for name in DATA_SETS}, **more}
 
 

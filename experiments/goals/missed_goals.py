@@ -69,9 +69,9 @@ def _share(fits: list[Row], dense: list[Row]) -> float:
     return float(median(one["processor"] / other["processor"] for one, other in zip(fits, dense, strict=True)))
 
 
-def overall_alone(strengths: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the numbers of all groups together without those of each."""
-    return {key: value for key, value in summary(strengths).items() if key.count("/") == 1}
+def overall_alone(strengths: Mapping[str, Tensor], each_group: bool = True) -> dict[str, Tensor]:  # noqa: ARG001
+    """Return the numbers of all groups together without those of each, whatever is asked for."""
+    return summary(strengths, each_group=False)
 
 
 def tracker_apart(case: str, rounds: int = ROUNDS, epochs: int = tracker.EPOCHS) -> Row:

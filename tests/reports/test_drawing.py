@@ -48,5 +48,5 @@ def test_without_matplotlib_the_extra_is_named(
     history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"physprune_pl\[experiments\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"physprune_pl\[report\]"):
         plot_strengths(history, tmp_path / "strengths.png")

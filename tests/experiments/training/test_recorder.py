@@ -18,7 +18,7 @@ def start(recorder: RunRecorder, rank: int = 0) -> None:
 
 
 def recorder_of(folder: Path, plan: object = None) -> RunRecorder:
-    pruner: Any = SimpleNamespace(plan=plan)
+    pruner: Any = SimpleNamespace(record=SimpleNamespace(phase="sparsify" if plan is None else "finetune"))
     return RunRecorder(folder, pruner, "val/acc")
 
 

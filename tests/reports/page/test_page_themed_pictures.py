@@ -93,5 +93,5 @@ def test_colours_stand_out_from_the_page(theme: str) -> None:
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ModuleNotFoundError, match=r"physprune_pl\[experiments\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"physprune_pl\[report\]"):
         picture(line, (2, 1), "line")
