@@ -33,16 +33,7 @@ SHARES = (0.5, 0.2)
 SPARSIFY, FINETUNE = 200, 100
 DENSE, SCALED = "dense", "scaled"
 ARMS = (DENSE, *(f"{arm}{AT}{share}" for share in SHARES for arm in (*LAWS, SCALED)))
-HEAD = (
-    "arm",
-    "seeds",
-    "MACs",
-    "parameters",
-    "validation, before the cut",
-    "right after",
-    "test, at the end",
-    "latency",
-)
+HEAD = ("arm", "seeds", "MACs", "parameters", "loss before the cut", "right after", "accuracy", "latency")
 
 
 def result(arm: str, seed: int, graph: Graph) -> Result:
@@ -71,7 +62,7 @@ def result(arm: str, seed: int, graph: Graph) -> Result:
         "seed": seed,
         "macs": {name: count_macs(network, call) for name, network in networks.items()},
         "params": {name: count_parameters(network) for name, network in networks.items()},
-        "val_accuracy": {phase: phases[phase] for phase in ("after_sparsify", "after_cut") if phase in phases},
+        "val_loss": {phase: phases[phase] for phase in ("after_sparsify", "after_cut") if phase in phases},
         "accuracy": model.accuracy("test"),
         "latency_ms": {"graph": race_networks(networks, Example.of(call))},
     }
@@ -115,7 +106,7 @@ def _one_step() -> tuple[DataLoader[int], DataLoader[int]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a row per arm: accuracies in per cent, latency of one call as a share of the dense network's."""
+    """Return a row per arm: validation loss, test accuracy in per cent, latency of one call as a share of the dense network's."""
     names = dict.fromkeys(one["arm"] for one in found)
     return markdown(HEAD, [tuple(_cells([one for one in found if one["arm"] == name])) for name in names])
 
@@ -126,7 +117,7 @@ def _cells(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for cost in ("macs", "params"):
         yield f"{spread(figures.less(cost), '{:.2f}')}x fewer"
     for phase in ("after_sparsify", "after_cut"):
-        yield percent([one["val_accuracy"][phase] for one in runs if phase in one["val_accuracy"]])
+        yield spread([one["val_loss"][phase] for one in runs if phase in one["val_loss"]], "{:.3f}")
     yield percent([one["accuracy"] for one in runs])
     yield spread(figures.kept("graph"), "{:.2f}")
 

@@ -42,11 +42,11 @@ def test_a_pruned_network_has_fewer_heads(graph: Graph, monkeypatch: pytest.Monk
         assert 0 < found["accuracy"] <= 1
 
 
-def test_a_row_has_accuracies_and_latency() -> None:
+def test_a_row_has_losses_accuracy_and_latency() -> None:
     cost = {"dense": 100, "pruned": 50}
     one = {"arm": "uniform at 0.5", "seed": 0, "macs": cost, "params": cost, "accuracy": 0.9}
-    more = {"val_accuracy": {"after_sparsify": 0.8, "after_cut": 0.7}, "latency_ms": {"graph": cost}}
-    row = "| uniform at 0.5 | 1 | 2.00x fewer | 2.00x fewer | 80.00 | 70.00 | 90.00 | 0.50 |"
+    more = {"val_loss": {"after_sparsify": 0.8, "after_cut": 0.7}, "latency_ms": {"graph": cost}}
+    row = "| uniform at 0.5 | 1 | 2.00x fewer | 2.00x fewer | 0.800 | 0.700 | 90.00 | 0.50 |"
     assert row in graphs.table([{**one, **more}])
 
 
