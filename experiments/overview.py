@@ -37,7 +37,7 @@ def _cells(name: str, title: str) -> Iterator[str]:
         yield percent(by_arm[arm].scores("after_finetune"))
     yield best_program(results(PEERS[name])) if name in PEERS else "-"
     small = [one for one in results("scratch") if (one["data"], one["shape"]) == (name, "scaled")]
-    yield percent([one["accuracy"] for one in small])
+    yield f"{percent([one['accuracy'] for one in small])} ({len(small)})" if small else "-"
     yield f"{spread(by_arm['uniform'].kept('batch_32'), '{:.2f}')} of dense"
 
 

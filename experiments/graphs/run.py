@@ -106,7 +106,7 @@ def _one_step() -> tuple[DataLoader[int], DataLoader[int]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
-    """Return a row per arm: validation loss, test accuracy in per cent, latency of one call as a share of the dense network's."""
+    """Return a row per arm: validation loss, test accuracy in per cent, latency as a share of the dense network's."""
     names = dict.fromkeys(one["arm"] for one in found)
     return markdown(HEAD, [tuple(_cells([one for one in found if one["arm"] == name])) for name in names])
 
