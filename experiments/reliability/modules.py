@@ -16,7 +16,7 @@ from experiments.reliability.fit_watch import finished, live_in_optimizers, prun
 from experiments.reliability.loops import INVARIANTS, refused
 from experiments.reliability.network import Batch, Module, loader, network, quiet, sgd, task_loss
 from experiments.reliability.setting import Setting, differing
-from physprune_pl import physics_pruning
+from physprune_pl import PruneAndFinetune, physics_pruning
 
 
 class Adversaries(Module):
@@ -220,7 +220,7 @@ def command_line_of_all(folder: Path) -> str:
     arguments += ["--pruning.finetune_epochs=1", "--model.lr=0.01"]
     cli = PruningCLI(CommandLineModule, args=arguments, run=False, save_config_callback=None)
     cli.trainer.fit(cli.model, loader(), loader())
-    cut: Any = cli.trainer.callbacks[-1]  # type: ignore[attr-defined]
+    cut: Any = next(one for one in cli.trainer.callbacks if isinstance(one, PruneAndFinetune))  # type: ignore[attr-defined]
     assert cut.session.steered, "not steered"
     pruned, dense = cut.report.params["pruned"], cut.report.params["dense"]
     assert pruned == sum(one.numel() for one in cli.model.parameters()) < dense

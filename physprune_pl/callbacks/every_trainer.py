@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from physprune_pl.callbacks.cut.shapes import PlannedWidth
 from physprune_pl.callbacks.prune_and_finetune import PruneAndFinetune
 from physprune_pl.callbacks.pruned_checkpoints import PrunedCheckpoints
+from physprune_pl.callbacks.trainer.composite import unfolded
 
 SWITCH = "PHYSPRUNE_EVERY_TRAINER"
 """Environment variable: 0 leaves every Trainer as it is."""
@@ -21,7 +22,9 @@ SWITCH = "PHYSPRUNE_EVERY_TRAINER"
 class PrunedCheckpointsEverywhere(PrunedCheckpoints):
     """Does what :class:`PrunedCheckpoints` does, and nothing until a file is loaded that carries a plan.
 
-    It stands back where a Trainer has callbacks that load such files themselves, and keeps no state.
+    It stands back where a Trainer has callbacks that load such files themselves, and keeps no state. Lightning appends
+    it to the very list that a Trainer was given, so that it is the last there; ``callbacks[-1].report`` and the like
+    still are what the callback says that prunes.
 
     >>> PrunedCheckpointsEverywhere().state_dict()
     {}
@@ -30,10 +33,19 @@ class PrunedCheckpointsEverywhere(PrunedCheckpoints):
     def __init__(self) -> None:
         super().__init__()
         self._any_width = PlannedWidth()
+        self._pruner: PruneAndFinetune | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the callback that prunes has by this name, of what this one has not."""
+        pruner = None if name.startswith("__") else vars(self).get("_pruner")
+        if pruner is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(pruner, name)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let pruned checkpoints load from now on, if nobody else does."""
-        others: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        others: list[Callback] = unfolded(trainer.callbacks)  # type: ignore[attr-defined]
+        self._pruner = next((one for one in reversed(others) if isinstance(one, PruneAndFinetune)), None)
         if not any(_loads(one) for one in others):
             super().setup(trainer, pl_module, stage)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import entry_points
+import lightning as L
 import pytest
 import pytorch_lightning
 import torch
@@ -172,3 +173,27 @@ def test_another_process_finds_it_by_the_entry_points_alone(tmp_path, pruned, sw
     assert ("size mismatch for net.0.weight" in done.stderr) is not loads
     if loads:
         assert float(done.stdout) == pytest.approx(metrics(model)["val_loss"])
+
+
+def test_the_last_of_the_callers_own_list_still_has_the_report(installed, tmp_path):
+    cut = cutter()
+    callbacks = [cut]
+    runner = L.Trainer(
+        max_epochs=2,
+        callbacks=callbacks,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    runner.fit(Classifier(), data(), data())
+    assert type(callbacks[-1]) is PrunedCheckpointsEverywhere
+    assert callbacks[-1].report is cut.report is not None
+    assert callbacks[-1].plan is cut.plan
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        _ = callbacks[-1].nothing_of_the_kind
+    with pytest.raises(AttributeError, match="'PrunedCheckpointsEverywhere' object has no attribute 'report'"):
+        _ = PrunedCheckpointsEverywhere().report
+    assert pickle.loads(pickle.dumps(PrunedCheckpointsEverywhere())).state_dict() == {}
