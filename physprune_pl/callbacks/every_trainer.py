@@ -24,7 +24,7 @@ class PrunedCheckpointsEverywhere(PrunedCheckpoints):
 
     It stands back where a Trainer has callbacks that load such files themselves, and keeps no state. Lightning appends
     it to the very list that a Trainer was given, so that it is the last there; ``callbacks[-1].report`` and the like
-    still are what the callback says that prunes.
+    still are what the callback says that was the last before.
 
     >>> PrunedCheckpointsEverywhere().state_dict()
     {}
@@ -33,19 +33,20 @@ class PrunedCheckpointsEverywhere(PrunedCheckpoints):
     def __init__(self) -> None:
         super().__init__()
         self._any_width = PlannedWidth()
-        self._pruner: PruneAndFinetune | None = None
+        self._before: Callback | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the callback that prunes has by this name, of what this one has not."""
-        pruner = None if name.startswith("__") else vars(self).get("_pruner")
-        if pruner is None:
+        """Return what the callback before this one has by this name, of what this one has not."""
+        before = None if name.startswith("__") else vars(self).get("_before")
+        if before is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return getattr(pruner, name)
+        return getattr(before, name)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let pruned checkpoints load from now on, if nobody else does."""
         others: list[Callback] = unfolded(trainer.callbacks)  # type: ignore[attr-defined]
-        self._pruner = next((one for one in reversed(others) if isinstance(one, PruneAndFinetune)), None)
+        place = next((place for place, one in enumerate(others) if one is self), 0)
+        self._before = others[place - 1] if place else None
         if not any(_loads(one) for one in others):
             super().setup(trainer, pl_module, stage)
 
