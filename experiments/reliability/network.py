@@ -103,4 +103,7 @@ def quiet(folder: Path, kind: Callable[..., Any] = Trainer, **settings: Any) -> 
         "log_every_n_steps": 1,
     }
     silent |= {"enable_model_summary": False, "accelerator": "cpu", "devices": 1, "default_root_dir": folder}
+    # A Trainer appends its own callbacks to the list that it is given.
+    given = settings.get("callbacks") or []
+    settings["callbacks"] = list(given) if isinstance(given, list) else given
     return kind(**silent | {"max_epochs": 2} | settings)
