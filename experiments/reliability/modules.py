@@ -16,7 +16,7 @@ from experiments.reliability.fit_watch import finished, live_in_optimizers, prun
 from experiments.reliability.loops import INVARIANTS, refused
 from experiments.reliability.network import Batch, Module, loader, network, quiet, sgd, task_loss
 from experiments.reliability.setting import Setting, differing
-from physprune_pl import PruneAndFinetune, physics_pruning
+from physprune_pl.callbacks.pruning_cli import PruningCLI
 
 
 class Adversaries(Module):
@@ -198,19 +198,6 @@ def command_line(folder: Path) -> str:
     return f"{force.steps} steps, {pruned} of {dense} parameters"
 
 
-class PruningCLI(LightningCLI):
-    """Takes the arguments of physics_pruning."""
-
-    def add_arguments_to_parser(self, parser: Any) -> None:
-        """Know them by their types."""
-        parser.add_function_arguments(physics_pruning, "pruning")
-
-    def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """Give the trainer the callbacks."""
-        callbacks = physics_pruning(**self._get(self.config_init, "pruning"))
-        return super().instantiate_trainer(**kwargs, callbacks=callbacks)
-
-
 def command_line_of_all(folder: Path) -> str:
     """LightningCLI passes arguments of physics_pruning, from the command line."""
     options = {"max_epochs": 2, "accelerator": "cpu", "logger": False, "enable_checkpointing": False}
@@ -220,9 +207,8 @@ def command_line_of_all(folder: Path) -> str:
     arguments += ["--pruning.finetune_epochs=1", "--model.lr=0.01"]
     cli = PruningCLI(CommandLineModule, args=arguments, run=False, save_config_callback=None)
     cli.trainer.fit(cli.model, loader(), loader())
-    cut: Any = next(one for one in cli.trainer.callbacks if isinstance(one, PruneAndFinetune))  # type: ignore[attr-defined]
-    assert cut.session.steered, "not steered"
-    pruned, dense = cut.report.params["pruned"], cut.report.params["dense"]
+    assert cli.pruning.cutter.session.steered, "not steered"
+    pruned, dense = cli.pruning.report.params["pruned"], cli.pruning.report.params["dense"]
     assert pruned == sum(one.numel() for one in cli.model.parameters()) < dense
     return f"steered, {pruned} of {dense} parameters"
 
