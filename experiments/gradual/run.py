@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from math import ceil
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ from experiments.training.assembly import build_data, build_model, build_pruning
 from experiments.training.evaluation import evaluate
 from experiments.training.hydra_versions import instantiate
 from experiments.training.sweeps.figures import spread
+from physprune_pl.removals import Gradual
 from physprune_pl.reports.epoch_costs import shares_of_dense
 from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown
@@ -43,6 +45,8 @@ HEAD: tuple[str, ...] = (
 HEAD += ("cost: MACs", "cost: processor time", "cost: wall time", "groups not at zero")
 
 
+# One removal as early as gradual removal has its last: what waves have to beat.
+EARLY = "once, early"
 SPLITS: tuple[Literal["val", "test"], ...] = ("val", "test")
 
 
@@ -54,6 +58,12 @@ class Setting:
     macs: float
     sparsify: int
     finetune: int
+
+    @property
+    def shortened(self) -> Setting:
+        """The same job with its cut where gradual removal has its last one, and as many epochs in all."""
+        early = ceil(Gradual().until * self.sparsify)
+        return replace(self, sparsify=early, finetune=self.sparsify + self.finetune - early)
 
 
 SETS = {
@@ -77,14 +87,16 @@ class Arm:
         if self.removal is None:
             epochs = job.sparsify + job.finetune
             return (*job.overrides, "force=none", "target=none", "finetune=none", f"trainer.max_epochs={epochs}")
-        force = (f"force={self.force}", f"removal={self.removal}", f"finetune={self.rate}")
-        lengths = (f"trainer.max_epochs={job.sparsify}", f"finetune.epochs={job.finetune}")
+        removal = "once" if self.removal == EARLY else self.removal
+        force = (f"force={self.force}", f"removal={removal}", f"finetune={self.rate}")
+        phases = job.shortened if self.removal == EARLY else job
+        lengths = (f"trainer.max_epochs={phases.sparsify}", f"finetune.epochs={phases.finetune}")
         return (*job.overrides, *force, *lengths, f"target.macs={job.macs}")
 
 
 DENSE = Arm()
 FORCES, RATES = ("uniform", "exponential"), ("default", "full_rate")
-ARMS = [DENSE, *(Arm(removal, *rest) for rest in product(FORCES, RATES) for removal in ("once", "gradual"))]
+ARMS = [DENSE, *(Arm(removal, *rest) for rest in product(FORCES, RATES) for removal in ("once", EARLY, "gradual"))]
 
 
 def fitted(job: Setting, arm: Arm, seed: int) -> Result:
@@ -140,7 +152,7 @@ def _cells(found: Sequence[Result], data: str, arm: Arm) -> tuple[str, ...]:
     times = [spread(_ratios(runs, dense, kind), "{:.2f}") for kind in ("processor", "wall")]
     late = spread([len(one["not_arrived"]) for one in runs.values()], "{:.1f}")
     name = (data, arm.removal or "dense", arm.force, arm.rate, str(len(runs)), f"{share:.1%}", accuracy)
-    return (*name, cell(over) if arm.removal == "gradual" else "-", cost, *times, late)
+    return (*name, cell(over) if arm.removal in ("gradual", EARLY) else "-", cost, *times, late)
 
 
 def _by_seed(found: Sequence[Result], data: str, arm: Arm) -> dict[int, Result]:

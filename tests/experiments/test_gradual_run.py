@@ -12,7 +12,7 @@ def test_every_arm_trains_the_same_number_of_epochs():
         for arm in ARMS:
             config = composed(arm.overrides(job))
             assert config.trainer.max_epochs + config.finetune.epochs == job.sparsify + job.finetune
-    assert len(ARMS) == 1 + 2 * len(FORCES) * len(RATES)
+    assert len(ARMS) == 1 + 3 * len(FORCES) * len(RATES)
 
 
 def row(removal, seed, score, cost, seconds):
