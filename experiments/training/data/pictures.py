@@ -49,14 +49,18 @@ class PictureData(TensorData):
 
     def setup(self, stage: str | None = None) -> None:
         super().setup(stage)
-        self.mean, self.std = colour_statistics(self.splits["train"].inputs)
+        self.mean, self.std = self.colours()
+
+    def colours(self) -> tuple[Tensor, Tensor]:
+        """Return what is subtracted from every colour and what it is divided by, [C, 1, 1] each."""
+        return colour_statistics(self.splits["train"].inputs)
 
     def example(self, count: int) -> Tensor:
         """Return blank pictures [count, C, H, W]."""
         return torch.zeros(count, *self.shape)
 
     def prepare(self, batch: SeededBatch, augment: bool = False) -> Batch:
-        """Scale every colour to mean 0 and deviation 1 of the training split, between the steps of augmentation."""
+        """Scale the colours, and the pictures to their ``shape``, between the steps of augmentation."""
         images, labels, seed = batch
         if not augment:
             return self._scaled(images), labels
@@ -64,7 +68,10 @@ class PictureData(TensorData):
         return self._blended(self._scaled(self._moved(images, generator)), labels, generator)
 
     def _scaled(self, images: Tensor) -> Tensor:
-        return (images.float() - self.mean.to(images.device)) / self.std.to(images.device)
+        pictures = (images.float() - self.mean.to(images.device)) / self.std.to(images.device)
+        if pictures.shape[-2:] == self.shape[-2:]:
+            return pictures
+        return nn.functional.interpolate(pictures, self.shape[-2:], mode="bilinear", antialias=True)
 
     def _moved(self, images: Tensor, generator: Generator) -> Tensor:
         if self.shift:

@@ -46,7 +46,7 @@ class SST2(TensorData):
         length: tokens of a sentence; what is longer is cut off (the longest of GLUE's has 56).
         words: largest number of words that are known; of no meaning with a tokenizer.
         tokenizer: name of a network that was trained before, whose tokens are taken instead of words; see
-            :func:`~experiments.training.pretrained.folder_of`.
+            :func:`~experiments.training.pretrained.place_of`.
         batch_size: sentences of a training batch.
         seed: start of the order of the sentences.
 

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from experiments.training.pretrained import folder_of, transformers
+from experiments.training.pretrained import place_of, transformers
 
 
 class PretrainedTokenizer:
     """Encodes sentences with the tokenizer of a network.
 
     Args:
-        name: of the network, see :func:`~experiments.training.pretrained.folder_of`.
+        name: of the network, see :func:`~experiments.training.pretrained.place_of`.
 
     Attributes:
         name: of the network.
@@ -27,7 +27,7 @@ class PretrainedTokenizer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._tokenizer = transformers().AutoTokenizer.from_pretrained(folder_of(name))
+        self._tokenizer = transformers().AutoTokenizer.from_pretrained(place_of(name))
         self.size, self.padding = len(self._tokenizer), int(self._tokenizer.pad_token_id)
 
     def encode(self, sentences: Sequence[str], length: int) -> Tensor:

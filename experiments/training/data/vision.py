@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,13 @@ from torchvision import datasets
 from experiments.training.data.pictures import PictureData
 from experiments.training.data.splits import held_out
 from experiments.training.data.tensors import Split
+from physprune_pl.tools.choices import unknown
+
+Normalisation = Literal["data", "imagenet", "half"]
+# Mean and deviation of the colours between 0 and 1 that networks trained before expect: those of ImageNet (torchvision,
+# most of timm), and one half (EfficientNet-Lite, Inception, most vision transformers).
+KNOWN = {"imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "half": ((0.5,) * 3, (0.5,) * 3)}
+LARGEST = 255
 
 
 class VisionData(PictureData):
@@ -26,6 +33,12 @@ class VisionData(PictureData):
         mixup: parameter of the Beta distribution by which training pictures are mixed two by two.
         seed: start of the order of the pictures and of their augmentation.
         verify: whether the files must be the published ones, bit for bit; False accepts a re-encoded copy.
+        size: height and width in pixels that the pictures are scaled to, None for as they are; shifts are before it.
+        normalisation: ``"data"`` for mean 0 and deviation 1 of the training split, or what a network that was trained
+            before expects: ``"imagenet"``, or ``"half"`` for colours between -1 and 1.
+
+    Raises:
+        ValueError: when an argument is outside its range.
     """
 
     source: ClassVar[Any]
@@ -41,9 +54,19 @@ class VisionData(PictureData):
         mixup: float = 0.0,
         seed: int = 0,
         verify: bool = True,
+        size: int | None = None,
+        normalisation: Normalisation = "data",
     ) -> None:
         super().__init__(batch_size, shift, flip, cutout, mixup, seed)
-        self.root, self.verify = Path(root), verify
+        if size is not None and size < 1:
+            raise ValueError(f"size: expected at least 1 pixel, or null, got {size}")
+        if normalisation not in get_args(Normalisation):
+            raise ValueError(unknown("normalisation", normalisation, get_args(Normalisation)))
+        colours, height, width = type(self).shape
+        if normalisation != "data" and colours != len(KNOWN[normalisation][0]):
+            raise ValueError(f"normalisation: {normalisation} is for 3 colours, the pictures have {colours}; take data")
+        self.root, self.verify, self.normalisation = Path(root), verify, normalisation
+        self.shape = (colours, size or height, size or width)
 
     def prepare_data(self) -> None:
         """Download the set unless its folder is there already."""
@@ -58,6 +81,12 @@ class VisionData(PictureData):
             "val": Split(images[validation], labels[validation]),
             "test": Split(*self._read(train=False)),
         }
+
+    def colours(self) -> tuple[Tensor, Tensor]:
+        if self.normalisation == "data":
+            return super().colours()
+        mean, deviation = (LARGEST * torch.tensor(one)[:, None, None] for one in KNOWN[self.normalisation])
+        return mean, deviation
 
     def _read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Return pictures uint8 [N, C, H, W] and labels [N].
@@ -77,7 +106,7 @@ class VisionData(PictureData):
         return images.reshape(len(images), *self._stored()).movedim(-1, 1).contiguous(), torch.as_tensor(found.targets)
 
     def _stored(self) -> tuple[int, int, int]:
-        colours, height, width = self.shape
+        colours, height, width = type(self).shape
         return height, width, colours
 
 

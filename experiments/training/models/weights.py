@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,9 +23,13 @@ SHOWN = 3
 def start_from(network: Network, path: str | Path) -> Network:
     """Load the weights of a checkpoint into a fresh network of the same sizes.
 
+    A checkpoint for other classes, such as a published one of torchvision or timm, gives everything but its head: the
+    network keeps its own, and a warning says so.
+
     Args:
         network: takes the weights in place.
-        path: a state dict, or a Lightning checkpoint that holds one; names may begin with ``network.``.
+        path: a state dict (``.safetensors`` too), or a Lightning checkpoint that holds one; names may begin with
+            ``network.``.
 
     Returns:
         The network that came in.
@@ -37,6 +42,13 @@ def start_from(network: Network, path: str | Path) -> Network:
     expected = network.state_dict()
     if not found.keys() & expected.keys():
         found = {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    head = _other_head(network, found)
+    if head:
+        warnings.warn(
+            f"model.weights={path} is for other classes: {' and '.join(head)} stay as they were drawn",
+            stacklevel=2,
+        )
+        found |= head
     differences = _differences(expected, found)
     if differences:
         shown = "; ".join(differences[:SHOWN])
@@ -49,11 +61,27 @@ def start_from(network: Network, path: str | Path) -> Network:
     return network
 
 
+def _other_head(network: nn.Module, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the last layer where a checkpoint has another number of classes there and agrees elsewhere.
+
+    The last layer is the one of the last parameters; with other classes nothing but the first size of each differs.
+    """
+    expected = network.state_dict()
+    last = list(expected)[-1].rpartition(".")[0]
+    head = {name: value for name, value in expected.items() if name.rpartition(".")[0] == last}
+    shapes, others = ({name: one.shape for name, one in each.items() if name not in head} for each in (expected, found))
+    classes = all(
+        name in found and len(value) != len(found[name]) and value.shape[1:] == found[name].shape[1:]
+        for name, value in head.items()
+    )
+    return head if classes and shapes == others else {}
+
+
 def _tensors(path: str | Path) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise FileNotFoundError(f"model.weights={path}: no such file")
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = _read(Path(path))
     except (UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(f"model.weights={path} holds more than weights, or is no checkpoint: {error}") from error
     state = saved.get("state_dict", saved) if isinstance(saved, Mapping) else {}
@@ -61,6 +89,14 @@ def _tensors(path: str | Path) -> dict[str, Tensor]:
     if not tensors:
         raise ValueError(f"model.weights={path}: expected a state dict or a Lightning checkpoint, found no tensors")
     return tensors
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:

