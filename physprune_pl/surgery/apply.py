@@ -83,6 +83,10 @@ def _several(optimizers: Optimizer | Iterable[Optimizer]) -> list[Optimizer]:
     return found
 
 
+_SHAPE_HINT = (
+    ". Build the network with the sizes that it was planned with; if it had been pruned before, do the earlier pruning "
+    "first, such as load_pruned(load_pruned(model, earlier_file), later_file)"
+)
 _UNDESCRIBED = (
     "the config of {name} has no numbers for the widths that its layers have now: save_pretrained writes the shapes "
     "into config.json, load_pruned({name}(config), folder) loads them, and from_pretrained alone refuses the weights"
@@ -157,7 +161,9 @@ def _match(plan: PruningPlan, tensors: Mapping[str, Tensor]) -> dict[int, tuple[
     for name, cut in plan.tensors.items():
         tensor = _find(tensors, name)
         if tuple(tensor.shape) != cut.shape:
-            raise ValueError(f"plan: {name!r} was planned with shape {cut.shape}, the model has {tuple(tensor.shape)}")
+            raise ValueError(
+                f"plan: {name!r} was planned with shape {cut.shape}, the model has {tuple(tensor.shape)}{_SHAPE_HINT}"
+            )
         if id(tensor) in cuts and cuts[id(tensor)][1] != cut:
             raise ValueError(f"plan: {name!r} is tied to a tensor that the plan cuts in another way")
         cuts[id(tensor)] = (tensor, cut)

@@ -7,6 +7,7 @@ import torch
 from hand_networks import conv_bn_conv, grouped, plan_for
 from torch import nn
 
+from physprune_pl import plan_pruning
 from physprune_pl.networks.names import tensors_by_every_name
 from physprune_pl.surgery.apply import adopt_shapes, apply_plan
 from physprune_pl.surgery.loading import load_pruned
@@ -141,3 +142,18 @@ def test_load_pruned_refuses_what_does_not_fit(tmp_path):
         load_pruned(model, path)
     with pytest.raises(FileNotFoundError):
         load_pruned(model, tmp_path / "missing.ckpt")
+
+
+def test_a_network_that_was_pruned_twice_is_loaded_in_turn(tmp_path):
+    torch.manual_seed(0)
+    images, model = torch.zeros(1, 4), nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    for name in ("earlier", "later"):
+        plan = plan_pruning(model, images, {"macs": 0.5})
+        apply_plan(model, plan)
+        state = {"plan": plan.to_dict(), "prefix": ""}
+        torch.save({"state_dict": model.state_dict(), "callbacks": {"PruneAndFinetune": state}}, tmp_path / name)
+    dense = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    with pytest.raises(ValueError, match=r"planned with shape .* load_pruned\(load_pruned\(model, earlier_file\)"):
+        load_pruned(dense, tmp_path / "later")
+    loaded = load_pruned(load_pruned(dense, tmp_path / "earlier"), tmp_path / "later")
+    torch.testing.assert_close(loaded(images), model(images))
