@@ -7,9 +7,13 @@ from lightning.pytorch import Callback
 from safe_load import SAFE_LOAD
 from small import Classifier, Saver, adamw_cosine, net, one_cycle, sgd, trainer
 from test_resume import assert_same, state_of
+from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl import ChannelTracker
 from physprune_pl.surgery.loading import load_pruned
+
+# Of the forty steps of an epoch.
+MIDDLE = 17
 
 
 class AtValidation(Saver):
@@ -88,3 +92,30 @@ def test_files_of_every_width_are_tested_and_loaded(tmp_path):
             assert torch.equal(loaded[0].weight, saved["net.0.weight"])
     assert widths[0] == 8 > widths[ENDS[0]] > widths[ENDS[-1]] == widths[EPOCHS]
     assert made.cutter.record.phase == "finetune"
+
+
+class Within(Callback):
+    """Saves in the middle of every epoch."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if batch_idx == MIDDLE:
+            trainer.save_checkpoint(self.folder / f"{trainer.current_epoch}.ckpt")
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch")
+def test_a_fit_may_be_resumed_within_an_epoch(tmp_path):
+    """A plain loader begins its epoch anew on resuming, so that every batch is the same here."""
+    one = batches(steps=1).dataset.tensors
+    data = DataLoader(TensorDataset(*(part.repeat(40, *[1] * (part.dim() - 1)) for part in one)), batch_size=4)
+    made = pruning()
+    model, _ = fit(made, Within(tmp_path), data=data)
+    for epoch in (0, ENDS[0] + 1, ENDS[1], EPOCHS - 1, EPOCHS):
+        again = pruning()
+        (tmp_path / f"from{epoch}").mkdir()
+        saver = Within(tmp_path / f"from{epoch}")
+        other, _ = fit(again, saver, data=data, ckpt_path=tmp_path / f"{epoch}.ckpt")
+        assert_same(dict(model.state_dict()), dict(other.state_dict()), f"from {epoch}")
+        assert again.plan == made.plan
