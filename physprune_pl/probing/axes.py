@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import Family, Kind, Tie
 from physprune_pl.probing.operation_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, View
+from physprune_pl.probing.reshapes import taken_apart
 from physprune_pl.probing.sizes import SizeWatch, sizes_of_view
 from physprune_pl.probing.tainting import nan_along
 
@@ -39,24 +41,32 @@ class AxisWatch:
     def halves(self, call: Invocation[MultipliedHalves], output: Any) -> None:  # noqa: ARG002
         """Note the halves of a gated linear unit: they are multiplied."""
         if call.data.is_floating_point():
-            self._tie_parts(call.data, call.get(call.row.axis), 2)
+            axis = call.get(call.row.axis)
+            self._tie_parts(call.data, axis, [call.data.shape[axis] // 2] * 2)
 
     def parts(self, call: Invocation[Parts], output: tuple[Tensor, ...]) -> None:
         """Note the parts of an axis, and which modules remember their sizes."""
         row, data, axis = call.row, call.data, call.get(call.row.axis)
         if not data.is_floating_point():
             return
-        equal = len({part.shape[axis] for part in output}) == 1 and len(output) > 1
-        family = self._tie_parts(data, axis, len(output)) if equal else None
+        lengths = [part.shape[axis] for part in output]
+        equal = len(set(lengths)) == 1
+        counted = row.count is not None and call.get(row.count) == len(lengths)
+        family = self._tie_parts(data, axis, lengths) if len(lengths) > 1 and (equal or counted) else None
         if row.sizes is not None:
             sizes = call.get(row.sizes)
             self.sizes.split(sizes if isinstance(sizes, list | tuple) else (sizes,), data, axis % data.dim(), family)
-        elif row.count is not None and family is not None:
+        elif row.count is not None and family is not None and equal:
             self.sizes.groups(call.get(row.count), family, data.shape[axis])
 
     def view(self, call: Invocation[View], output: Tensor) -> None:
         """Note the factors of an axis, and which modules remember them."""
-        self.sizes.view(sizes_of_view(call.args, call.kwargs), call.data, output, self._view(call.data, output))
+        data, sizes = call.data, sizes_of_view(call.args, call.kwargs)
+        named = call.row.axis
+        if named is not None:
+            axis = call.get(named) % data.dim()
+            sizes = (*data.shape[:axis], *sizes_of_view(call.args[1:], call.kwargs), *data.shape[axis + 1 :])
+        self.sizes.view(sizes, data, output, self._view(data, output))
 
     def expansion(self, call: Invocation[Expansion], output: Tensor) -> None:
         """Note which modules remember how often a tensor is repeated."""
@@ -73,23 +83,22 @@ class AxisWatch:
 
     def _view(self, data: Tensor, output: Tensor) -> dict[int, Family]:
         """Note an axis that a view factors; what its parts are shows when it is known where they go."""
-        added = output.dim() - data.dim()
-        if not data.is_floating_point() or added < 1:
+        apart = taken_apart(data.shape, output.shape) if data.is_floating_point() else None
+        if apart is None:
             return {}
-        for axis in range(1, data.dim()):
-            factors = tuple(output.shape[axis : axis + added + 1])
-            rest = data.shape[:axis] + data.shape[axis + 1 :]
-            around = output.shape[:axis] + output.shape[axis + added + 1 :]
-            if rest == around and 1 < factors[0] < data.shape[axis]:
-                family = self._see_part(data, axis)
-                self.views[family] = factors
-                return {axis: family}
-        return {}
-
-    def _tie_parts(self, data: Tensor, axis: int, parts: int) -> Family:
+        axis, factors = apart
         family = self._see_part(data, axis)
-        index = torch.arange(data.shape[axis])
-        self.notes.ties.append((family, index, family, index % (data.shape[axis] // parts)))
+        self.views[family] = factors
+        return {axis: family}
+
+    def _tie_parts(self, data: Tensor, axis: int, lengths: Sequence[int]) -> Family:
+        """Tie the slots at one place of all parts; those beyond the end of the shortest belong to its last.
+
+        So a fixed number of parts falls into the same places again, whatever goes, and none of them is emptied.
+        """
+        family = self._see_part(data, axis)
+        place = torch.cat([torch.arange(length) for length in lengths]).clamp(max=min(lengths) - 1)
+        self.notes.ties.append((family, torch.arange(len(place)), family, place))
         return family
 
     def _see_part(self, data: Tensor, axis: int) -> Family:

@@ -1,13 +1,15 @@
 """Finds attention heads while a model runs: what is multiplied for one head stays or goes together.
 
-A *unit* is one index of the axis before the last two of a product of activations: a head of ``[batch, heads, tokens,
-head size]``. Every slot that takes part in the products of a head is tied to its unit, so no rule for an architecture
-is needed.
+A *unit* is one entry of the axes between the first, the samples, and the last two of a product of activations: a head
+of ``[batch, heads, tokens, head size]``, or what a head does in a window of ``[batch, heads, windows, tokens, head
+size]``. Every slot that takes part in the products of a unit is tied to it, and the units of one head are tied by the
+channels that they share, so no rule for an architecture is needed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +21,9 @@ from physprune_pl.probing.operation_rows import ActivationProduct, Attention, So
 from physprune_pl.probing.tainting import cleaned
 
 _MARK = "_physprune_heads"
+
+Axes = tuple[int, ...]
+"""Sizes of axes."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,17 @@ class Operands:
 
 
 class HeadWatch:
-    """Watches products of activations in one run."""
+    """Watches products of activations in one run.
+
+    Attributes:
+        products: what they cost.
+        units: family of units, or of slots that are tied to some -> sizes of the axes that the units are entries of.
+    """
 
     def __init__(self, notes: HeadNotes) -> None:
         self.notes = notes
         self.products: list[Product] = []
-        self.units: dict[Family, int] = {}
+        self.units: dict[Family, Axes] = {}
         self._calls = 0
 
     def attend(self, call: Invocation[Attention]) -> Any:
@@ -76,12 +86,14 @@ class HeadWatch:
         given = Operands.of(call)
         clean = {key: _clean(value) for key, value in call.kwargs.items()}
         output = call.func(*[_clean(value) for value in call.args], **clean)
-        count = max(_units(given.query), _units(given.key))
-        units = self._new_units(count, _by_unit(given.mask, count))
+        axes = tuple(map(max, zip(*_aligned(_axes(given.query), _axes(given.key)), strict=True)))
+        units = self._new_units(axes, _reached(given.mask, axes))
         for name, tensor in (("query", given.query), ("key", given.key), ("value", given.value)):
             self._tie(units, name, tensor.isnan().any(-2))
         self.products.append(Product(units, given.macs))
-        tainted = _spread(given.value.isnan().any(-2, keepdim=True), count)
+        tainted = given.value.isnan().any(-2, keepdim=True)
+        if tainted.dim() > 2:
+            tainted = _repeated(tainted, -3, axes[-1])
         return output.masked_fill(tainted, float("nan"))
 
     def multiply(self, call: Invocation[ActivationProduct]) -> Any:
@@ -94,7 +106,7 @@ class HeadWatch:
         if not (isinstance(left, Tensor) and isinstance(right, Tensor) and left.dim() > 2 and right.dim() > 2):
             return output
         marks = [mark for mark in (getattr(left, _MARK, None), getattr(right, _MARK, None)) if mark is not None]
-        units = self._new_units(_units(output), None)
+        units = self._new_units(_axes(output), None)
         self._tie(units, "left", left.isnan().any(-2))
         self._tie(units, "right", right.isnan().any(-1))
         if marks:
@@ -102,7 +114,7 @@ class HeadWatch:
             self._tie(units, "right columns", right.isnan().any(-2))
         for mark in marks:
             if self.units[mark] == self.units[units]:
-                everything = torch.arange(self.units[units])
+                everything = torch.arange(prod(self.units[units]))
                 self.notes.ties.append((units, everything, mark, everything))
         self.products.append(Product(units, output.numel() * left.shape[-1]))
         setattr(output, _MARK, units)
@@ -116,7 +128,7 @@ class HeadWatch:
         """Compute a softmax of scores, clean afterwards, because what reached them is tied to its unit."""
         data = call.data
         units = getattr(data, _MARK)
-        self.notes.see("head", units, _by_unit(data, self.units[units]))
+        self.notes.see("head", units, _reached(data, self.units[units]))
         output = cleaned(call.run())
         setattr(output, _MARK, units)
         return output
@@ -126,49 +138,58 @@ class HeadWatch:
         marked = next((tensor for tensor in inputs if self.are_scores(tensor)), None)
         if marked is None or not isinstance(output, Tensor) or output.dim() < 3:
             return
-        if output.shape[-3:] == marked.shape[-3:]:
+        kept = 2 + len(self.units[getattr(marked, _MARK)])
+        if output.shape[-kept:] == marked.shape[-kept:]:
             setattr(output, _MARK, getattr(marked, _MARK))
 
-    def _new_units(self, count: int, reached: Tensor | None) -> Family:
+    def _new_units(self, axes: Axes, reached: Tensor | None) -> Family:
         units = (f"{self.notes.mode} heads {self._calls}", 0)
         self._calls += 1
-        self.units[units] = count
-        self.notes.see("head", units, torch.zeros(count, dtype=torch.bool) if reached is None else reached)
+        self.units[units] = axes
+        self.notes.see("head", units, torch.zeros(prod(axes), dtype=torch.bool) if reached is None else reached)
         return units
 
     def _tie(self, units: Family, name: str, pattern: Tensor) -> None:
-        """Tie the slots ``[..., units, size]`` of an operand to their units."""
-        count, size = self.units[units], pattern.shape[-1]
+        """Tie the slots ``[..., *axes, size]`` of an operand to their units."""
+        axes, size = self.units[units], pattern.shape[-1]
         family = (f"{units[0]} {name}", 0)
-        self.notes.see("head", family, _spread(_merged(pattern, 2), count, axis=0).flatten())
-        self.units[family] = count
-        slots = torch.arange(count * size)
+        self.notes.see("head", family, _by_unit(pattern, axes, 1).flatten())
+        self.units[family] = axes
+        slots = torch.arange(prod(axes) * size)
         self.notes.ties.append((family, slots, units, slots // size))
 
 
-def _units(tensor: Tensor) -> int:
-    return tensor.shape[-3] if tensor.dim() > 2 else 1
+def _axes(tensor: Tensor) -> Axes:
+    """Return the sizes of the axes whose entries are units: those of samples and of matrices are none."""
+    return tuple(tensor.shape[min(1, max(0, tensor.dim() - 3)) : -2]) or (1,)
 
 
-def _merged(mask: Tensor, keep: int) -> Tensor:
-    """Return a mask with its last ``keep`` axes; one that has fewer gets leading ones."""
-    mask = mask.reshape(*[1] * max(0, keep - mask.dim()), *mask.shape)
-    return mask.flatten(0, mask.dim() - keep - 1).any(0) if mask.dim() > keep else mask
+def _aligned(one: Axes, other: Axes) -> tuple[Axes, Axes]:
+    """Return as many sizes of both, the missing first ones as 1."""
+    most = max(len(one), len(other))
+    return (1,) * (most - len(one)) + one, (1,) * (most - len(other)) + other
 
 
-def _spread(mask: Tensor, count: int, axis: int = -3) -> Tensor:
-    """Repeat the entries of the units' axis: several query heads may share a key head."""
-    if mask.dim() < 3 and axis == -3:
-        return mask
-    return mask.repeat_interleave(count // mask.shape[axis], axis)
+def _by_unit(mask: Tensor, axes: Axes, keep: int) -> Tensor:
+    """Return a mask ``[..., *axes, *kept]`` as ``[units, *kept]``; what lacks an axis is the same all along it."""
+    mask = mask.reshape(*[1] * max(0, len(axes) + keep - mask.dim()), *mask.shape)
+    more = mask.dim() - len(axes) - keep
+    mask = mask.flatten(0, more - 1).any(0) if more else mask
+    for axis, count in enumerate(axes):
+        mask = _repeated(mask, axis, count)
+    return mask.flatten(0, len(axes) - 1)
 
 
-def _by_unit(tensor: Tensor | None, count: int) -> Tensor:
-    """Return for every unit whether anything in ``[..., units, rows, columns]`` is NaN."""
+def _repeated(mask: Tensor, axis: int, count: int) -> Tensor:
+    """Repeat the entries of an axis to so many: several query heads may share a key head."""
+    return mask if mask.shape[axis] == count else mask.repeat_interleave(count // mask.shape[axis], axis)
+
+
+def _reached(tensor: Tensor | None, axes: Axes) -> Tensor:
+    """Return for every unit whether anything in ``[..., *axes, rows, columns]`` is NaN."""
     if tensor is None or tensor.dim() < 3:
-        return torch.zeros(count, dtype=torch.bool)
-    reached = _merged(tensor.isnan().flatten(-2).any(-1), 1)
-    return _spread(reached, count, axis=0)
+        return torch.zeros(prod(axes), dtype=torch.bool)
+    return _by_unit(tensor.isnan().flatten(-2).any(-1), axes, 0)
 
 
 def _clean(value: Any) -> Any:

@@ -59,6 +59,7 @@ class NormWatch:
         leaking: walls that put out nothing but NaN, to show where it goes.
         calls: number of norms and statistics so far.
         mixed: number of a statistic that is not known -> where, along its axes, some entries were NaN and some not.
+        alike: numbers of those that met NaN, but never beside other entries of its axes.
     """
 
     notes: NormNotes
@@ -68,6 +69,7 @@ class NormWatch:
     sizes: dict[Family, int] = field(default_factory=dict)
     calls: int = 0
     mixed: dict[int, Tensor] = field(default_factory=dict)
+    alike: set[int] = field(default_factory=set)
 
     def of_shape(self, call: Invocation[NormOfShape]) -> Any:
         """Compute a norm over the last axes on clean data and put the taint back."""
@@ -140,6 +142,7 @@ class NormWatch:
         nan = call.data.isnan()
         some = nan.any(axes, keepdim=True) & ~nan.all(axes, keepdim=True)
         if not bool(some.any()):
+            self.alike |= {self.calls} if bool(nan.any()) else set()
             return call.run()
         self.mixed[self.calls] = some
         return self._clean(call, nan)

@@ -264,7 +264,9 @@ class MultipliedHalves(Operation):
 
 @dataclass(frozen=True)
 class View(Operation):
-    """Gives a tensor other axes."""
+    """Gives a tensor other axes, or one of its axes, if its row has an argument that names it."""
+
+    axis: Argument | None = None
 
 
 @dataclass(frozen=True)

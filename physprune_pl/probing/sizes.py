@@ -19,6 +19,7 @@ from physprune_pl.attention.head_sizes import is_known
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.operation_rows import ReadsShape
+from physprune_pl.probing.reshapes import factored
 from physprune_pl.probing.tainting import nan_along
 from physprune_pl.probing.widths import Asked, Width, WidthUse, sized
 
@@ -158,7 +159,7 @@ class SizeWatch:
         for axis, size in enumerate(sizes, output.dim() - len(sizes)):
             if not isinstance(size, _KNOWN) or output.shape[axis] != size:
                 continue
-            origin, factors, place = _factored(data.shape, output.shape, axis)
+            origin, factors, place = factored(data.shape, output.shape, axis)
             if origin is None:
                 self._use(size, self._see(output, axis), torch.arange(int(size)))
                 continue
@@ -234,30 +235,6 @@ class SizeWatch:
 
 _KNOWN = (Remembered, Width)
 """Numbers that know what they are the size of."""
-
-
-def _factored(before: Sequence[int], after: Sequence[int], axis: int) -> tuple[int | None, Sequence[int], int]:
-    """Return the axis that a view factors, its factors, and which of them an axis of the result is.
-
-    >>> _factored((2, 12, 5, 5), (2, 3, 4, 25), 2)
-    (1, (3, 4), 1)
-    >>> _factored((2, 3, 4, 25), (2, 12, 5, 5), 1)
-    (None, (12,), 0)
-    """
-    one = other = 0
-    while other <= axis:
-        first, start = one, other
-        left, right = before[one] if one < len(before) else 1, after[other]
-        one, other = one + 1, other + 1
-        while left != right and one <= len(before) and other <= len(after):
-            if left < right and one < len(before):
-                left, one = left * before[one], one + 1
-            elif other < len(after):
-                right, other = right * after[other], other + 1
-            else:
-                break
-    alone = one - first == 1 and first < len(before)
-    return (first if alone else None), tuple(after[start:other]), axis - start
 
 
 def _none(tensor: Tensor, axis: int) -> Tensor:

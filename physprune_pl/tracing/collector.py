@@ -17,7 +17,7 @@ import torch
 from physprune_pl.probing.codes import sure
 from physprune_pl.probing.computed_weights import spectral_ties
 from physprune_pl.probing.junctions import Junctions
-from physprune_pl.probing.norms import over_channels
+from physprune_pl.probing.norms import Walls, over_channels
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested, without_positions
 from physprune_pl.probing.widths import Asked
@@ -63,6 +63,9 @@ class Collector:
             walls = over_channels(*(run.probe.norms for run in done)) if len(done) == len(pair) else self.runner.walls
             if walls == self.runner.walls:
                 self.runner.sums = Junctions()
+                # What takes all entries of its axes or none, of every other channel, takes no channels together.
+                alike = frozenset(call for run in done for call in run.probe.norms.alike)
+                self.runner.walls = Walls(walls.found, walls.others | (alike - walls.found))
                 return done if len(done) == len(pair) else []
             self.runner.walls = walls
             self.clean, self.flow = self.explorer.followed()
@@ -142,7 +145,7 @@ class Collector:
         """
         units = self.clean.probe.heads.units
         beside = reached & units.keys()
-        axis = _head_axis(factors, {units[other] for other in beside})
+        axis = _head_axis(factors, {count for other in beside for count in units[other]})
         size = self.evidence.sizes[family]
         index = torch.arange(size)
         if axis is not None:

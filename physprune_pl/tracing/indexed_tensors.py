@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor
@@ -70,7 +71,7 @@ class LooseTensors:
 
     def _shared_by_heads(self, family: Family, slots: Tensor, index: Tensor) -> bool:
         """Return whether every head meets all of a tensor, such as rotary angles: it does not shrink with the heads."""
-        units = self.clean.probe.heads.units.get(family, 0)
+        units = math.prod(self.clean.probe.heads.units.get(family, ()))
         if units < 2 or not len(slots):
             return False
         heads = slots // (self.evidence.sizes[family] // units)

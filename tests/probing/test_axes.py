@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from experiments.structures.verdict import judge_trace
 from physprune_pl import apply_plan, plan_pruning, trace_groups
+from physprune_pl.tracing.tracer import trace
 
 
 class Halves(nn.Module):
@@ -29,3 +31,25 @@ def test_a_remembered_number_of_parts_stays_when_each_of_them_shrinks(split):
     assert model.parts == 2
     assert model.first.out_features == 8
     assert model(example).shape == (2, 2)
+
+
+class Uneven(nn.Module):
+    """Parts of which the last is shorter, each shifted by a vector of its own."""
+
+    def __init__(self, split: str, lengths: list[int]) -> None:
+        super().__init__()
+        self.split, self.parts = split, len(lengths)
+        self.first, self.last = nn.Linear(4, sum(lengths)), nn.Linear(sum(lengths), 2)
+        self.shifts = nn.ParameterList(torch.randn(length) for length in lengths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = getattr(torch, self.split)(self.first(x), self.parts, 1)
+        return self.last(torch.cat([part + shift for part, shift in zip(parts, self.shifts, strict=True)], 1))
+
+
+@pytest.mark.parametrize(("split", "lengths"), [("chunk", [6, 6, 4]), ("tensor_split", [6, 5, 5])])
+def test_parts_of_two_lengths_lose_channels_at_the_same_places(split, lengths):
+    model, example = Uneven(split, lengths), torch.randn(2, 4)
+    traced = trace(model, example)
+    assert [group.size for group in traced.groups] == [min(lengths)]
+    assert judge_trace(split, model, example, traced).problems == []

@@ -86,3 +86,20 @@ def test_a_reason_names_the_line(model, words):
     torch.manual_seed(0)
     reasons = {left.name: left.reason for left in trace(model(), torch.randn(5, 4)).left_whole}
     assert all(part in reasons["one"] for part in words), reasons["one"]
+
+
+class Averaged(Pair):
+    """Two heads whose mean is returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beside = nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.one(x)
+        return torch.stack([self.other(x), self.beside(x)]).mean(0)
+
+
+def test_heads_of_which_the_mean_is_returned_stay_because_it_is():
+    reasons = {left.name: left.reason for left in trace(Averaged(), torch.randn(5, 4)).left_whole}
+    assert reasons == dict.fromkeys(("other", "beside"), "the model returns its channels")

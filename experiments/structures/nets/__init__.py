@@ -16,6 +16,7 @@ from experiments.structures.nets import (
     stateful,
     stepping,
     summed,
+    windows,
 )
 from experiments.structures.nets.case import CASES, Case
 
@@ -37,4 +38,5 @@ __all__ = [
     "stateful",
     "stepping",
     "summed",
+    "windows",
 ]

@@ -66,6 +66,20 @@ class PaddedShortcut(Headed):
         return torch.relu(self.outer(x) + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4)))
 
 
+@case(cut=("left.0", "right.0", "fuse"), whole=("head", "beside"))
+class MeanOfBranches(Headed):
+    """two branches are stacked and averaged, so are the two heads: a mean over no channels (CrossViT)"""
+
+    def __init__(self) -> None:
+        super().__init__(9)
+        self.left, self.right, self.fuse = unit(3, 8), unit(3, 8), conv(8, 9)
+        self.beside = nn.Linear(9, CLASSES)
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.fuse(torch.stack([self.left(x), self.right(x)]).mean(0)).mean((2, 3))
+        return torch.stack([self.head(x), self.beside(torch.relu(x))]).mean(0)
+
+
 @case(cut=("left.0", "right.0", "fuse"))
 class Concat(Headed):
     """concat of two branches"""
@@ -116,6 +130,22 @@ class ChunkHalves(Headed):
     def features(self, x: Tensor) -> Any:
         first, second = self.stem(x).chunk(2, 1)
         return torch.relu(self.left(first) + torch.tanh(self.right(second)))
+
+
+@case(cut=("stem.0", "last"))
+class UnevenChunks(Headed):
+    """three parts of 6, 6 and 4 channels, two of them through depthwise convolutions, then joined (EdgeNeXt)"""
+
+    def __init__(self) -> None:
+        super().__init__(12)
+        self.stem, self.last = unit(3, 16), conv(16, 12)
+        self.convs = nn.ModuleList(conv(6, 6, groups=6) for _ in range(2))
+
+    def features(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        first, second, rest = x.chunk(len(self.convs) + 1, 1)
+        first = self.convs[0](first)
+        return self.last(x + torch.cat([first, self.convs[1](first + second), rest], 1))
 
 
 @case(cut=("scale_shift", "conv1", "conv2"))
