@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import lightning as L
 
-from experiments.bench.comparisons import CIFAR10
+from experiments.bench.comparisons import CIFAR10, ENCODER
 from experiments.bench.paired import cell, points
 from experiments.bench.runs import Result, save, stored, write_table
 from experiments.training.assembly import build_data, build_model, build_pruning, composed
@@ -71,6 +71,8 @@ SETS = {
     "digits": Setting(("experiment=demo",), 0.3, 40, 15),
     "cifar10": Setting(CIFAR10, 0.4, 10, 3),
     "cifar10, 5x": Setting(CIFAR10, 0.2, 10, 3),
+    "cifar10, VGG-11": Setting((*CIFAR10[:2], "model=vgg11_bn", *CIFAR10[3:]), 0.25, 10, 3),
+    "sst2": Setting(ENCODER, 0.333, 6, 2),
 }
 
 
