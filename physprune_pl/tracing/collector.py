@@ -7,7 +7,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -125,36 +125,42 @@ class Collector:
         return self.answers[source]
 
     def _tie_views(self) -> None:
-        """Tie the slots of the axes that views factor."""
+        """Tie the slots of the axes that views factor: by head if their channels reach heads, else part by part.
+
+        Where the channels of a part are mixed with each other and with no others, each part stays or goes as a whole,
+        as the heads of additive attention do; so does what else has as many parts and goes to the same places, such as
+        the values that are weighted by the scores of these heads.
+        """
+        heads = self.clean.probe.heads.units
+        parts: dict[Family, tuple[tuple[int, ...], set[Family]]] = {}
+        mixed: dict[int, set[Family]] = {}
+        for family, factors, nodes, reached in self._views():
+            axis = _head_axis(factors, {count for other in reached & heads.keys() for count in heads[other]})
+            if axis is not None:
+                index, inner = torch.arange(self.evidence.sizes[family]), math.prod(factors[axis + 1 :])
+                self.evidence.link(family, index, family, index // inner % factors[axis] * inner)
+            elif len(factors) == 2:
+                parts[family] = factors, reached & self.evidence.readers
+                if any(self._mixed_by_part(node, family, factors) for node in nodes):
+                    mixed.setdefault(factors[0], set()).update(parts[family][1])
+        for family, (factors, reached) in parts.items():
+            index, whole = torch.arange(self.evidence.sizes[family]), reached & mixed.get(factors[0], set())
+            self.evidence.link(family, index, family, index // factors[1] * factors[1] if whole else index % factors[1])
+
+    def _views(self) -> Iterator[tuple[Family, tuple[int, ...], list[Family], set[Family]]]:
+        """Yield the axes that views factor, the factors, what reaches an axis, and what that reaches besides."""
         alone = {node: run for node, run in self.found.alone.items() if run is not None}
         direct = {node: reached_families(run) for node, run in alone.items()}
         sums = closures(self.found)
         for family, factors in self.clean.probe.axes.views.items():
             nodes = [node for node, seen in direct.items() if family in seen]
             ways = [one for one in alone if one in nodes or not sums[one].isdisjoint(nodes)]
-            beside = set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way])))
-            self._tie_view(family, factors, nodes, beside)
-
-    def _tie_view(
-        self, family: Family, factors: tuple[int, ...], nodes: Sequence[Family], reached: set[Family]
-    ) -> None:
-        """Tie the slots of an axis that a view factors: by head if its channels reach heads, else part by part.
-
-        Where the channels of a part are mixed with each other and with no others, each part stays or goes as a whole,
-        as the heads of additive attention do.
-        """
-        units = self.clean.probe.heads.units
-        beside = reached & units.keys()
-        axis = _head_axis(factors, {count for other in beside for count in units[other]})
-        size = self.evidence.sizes[family]
-        index = torch.arange(size)
-        if axis is not None:
-            inner = math.prod(factors[axis + 1 :])
-            self.evidence.link(family, index, family, index // inner % factors[axis] * inner)
-        elif len(factors) == 2:
-            whole = any(self._mixed_by_part(node, family, factors) for node in nodes)
-            first = index // factors[1] * factors[1] if whole else index % factors[1]
-            self.evidence.link(family, index, family, first)
+            yield (
+                family,
+                factors,
+                nodes,
+                set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way]))),
+            )
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
         """Return whether a source is mixed within the parts of an axis, and clear once channels are taken by part."""

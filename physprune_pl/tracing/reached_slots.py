@@ -13,6 +13,6 @@ def fed_slots(run: Run) -> list[Observation]:
 
 
 def reached_families(run: Run) -> set[Family]:
-    """Return the families that are no slots of the model's tensors and met NaN."""
+    """Return the heads, the parts of axes and the inputs of calls that met NaN."""
     met = [run.seen[place] for place in run.hits]
-    return {seen.family for seen in met if seen.kind in ("head", "part")}
+    return {seen.family for seen in met if seen.kind in ("head", "part", "consumer")}

@@ -215,3 +215,21 @@ class HeadSizeFromWidth(Encoder):
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         parts = (self.query(x), self.key(x), self.value(x))
         return tuple(part.view(*part.shape[:2], 4, -1).transpose(1, 2) for part in parts)
+
+
+@case(cut=("query", "key", "value", "skip"), example=sequences)
+class WrittenProducts(nn.Module):
+    """scores are sums of products by head, as in graphs: values have as many heads, and a skip as many channels"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.size = HEADS, WIDTH // HEADS
+        self.query, self.key, self.value, self.skip = (nn.Linear(6, WIDTH) for _ in range(4))
+        self.head = nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x: Tensor) -> Any:
+        parts = (part(x).view(*x.shape[:2], self.heads, self.size) for part in (self.query, self.key, self.value))
+        query, key, value = parts
+        scores = (query * key.roll(1, 1)).sum(-1, keepdim=True) / self.size**0.5
+        mixed = (value.roll(1, 1) * scores.sigmoid()).flatten(2)
+        return self.head(torch.relu(mixed + self.skip(x)).mean(1))
