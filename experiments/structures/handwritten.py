@@ -1,6 +1,9 @@
-"""Norms that a library wrote by hand, exchanged by name for PyTorch's, whose statistics a reference can narrow."""
+"""Norms that a library wrote by hand, exchanged by name for some whose statistics a reference can narrow."""
 
 from __future__ import annotations
+
+import copy
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,9 +28,30 @@ def in_torch(model: nn.Module) -> nn.Module:
     return model
 
 
+def _of_kept(kind: type[nn.Module]) -> type[nn.Module]:
+    """Return a class of norms that see those channels of the last axis only that are not zero everywhere."""
+
+    class OfKept(kind):  # type: ignore[misc,valid-type]
+        def forward(self, x: Tensor) -> Tensor:
+            index = x.flatten(0, -2).ne(0).any(0).nonzero().flatten()
+            few = copy.copy(self)
+            few.__class__ = kind  # type: ignore[assignment]
+            few._parameters = {name: one.index_select(-1, index) for name, one in self._parameters.items()}
+            narrow: Any = few(x.index_select(-1, index))
+            return x.new_zeros(x.shape).index_copy(-1, index, narrow)
+
+    return OfKept
+
+
 def with_torch_norms(model: nn.Module) -> nn.Module:
-    """Exchange what is called ``...RMSNorm``, in place, and return the model; it computes in its own precision."""
+    """Exchange what is called ``...RMSNorm``, in place, and return the model; it computes in its own precision.
+
+    A ``...GRN`` (global response norm), which divides by a mean over channels, stays what it is and sees the channels
+    only that are not zero.
+    """
     for module in list(model.modules()):
+        if type(module).__name__.endswith("GRN"):
+            module.__class__ = _of_kept(type(module))
         for name, child in list(module.named_children()):
             if type(child).__name__.endswith("RMSNorm") and not isinstance(child, nn.RMSNorm):
                 setattr(module, name, _RootMeanSquare(child))

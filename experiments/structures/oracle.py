@@ -8,7 +8,6 @@ channels that stay where a group is marked inexact.
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from experiments.structures.draws import same_draws
 from experiments.structures.handwritten import in_torch, with_torch_norms
 from physprune_pl.networks.isolation import copied
 from physprune_pl.structure import ChannelGroup, Slice, Trace
@@ -275,13 +275,8 @@ def _converted(value: Any, dtype: torch.dtype) -> Any:
 
 
 def _run(model: nn.Module, example: Any, mode: str) -> list[Any]:
-    state = random.getstate()
-    with Quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        random.seed(0)
-        outputs = leaves(forward(model.train(mode == "train"), copy.deepcopy(example)))
-    random.setstate(state)
-    return outputs
+    with Quiet(), torch.no_grad(), same_draws(0):
+        return leaves(forward(model.train(mode == "train"), copy.deepcopy(example)))
 
 
 def _distance(got: list[Any], expected: list[Any]) -> float:

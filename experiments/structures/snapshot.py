@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from experiments.structures.draws import same_draws
 from physprune_pl.networks.isolation import copied
 
 Seen = dict[str, tuple[int, Any]]
@@ -92,10 +93,7 @@ def _contents(value: Any) -> Any:
 
 def _output(model: nn.Module, example: Any) -> Any:
     """Return what a copy of a model puts out, None if it does not run: it has a mind of its own, or no valid input."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        state = random.getstate()
-        torch.manual_seed(1)
-        random.seed(1)
+    with same_draws(1), torch.no_grad():
         try:
             args = copy.deepcopy(example)
             own = copied(model)
@@ -103,8 +101,6 @@ def _output(model: nn.Module, example: Any) -> Any:
             return [part for part in torch.utils._pytree.tree_leaves(got) if isinstance(part, Tensor)]
         except Exception:  # whatever a model raises, before and after must agree
             return None
-        finally:
-            random.setstate(state)
 
 
 def _generators() -> list[Any]:

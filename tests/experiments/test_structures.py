@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from experiments.structures.handwritten import with_torch_norms
 from experiments.structures.nets import CASES
+from experiments.structures.nets.masked import ResponseNormGRN
 from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
 from experiments.structures.verdict import judge, judge_network
@@ -72,3 +74,13 @@ def test_oracle_finds_wrong_groups(consumer_index, exact, wrong):
     removed = [torch.tensor([True, False, False, True])]
     found = errors(model, traced, torch.randn(2, 3), removed, torch.float64)
     assert {name for name, error in found.items() if error > 1e-10} == wrong
+
+
+def test_response_norm_of_the_oracle_is_the_written_one_on_the_channels_that_stay():
+    written, x, kept = ResponseNormGRN(6), torch.randn(4, 7, 6), torch.tensor([0, 2, 3, 5])
+    few = ResponseNormGRN(4)
+    few.weight.data, few.bias.data = written.weight.data[kept], written.bias.data[kept]
+    masked = torch.zeros_like(x).index_copy(-1, kept, x[..., kept])
+    expected = torch.zeros_like(x).index_copy(-1, kept, few(x[..., kept]))
+    assert torch.equal(with_torch_norms(torch.nn.Sequential(written))(x), ResponseNormGRN.forward(written, x))
+    assert torch.equal(with_torch_norms(torch.nn.Sequential(written))(masked), expected)

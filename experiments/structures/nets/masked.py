@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.structures.nets.case import CLASSES, case
+from experiments.structures.nets.case import CLASSES, case, sequences
 
 
 def _frames(*mask: int) -> tuple[Tensor, Tensor]:
@@ -72,3 +72,44 @@ class DividedByFrames(Frames):
 
     def masked(self, x: Tensor, mask: Tensor) -> Tensor:
         return mask[..., None] / (x + 1.0)
+
+
+class Steps(nn.Module):
+    """Two layers over steps, what the heir puts in between, and a mean over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.last, self.head = nn.Linear(6, 12), nn.Linear(12, 10), nn.Linear(10, CLASSES)
+        self.token = nn.Parameter(torch.randn(12))
+
+    def between(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Any:
+        return self.head(torch.relu(self.last(self.between(torch.relu(self.hidden(x))))).mean(1))
+
+
+class ResponseNormGRN(nn.Module):
+    """Every channel's length over the steps, by the mean of the lengths of all channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.rand(width)), nn.Parameter(torch.rand(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = x.norm(dim=1, keepdim=True)
+        normed: Tensor = self.weight * (x * (length / (length.mean(-1, keepdim=True) + 1e-6))) + self.bias + x
+        return normed
+
+
+@case(cut=("hidden", "last"), example=sequences)
+class GlobalResponse(Steps):
+    """global response norm (ConvNeXt V2): a mean over channels of their lengths"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = ResponseNormGRN(12)
+
+    def between(self, x: Tensor) -> Tensor:
+        normed: Tensor = self.norm(x) + self.token
+        return normed
