@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from physprune_pl.probing.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, View
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import Family, Kind, Tie
-from physprune_pl.probing.operation_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, View
 from physprune_pl.probing.reshapes import taken_apart
 from physprune_pl.probing.sizes import SizeWatch, sizes_of_view
 from physprune_pl.probing.tainting import nan_along

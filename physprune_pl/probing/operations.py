@@ -10,30 +10,25 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
+from physprune_pl.probing.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, ReadsShape, View
 from physprune_pl.probing.operation_rows import (
     ActivationProduct,
     Argument,
+    Assignment,
     Attention,
     Convolves,
-    Expansion,
-    Indexing,
     Layout,
     LengthsTimesDirections,
     LooksUp,
     Mixes,
-    MultipliedHalves,
     Multiplies,
-    Narrowing,
     NormOfGroups,
     NormOfShape,
     Opaque,
     Operation,
-    Parts,
     Quantisation,
-    ReadsShape,
     Softmax,
     Statistic,
-    View,
 )
 from physprune_pl.probing.quantisers import quantised
 
@@ -114,6 +109,7 @@ _ROWS: tuple[tuple[tuple[Function, ...], Operation], ...] = (
     (_named("expand", "broadcast_to"), Expansion()),
     (_named("narrow"), Narrowing()),
     ((Tensor.__getitem__,), Indexing()),
+    ((Tensor.__setitem__,), Assignment()),
     # element by element
     (
         _named("mul", "multiply", "__mul__", "__rmul__"),

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.axes import AxisWatch
+from physprune_pl.probing.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, ReadsShape, View
 from physprune_pl.probing.computed_weights import ComputedWatch
 from physprune_pl.probing.decisions import BRANCH, Decisions
 from physprune_pl.probing.flow import Flow
@@ -25,25 +26,19 @@ from physprune_pl.probing.norms import NormWatch, Walls
 from physprune_pl.probing.observations import Family, Kind, Mixing, Observation, Tie
 from physprune_pl.probing.operation_rows import (
     ActivationProduct,
+    Assignment,
     Attention,
     Convolves,
-    Expansion,
-    Indexing,
     LooksUp,
     Mixes,
-    MultipliedHalves,
     Multiplies,
-    Narrowing,
     NormOfGroups,
     NormOfShape,
     Opaque,
     Operation,
-    Parts,
     Quantisation,
-    ReadsShape,
     Softmax,
     Statistic,
-    View,
 )
 from physprune_pl.probing.operations import operation_of, sealed
 from physprune_pl.probing.replay import Replay
@@ -161,6 +156,11 @@ class Probe(TorchFunctionMode):
         self.heads.follow(inputs, output)
         return output
 
+    def assign(self, call: Invocation[Assignment], inputs: list[Tensor]) -> Any:
+        """Write into a tensor: a parameter that is written has to be followed by its own entries."""
+        self.note_loose(tensors_in(call.get(call.row.value)))
+        return self.compute(call, inputs)
+
     def multiply(self, call: Invocation[ActivationProduct], inputs: list[Tensor]) -> Any:
         """Make a product: of activations, by head."""
         return self.compute(call, inputs) if any(map(self.name_of, inputs)) else self.heads.multiply(call)
@@ -231,6 +231,7 @@ _WATCHED: Mapping[type[Operation], Callable[[Probe, Invocation[Any]], Any]] = {
 }
 """How a kind of operation is watched that is more than passed on."""
 _COMPUTED: Mapping[type[Operation], Callable[[Probe, Invocation[Any], list[Tensor]], Any]] = {
+    Assignment: Probe.assign,
     Attention: lambda probe, call, _: probe.attend(call),
     ActivationProduct: Probe.multiply,
     Softmax: Probe.normalise,

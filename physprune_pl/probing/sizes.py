@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.attention.head_sizes import is_known
+from physprune_pl.probing.axis_rows import ReadsShape
 from physprune_pl.probing.invocation import Invocation
 from physprune_pl.probing.observations import Family, Kind
-from physprune_pl.probing.operation_rows import ReadsShape
 from physprune_pl.probing.reshapes import factored
 from physprune_pl.probing.tainting import nan_along
 from physprune_pl.probing.widths import Asked, Width, WidthUse, sized

@@ -27,7 +27,8 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
         first.collect()
         evidence.mixings = first.clean.probe.mixings
         evidence.products = first.clean.probe.heads.products
-        if runs.used != first.clean.probe.used & dict(model.named_parameters()).keys():
+        parameters = dict(model.named_parameters()).keys()
+        if runs.used != first.clean.probe.used & parameters:
             runs.fresh.restore()
             Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
             steady.restore()
@@ -37,7 +38,8 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
         except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
             notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
             return evidence, tuple(notes)
-        if _calls(second.clean) != _calls(first.clean):
+        new = second.clean.probe.used & parameters - first.clean.probe.used  # written by index, of which no call tells
+        if new or _calls(second.clean) != _calls(first.clean):
             second.collect()
     return evidence, tuple(notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -87,6 +88,25 @@ class Steps(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.head(torch.relu(self.last(self.between(torch.relu(self.hidden(x))))).mean(1))
+
+
+@case(cut=("hidden", "last"), example=sequences)
+class LearnedMask(Steps):
+    """in training a parameter is written over steps that numpy draws; evaluation never reads it"""
+
+    def between(self, x: Tensor) -> Tensor:
+        if self.training:
+            x[torch.from_numpy(np.random.rand(*x.shape[:2]) < 0.3)] = self.token
+        return x
+
+
+@case(cut=("hidden", "last"), example=sequences)
+class LearnedFirstStep(Steps):
+    """a parameter is written over the first step, in both modes"""
+
+    def between(self, x: Tensor) -> Tensor:
+        x[:, 0] = self.token
+        return x
 
 
 class ResponseNormGRN(nn.Module):
