@@ -187,7 +187,7 @@ class Collector:
             return
         if answer.alone.returned:
             blocks.add(source, FIRST, self.runner.example.ends)
-        if answer.unclear(_CHANNELS) or answer.headless:
+        if answer.unclear(_CHANNELS) or answer.mixed_at_heads:
             answer = self._without_mixers(self._by_unit(answer), blocks)
         for place in answer.alone.hits:
             self._link(answer, place, blocks)

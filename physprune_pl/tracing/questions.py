@@ -41,11 +41,10 @@ class Answer:
         return {place: slots for place, slots in found.items() if bool(slots.any())}
 
     @property
-    def headless(self) -> bool:
-        """Whether entries reach heads, but mixed: pairs of them are turned, or they are divided by their norm."""
+    def mixed_at_heads(self) -> bool:
+        """Whether entries reach heads, some of them mixed: pairs are turned, or they are divided by their norm."""
         heads = [place for place in self.alone.hits if self.alone.seen[place].kind == "head"]
-        whole = [bool(self.sure(place)[self.alone.seen[place].pattern].all()) for place in heads]
-        return bool(whole) and not any(whole)
+        return not all(bool(self.sure(place)[self.alone.seen[place].pattern].all()) for place in heads)
 
     def reach(self, place: int) -> Reach:
         """Return what each entry reaches of an observation, without the slots that several of them reach."""
@@ -124,7 +123,7 @@ class Questions:
 
     def _disturbed(self, answer: Answer, contested: Sequence[Tensor]) -> Slots:
         """Return the slots that are unclear and that other families reach too: those may be to blame."""
-        kinds = {*self.kinds, "head"} if answer.headless else self.kinds
+        kinds = {*self.kinds, "head"} if answer.mixed_at_heads else self.kinds
         unclear = {place: slots & contested[place] for place, slots in answer.unclear(kinds).items()}
         return {place: slots for place, slots in unclear.items() if bool(slots.any())}
 

@@ -123,10 +123,10 @@ def test_a_model_that_takes_another_way_answers_nothing():
 
 
 @pytest.mark.parametrize(
-    ("certain", "headless"), [([[0, 0], [0, 0]], True), ([[1, 1], [0, 0]], False), ([[1, 0], [0, 1]], True)]
+    ("certain", "mixed"), [([[0, 0], [0, 0]], True), ([[1, 1], [0, 1]], True), ([[1, 1], [1, 1]], False)]
 )
-def test_entries_that_reach_no_head_one_by_one_are_headless(certain, headless):
+def test_entries_that_reach_some_head_together_are_mixed_there(certain, mixed):
     seen = [Observation("head", (name, 0), torch.tensor([True, True])) for name in ("query", "key")]
     alone = SimpleNamespace(seen=seen, hits=[0, 1])
     codes = [(torch.arange(2), torch.tensor(one, dtype=torch.bool)) for one in certain]
-    assert Answer(FIRST, 2, alone, codes).headless is headless
+    assert Answer(FIRST, 2, alone, codes).mixed_at_heads is mixed

@@ -145,6 +145,20 @@ class RotaryBuffer(RotatedPairs):
         return x * angle.cos() + torch.cat([-second, first], -1) * angle.sin()
 
 
+@case(cut=FUSED, example=sequences)
+class RotatedSlices(RotatedPairs):
+    """rotary positions, queries, keys and values sliced from one linear layer: the values alone are not mixed"""
+
+    def project(self) -> None:
+        self.size = HEADS * HEAD_SIZE
+        self.triple = nn.Linear(WIDTH, 3 * self.size)
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = self.triple(x)
+        parts = (x[..., : self.size], x[..., self.size : -self.size], x[..., -self.size :])
+        return tuple(part.reshape(*part.shape[:2], self.num_heads, -1).transpose(1, 2) for part in parts)
+
+
 class WrittenRMSNorm(nn.Module):
     """``weight * x / sqrt(mean(x^2) + variance_epsilon)``, computed in single precision as language models do."""
 
