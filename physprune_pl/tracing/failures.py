@@ -18,7 +18,8 @@ def failed(error: Exception) -> str:
     said = f"{type(error).__name__}: {words if len(words) <= _LONGEST else words[: _LONGEST - 3] + '...'}"
     line = line_of_error(error)
     where = f" at {line}" if line else ""
-    return f"once cut, it raises an error{where} ({said}); sizes that are numbers in the code cannot follow a cut"
+    why = "a size there does not follow the cut: a number in the code or the config, or what was made for another layer"
+    return f"once cut, it raises an error{where} ({said}); {why}"
 
 
 def differs(cut: nn.Module, weights: Sequence[Tensor], alike: Sequence[bool]) -> str:

@@ -125,7 +125,7 @@ class Verifier:
             if group not in structural
             for name in _producers(group)
         )
-        return replace(self.trace, groups=kept, left_whole=(*self.trace.left_whole, *lost))
+        return replace(self.trace, groups=kept, left_whole=_together((*self.trace.left_whole, *lost)))
 
     def _earn(
         self,
@@ -213,6 +213,14 @@ def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:
         for name, cut in plan.tensors.items()
         for dim, kept in cut.keep.items()
     }
+
+
+def _together(left_whole: Sequence[LeftWhole]) -> tuple[LeftWhole, ...]:
+    """Return every module once: what keeps some of its channels, then what keeps the others."""
+    reasons: dict[str, dict[str, None]] = {}
+    for left in left_whole:
+        reasons.setdefault(left.name, {})[left.reason] = None
+    return tuple(LeftWhole(name, "; the others: ".join(found)) for name, found in reasons.items())
 
 
 def _producers(group: ChannelGroup) -> list[str]:

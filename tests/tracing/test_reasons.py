@@ -72,7 +72,10 @@ class Summed(Pair):
     [
         (
             Sized,
-            ["raises an error at tracing/test_reasons.py:26, `return x.view(len(x), 2, 4).flatten(1)`", "[1, 2, 4]"],
+            [
+                "raises an error at tracing/test_reasons.py:26, `return x.view(len(x), 2, 4).flatten(1)`",
+                *("[1, 2, 4]", "a number in the code or the config, or what was made for another layer"),
+            ],
         ),
         (Summed, ["mixes them before they reach other at tracing/test_reasons.py:21, `return self.other("]),
         (Rolled, ["changes what reaches other", "the order of its channels"]),

@@ -8,9 +8,9 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.structure import ChannelGroup, Role, Slice, Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, Role, Slice, Trace
 from physprune_pl.tracing.tracer import trace
-from physprune_pl.tracing.verification import Verifier
+from physprune_pl.tracing.verification import Verifier, _together
 
 HEADS = "two", "auxiliary"
 
@@ -246,3 +246,13 @@ def test_the_check_leaves_the_model_alone():
     verified(model, example, WRONG["consumer missing"])
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_module_is_named_once_with_all_its_reasons():
+    found = [
+        LeftWhole("a", "2 of 4 channels: one"),
+        LeftWhole("b", "three"),
+        LeftWhole("a", "two"),
+        LeftWhole("b", "three"),
+    ]
+    assert _together(found) == (LeftWhole("a", "2 of 4 channels: one; the others: two"), LeftWhole("b", "three"))
