@@ -131,17 +131,17 @@ def errors(
     Raises:
         Exception: whatever the cut copy raises in its forward pass.
     """
-    model, example = with_torch_norms(copied(model)).to(dtype), _converted(example, dtype)
+    model, example = with_torch_norms(copied(model)).to(dtype), converted(example, dtype)
     redraw(model, 0, gain)
     kinds = {"": False, ", producing": True} if any(group.exact for group in trace.groups) else {"": False}
     found = {}
     for mode in ("eval", "train"):
-        got = _run(cut(model, trace, removed), example, mode)
+        got = run(cut(model, trace, removed), example, mode)
         for kind, producing_only in kinds.items():
             dense = masked(model, trace.groups, removed, producing_only=producing_only)
             with KeptNorms(dense, trace.groups, removed):
-                expected = _run(dense, example, mode)
-            found[mode + kind] = _distance(got, expected)
+                expected = run(dense, example, mode)
+            found[mode + kind] = distance(got, expected)
     return found
 
 
@@ -150,13 +150,13 @@ def visible_gain(model: nn.Module, trace: Trace, example: Any, removed: Removed)
 
     A network with thresholds can be silent at weights of ordinary size, and nothing is judged by comparing zeros.
     """
-    example = _converted(example, torch.float64)
+    example = converted(example, torch.float64)
     for gain in (1.0, 10.0, 100.0, 1000.0):
         dense = with_torch_norms(copied(model)).to(torch.float64)
         redraw(dense, 0, gain)
         without = masked(dense, trace.groups, removed, producing_only=False)
-        pairs = ((_run(without, example, mode), _run(dense, example, mode)) for mode in ("eval", "train"))
-        if any(_distance(one, two) > 1e-6 for one, two in pairs):
+        pairs = ((run(without, example, mode), run(dense, example, mode)) for mode in ("eval", "train"))
+        if any(distance(one, two) > 1e-6 for one, two in pairs):
             return gain
     return None
 
@@ -266,20 +266,22 @@ def _indices(part: Slice, gone: Tensor) -> Tensor:
     return torch.tensor([i for i, k in zip(part.index, part.channel, strict=True) if gone[k]], dtype=torch.long)
 
 
-def _converted(value: Any, dtype: torch.dtype) -> Any:
+def converted(value: Any, dtype: torch.dtype) -> Any:
+    """Inputs in another type, whole numbers as they are."""
     if isinstance(value, dict):
-        return {name: _converted(part, dtype) for name, part in value.items()}
+        return {name: converted(part, dtype) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_converted(part, dtype) for part in value)
+        return type(value)(converted(part, dtype) for part in value)
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _run(model: nn.Module, example: Any, mode: str) -> list[Any]:
+def run(model: nn.Module, example: Any, mode: str) -> list[Any]:
+    """What a network puts out in a mode, without chance."""
     with Quiet(), torch.no_grad(), same_draws(0):
         return leaves(forward(model.train(mode == "train"), copy.deepcopy(example)))
 
 
-def _distance(got: list[Any], expected: list[Any]) -> float:
+def distance(got: list[Any], expected: list[Any]) -> float:
     """Largest difference of any output, relative to the largest value of that output; inf where shapes differ."""
     if len(got) != len(expected):
         raise ValueError(f"expected {len(expected)} outputs, got {len(got)}")

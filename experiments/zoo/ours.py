@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import process_time
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from experiments.structures.accounts import malformed, unaccounted
 from experiments.structures.oracle import errors, forward, leaves, planned, visible_gain
+from experiments.structures.rounding import moved_by_rounding
 from experiments.structures.verdict import TOLERANCE
 from experiments.zoo.limited_process import GIB, Row
 from experiments.zoo.networks import make
@@ -28,6 +29,7 @@ from physprune_pl.tracing.tracer import trace
 
 KEPT_MACS, FEW_MACS = 0.5, 0.25
 MOST_BYTES = 6 * GIB
+ROUNDINGS = 100
 
 Result = TypeVar("Result")
 Make = Callable[[str], tuple[nn.Module, Any]]
@@ -57,8 +59,8 @@ def cut_and_judge(name: str, build: Make = make) -> Iterator[Row]:
     problems += _miscounted(model, example, plan, sum(one.numel() for one in used.values()))
     trained = [name for name, one in used.items() if one.requires_grad]
     problems += untrainable(model, example, trained) if training else []
-    found = _earned(*build(name), traced, planned(plan))
-    yield {"error": found, "problems": problems + _inequalities(found)}
+    found = _judged(*build(name), traced, planned(plan))
+    yield {**found, "problems": problems + found["problems"]}
     yield {"quarter": _cut_further(*build(name), traced)}
 
 
@@ -66,10 +68,9 @@ def _cut_further(model: nn.Module, example: Any, traced: Trace) -> Row:
     """Return what comes of a cut to a quarter of the MACs: the error, and what is wrong with it."""
     try:
         plan = plan_chosen(model, Chooser(traced, Target("macs", FEW_MACS), Widths()))
-        found = _earned(model, example, traced, planned(plan))
+        return {"macs": plan.macs, **_judged(model, example, traced, planned(plan))}
     except ValueError as error:  # a target out of reach among them
         return {"problems": [str(error).partition("\n")[0]]}
-    return {"macs": plan.macs, "error": found, "problems": _inequalities(found)}
 
 
 def timed(step: Callable[[], Result]) -> tuple[Result, float]:
@@ -110,18 +111,25 @@ def _miscounted(model: nn.Module, example: Any, plan: PruningPlan, params: int) 
     return found if abs(kept / KEPT_MACS - 1) <= OFF_TARGET else [*found, f"{kept:.3f} of the MACs stay"]
 
 
-def _earned(model: nn.Module, example: Any, traced: Trace, removed: Sequence[Tensor]) -> dict[str, float]:
-    """Return the errors against the masked network, at weights at which the removed channels matter.
+def _judged(model: nn.Module, example: Any, traced: Trace, removed: Sequence[Tensor]) -> Row:
+    """Return the errors against the masked network, at weights at which the removed channels matter, and what is wrong.
+
+    Above the limit, the row says how far rounding alone moves the masked network.
 
     Raises:
-        ValueError: they never do, so that nothing would be judged.
+        ValueError: the removed channels never matter, so that nothing would be judged.
     """
     gain = visible_gain(model, traced, example, removed)
     if gain is None:
         raise ValueError("no output changes without the removed channels, so nothing is judged")
-    return errors(model, traced, example, removed, torch.float64, gain)
+    found = errors(model, traced, example, removed, torch.float64, gain)
+    if all(error <= TOLERANCE[torch.float64] for error in found.values()):
+        return {"error": found, "problems": []}
+    moved = moved_by_rounding(model, traced, example, removed, gain)
+    return {"error": found, "rounding": moved, "problems": inequalities(found, moved)}
 
 
-def _inequalities(found: dict[str, float]) -> list[str]:
-    limit = TOLERANCE[torch.float64]
-    return [f"{mode}: differs by {error:.1e}" for mode, error in found.items() if not error <= limit]
+def inequalities(found: Mapping[str, float], moved: Mapping[str, float]) -> list[str]:
+    """Name the errors above the limit that are not rounding: more than so many times what one rounding makes."""
+    limits = {mode: max(TOLERANCE[torch.float64], ROUNDINGS * moved[mode.partition(",")[0]]) for mode in found}
+    return [f"{mode}: differs by {error:.1e}" for mode, error in found.items() if not error <= limits[mode]]

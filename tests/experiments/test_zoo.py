@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from experiments.structures.rounding import moved_by_rounding
 from experiments.zoo import run
 from experiments.zoo.limited_process import GIB, ProcessLimits, run_apart
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import NETWORKS, make
-from experiments.zoo.ours import cut_and_judge, untrainable
+from experiments.zoo.ours import cut_and_judge, inequalities, untrainable
 from experiments.zoo.peer import cut_by_torch_pruning
 from experiments.zoo.table import ok, tables
 from experiments.zoo.untouched import left_alone
+from physprune_pl.tracing.tracer import trace
 
 QUICK = ("resnet18", "mobilenet_v3_small", "squeezenet1_1")
 # On a slow core its trace takes longer than a row may; that is the only excuse.
@@ -56,6 +58,25 @@ def test_row_of_a_network_that_is_cut_right():
     assert max(row["error"].values()) < 1e-12
     assert row["left_whole"] == {"the model returns its channels": ["5"]}
     assert all(row[f"{step}_seconds"] >= 0 for step in ("trace", "plan", "cut"))
+
+
+def test_what_rounding_makes_is_no_inequality():
+    found = {"eval": 2e-10, "train": 4e-10, "train, producing": 1e-8}
+    assert inequalities(found, {"eval": 1e-15, "train": 1e-11}) == [
+        "eval: differs by 2.0e-10",
+        "train, producing: differs by 1.0e-08",
+    ]
+
+
+def test_rounding_moves_a_deep_network_by_more_and_never_by_much():
+    torch.manual_seed(0)
+    shallow, deep = (nn.Sequential(*(nn.Linear(8, 8) for _ in range(depth))) for depth in (2, 20))
+    moved = []
+    for network in (shallow, deep):
+        traced = trace(network, torch.randn(2, 8))
+        removed = [torch.arange(group.size) < 2 for group in traced.groups]
+        moved.append(max(moved_by_rounding(network, traced, torch.randn(2, 8), removed).values()))
+    assert 1e-17 < moved[0] < moved[1] < 1e-12
 
 
 def test_row_of_the_peer():
