@@ -18,7 +18,7 @@ from physprune_pl.probing.operation_rows import Argument
 
 BRANCH = "a branch on values"
 _MARK = "_physprune_decided"
-_ALONG = {
+ALONG = {
     **dict.fromkeys((torch.topk, Tensor.topk), Argument(2, ("dim",), -1)),
     **dict.fromkeys((torch.sort, Tensor.sort), Argument(1, ("dim",), -1)),
 }
@@ -80,8 +80,8 @@ class Decisions:
 
     def _entries(self, call: Invocation[Any], output: tuple[Any, ...], places: list[Any]) -> Any:
         """Return the entries at the places that were chosen before, where a call puts out both."""
-        if call.func in _ALONG and self.followed:
-            places[0] = call.data.gather(call.get(_ALONG[call.func]), places[1])
+        if call.func in ALONG and self.followed:
+            places[0] = call.data.gather(call.get(ALONG[call.func]), places[1])
         kind = type(output)
         return kind(places) if kind is tuple or hasattr(kind, "n_fields") else kind(*places)
 

@@ -1,4 +1,4 @@
-"""Runs of networks of different widths made comparable: no dropout, no noise, no rounding, no division by zero."""
+"""Runs of networks of different widths made comparable: no dropout or noise, no rounding, no division by zero."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from physprune_pl.probing.computed_weights import ComputedWeights, direction_and
 from physprune_pl.probing.operation_rows import Attention, Layout
 from physprune_pl.probing.operations import layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
+from physprune_pl.tracing.steady_choices import choose
 
 _DROPOUTS = {
     *(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout),
@@ -64,7 +65,8 @@ class Comparable(TorchFunctionMode):
         if isinstance(operation_of(func), Attention):
             args, kwargs = _without_dropout(args, kwargs)
         func, args, kwargs = self._with_all_digits(func, args, kwargs)
-        output = _divided(func, args, kwargs)
+        chosen = choose(func, args, kwargs)
+        output = _divided(func, args, kwargs) if chosen is None else chosen
         self.computed.follow(func, args, output)
         layout = layout_of(func, args, kwargs)
         if layout is not None:
