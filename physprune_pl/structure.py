@@ -9,6 +9,7 @@ from functools import cached_property
 from math import prod
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 Role = Literal["filter", "carrier", "consumer", "buffer"]
@@ -42,6 +43,20 @@ class Slice:
     index: tuple[int, ...]
     channel: tuple[int, ...]
     role: Role
+
+    def positions(self, channels: Tensor) -> Tensor:
+        """Return the positions along the dimension that belong to channels, given a mask of these [K].
+
+        >>> columns = Slice("fc.weight", 1, (0, 1, 2, 3), (0, 0, 1, 1), "consumer")
+        >>> columns.positions(torch.tensor([False, True])).tolist()
+        [2, 3]
+        """
+        index, channel = self._tensors
+        return index[channels[channel]]
+
+    @cached_property
+    def _tensors(self) -> tuple[Tensor, Tensor]:
+        return torch.tensor(self.index, dtype=torch.long), torch.tensor(self.channel, dtype=torch.long)
 
 
 @dataclass(frozen=True)

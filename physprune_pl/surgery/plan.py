@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from physprune_pl.networks.identity import checked_fingerprint, fingerprint
@@ -203,15 +204,13 @@ def make_plan(trace: Trace, removed: Sequence[Tensor], macs: tuple[int, int], pa
     if len(removed) != len(trace.groups):
         raise ValueError(f"removed: expected one tensor for each of {len(trace.groups)} groups, got {len(removed)}")
     cuts = tuple(_cut_group(group, chosen) for group, chosen in zip(trace.groups, removed, strict=True))
-    gone: dict[tuple[str, int], set[int]] = {}
-    for group, cut in zip(trace.groups, cuts, strict=True):
-        _collect(group, frozenset(cut.removed), gone)
-    tensors: dict[str, TensorCut] = {}
-    for name in dict.fromkeys(name for name, _ in sorted(gone)):
-        shape = tuple(trace.shapes[name])
-        tensors[plain(name)] = TensorCut(
-            shape, {dim: _kept(shape[dim], gone[part, dim]) for part, dim in gone if part == name}
-        )
+    gone: dict[str, dict[int, Tensor]] = {}
+    for group, chosen in zip(trace.groups, removed, strict=True):
+        _collect(group, chosen.bool().cpu(), trace.shapes, gone)
+    tensors = {
+        plain(name): TensorCut(tuple(trace.shapes[name]), {dim: _kept(mask) for dim, mask in gone[name].items()})
+        for name in sorted(gone)
+    }
     parameters = {name: shape for name, shape in trace.shapes.items() if name not in trace.buffers}
     removed_channels = {(cut.name, channel) for cut in cuts for channel in cut.removed}
     sizes = planned_sizes(trace.sizes, removed_channels)
@@ -229,15 +228,19 @@ def _cut_group(group: ChannelGroup, chosen: Tensor) -> GroupCut:
     return GroupCut(group.name, group.size, group.size - len(gone), group.exact, gone)
 
 
-def _collect(group: ChannelGroup, channels: frozenset[int], gone: dict[tuple[str, int], set[int]]) -> None:
+def _collect(
+    group: ChannelGroup, channels: Tensor, shapes: Mapping[str, tuple[int, ...]], gone: dict[str, dict[int, Tensor]]
+) -> None:
+    """Mark the indices of removed channels, by name and dimension of a tensor."""
     for part in group.slices:
-        indices = {index for index, channel in zip(part.index, part.channel, strict=True) if channel in channels}
-        if indices:
-            gone.setdefault((part.name, part.dim), set()).update(indices)
+        positions = part.positions(channels)
+        if len(positions):
+            fresh = torch.zeros(shapes[part.name][part.dim], dtype=torch.bool)
+            gone.setdefault(part.name, {}).setdefault(part.dim, fresh)[positions] = True
 
 
-def _kept(size: int, gone: set[int]) -> tuple[int, ...]:
-    return tuple(index for index in range(size) if index not in gone)
+def _kept(gone: Tensor) -> tuple[int, ...]:
+    return tuple((~gone).nonzero().flatten().tolist())
 
 
 def _left_from_dict(data: Any) -> LeftWhole:

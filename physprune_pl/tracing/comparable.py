@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,7 +44,9 @@ class Comparable(TorchFunctionMode):
         shortened: whether the network asked for fewer digits than it was given.
     """
 
-    def __init__(self, keep: Mapping[tuple[int, int], Tensor], own: Collection[int] = (), double: bool = False) -> None:
+    def __init__(
+        self, keep: Mapping[tuple[int, int], Sequence[int]], own: Collection[int] = (), double: bool = False
+    ) -> None:
         super().__init__()
         self.keep, self.double, self.shortened = keep, double, False
         self.collected: list[Tensor] = []
@@ -91,11 +93,16 @@ class Comparable(TorchFunctionMode):
         if layout.transposed:  # in conv groups its output channels are no dimension of its weight
             return
         block = RowBlock.of(weight)
-        keep = self.keep.get((id(self.computed.original(block.owner)), layout.output_dim))
-        if keep is not None and not block.whole:
-            keep = keep[(keep >= block.first) & (keep < block.first + block.rows)] - block.first
-        self.weights.append(self.computed.original(block.owner))
-        self.collected.append(output.clone() if keep is None else output.index_select(layout.axis, keep))
+        owner = self.computed.original(block.owner)
+        self.weights.append(owner)
+        kept = self.keep.get((id(owner), layout.output_dim))
+        if kept is None:
+            self.collected.append(output.clone())
+            return
+        index = torch.tensor(kept, device=output.device)
+        if not block.whole:
+            index = index[(index >= block.first) & (index < block.first + block.rows)] - block.first
+        self.collected.append(output.index_select(layout.axis, index))
 
 
 def _divided(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

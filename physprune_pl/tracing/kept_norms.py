@@ -32,11 +32,21 @@ class Removed:
     tensors: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     calls: dict[tuple[str, int, int], Tensor] = field(default_factory=dict)
 
-    def note(self, group: ChannelGroup, gone: Tensor) -> None:
-        """Add what is removed from norms without tensors: ``gone`` is a mask of the channels."""
-        for part in group.norms:
-            place = part.mode, part.call, part.axis
-            index = torch.tensor(part.index)[gone[torch.tensor(part.channel)]]
+    def leave_out(self, group: ChannelGroup, gone: Tensor, named: Mapping[str, Tensor]) -> None:
+        """Add what is removed of a group.
+
+        Args:
+            group: the group.
+            gone: mask of its channels.
+            named: parameters and buffers, by name.
+        """
+        for part in group.slices:
+            tensor = named[part.name]
+            fresh = torch.zeros(tensor.shape[part.dim], dtype=torch.bool)
+            self.tensors.setdefault((id(tensor), part.dim), fresh)[part.positions(gone)] = True
+        for norm in group.norms:
+            place = norm.mode, norm.call, norm.axis
+            index = torch.tensor(norm.index)[gone[torch.tensor(norm.channel)]]
             self.calls[place] = torch.cat([self.calls.get(place, index[:0]), index])
 
     def of_calls(self, training: bool) -> dict[tuple[int, int], Tensor]:

@@ -11,14 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.networks.example import Example
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.taking import Scratch, taken
 from physprune_pl.probing.operation_rows import Argument, Layout, LooksUp
 from physprune_pl.probing.operations import conv_groups, layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import tensors_of_call
-from physprune_pl.tracing.runs import runs
 
 LARGE = 2**16
 """From so many elements on a weight is worth the trouble."""
@@ -54,6 +52,9 @@ class LargeWeights(TorchFunctionMode):
         names: those of them to be treated so.
         dtype: the type to compute with.
         scratch: memory that such objects may share, as long as they are not in use at the same time.
+
+    Attributes:
+        odd: names of weights that were used otherwise than as rows that a layer mixes channels with or looks up.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class LargeWeights(TorchFunctionMode):
     ) -> None:
         super().__init__()
         self._own = {id(tensors[name]): tensors[name] for name in names}
+        self._names = {id(tensors[name]): name for name in names}
+        self.odd: set[str] = set()
         self._masks: dict[tuple[int, int], Tensor] = {}
         self._dtype = dtype
         self._rows, self._columns, self._long = scratch or (Scratch(), Scratch(), Scratch())
@@ -96,11 +99,15 @@ class LargeWeights(TorchFunctionMode):
             return func(*args, **kwargs)
         if func == _TYPE:
             return self._dtype
-        call = _Mixes.of(func, args, kwargs)
-        if call is not None and len(mine) == 1 and mine[0] is call.weight and bool(call.data.isfinite().all()):
-            return self._mix(call)
-        if len(mine) == 1 and _looks_up(func, args, kwargs, mine[0]) and (id(mine[0]), 0) not in self._masks:
-            return self._look_up(func(*args, **kwargs), mine[0])
+        call = _Mixes.of(func, args, kwargs) if len(mine) == 1 else None
+        if call is not None and call.weight is mine[0]:
+            if bool(call.data.isfinite().all()):
+                return self._mix(call)
+        elif len(mine) == 1 and _looks_up(func, args, kwargs, mine[0]):
+            if (id(mine[0]), 0) not in self._masks:
+                return self._look_up(func(*args, **kwargs), mine[0])
+        else:
+            self.odd.update(self._names[id(_owner(one))] for one in mine)
         return call_with(func, args, kwargs, {id(one): self._whole(one) for one in mine})
 
     def _look_up(self, rows: Tensor, weight: Tensor) -> Tensor:
@@ -213,46 +220,8 @@ def call_with(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any], swapped
     return func(*args, **kwargs)
 
 
-class _Uses(TorchFunctionMode):
-    """Strikes out weights that are used otherwise than as rows that a layer mixes channels with or looks up."""
-
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.left = {id(tensor): name for name, tensor in tensors.items()}
-
-    def __torch_function__(
-        self, func: Call, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Watch one operation."""
-        kwargs = kwargs or {}
-        if func not in _READ and func not in _VIEWS and func != _TYPE:
-            mine = [one for one in tensors_of_call(args, kwargs) if id(_owner(one)) in self.left]
-            call = _Mixes.of(func, args, kwargs) if len(mine) == 1 else None
-            read = len(mine) == 1 and _looks_up(func, args, kwargs, mine[0])
-            for one in mine if not read and (call is None or call.weight is not mine[0]) else ():
-                self.left.pop(id(_owner(one)), None)
-        return func(*args, **kwargs)
-
-
-def large_weights(model: nn.Module, example: Example) -> frozenset[str]:
-    """Return the names of the large weights that a copy need not have in another type than the network.
-
-    Args:
-        model: the network; it runs once in eval and once in train mode.
-        example: inputs of its type.
-    """
-    candidates = dict(_candidates(model))
-    if not candidates:
-        return frozenset()
-    with _Uses(candidates) as seen:
-        if not runs(model, example, training=False):
-            return frozenset()
-        runs(model, example, training=True)
-    return frozenset(seen.left.values())
-
-
-def _candidates(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the large weights that Python code sees all operations of."""
+def large_weights(model: nn.Module) -> Iterator[str]:
+    """Yield the names of the large weights that Python code sees all operations of."""
     hidden = {
         id(parameter)
         for module in model.modules()
@@ -262,4 +231,4 @@ def _candidates(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in named_tensors(model).items():
         usual = type(tensor) is nn.Parameter and tensor.is_floating_point() and tensor.layout is torch.strided
         if usual and tensor.dim() > 1 and tensor.numel() >= LARGE and id(tensor) not in hidden:
-            yield name, tensor
+            yield name

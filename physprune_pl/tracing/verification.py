@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,45 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import seed_everything_inside, set_training, twin, without_autocast
-from physprune_pl.networks.names import named_tensors, plain, tensors_by_every_name
-from physprune_pl.networks.nested import tensors_in
-from physprune_pl.probing.tainting import has_nan
+from physprune_pl.networks.isolation import seed_everything_inside, twin, without_autocast
+from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.apply import cut as cut_in_place
-from physprune_pl.surgery.plan import PruningPlan, make_plan
+from physprune_pl.surgery.plan import make_plan
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.comparable import Comparable
 from physprune_pl.tracing.failures import differs, failed
-from physprune_pl.tracing.kept_norms import KeptNorms, Removed
-from physprune_pl.tracing.masking import Redrawn, in_type, redrawn, zero_removed
+from physprune_pl.tracing.masking import Masks
+from physprune_pl.tracing.redrawn import Redrawn, put_out, redrawn
 
 # Deep networks make 1e-9 of what rounding leaves; a wrong cut changes the next layer by a hundredth and more.
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-4}
-_NONE: frozenset[str] = frozenset()
-
-
-class _Masked:
-    """A dense network in which the channels that a plan removes are zero, of some groups only what produces them."""
-
-    def __init__(
-        self,
-        base: Redrawn,
-        groups: Sequence[ChannelGroup],
-        removal: Mapping[str, Tensor],
-        plan: PruningPlan,
-        producing: Collection[str],
-    ) -> None:
-        self.model = twin(base.model)
-        self.large = base.weights_of(self.model)
-        self.norms = zero_removed(self.model, groups, removal, producing, self.large)
-        self.keep = _kept(self.model, plan)
-
-    def outputs(self, example: Example, training: bool, double: bool) -> list[Tensor]:
-        """Return what the cut network should put out for an example, in train mode or not."""
-        own = set(map(id, named_tensors(self.model).values()))
-        with self.large:
-            return _outputs(self.model, example, training, Comparable(self.keep, own, double), self.norms)
+Names = frozenset[str]
+_NONE: Names = frozenset()
 
 
 def verified(model: nn.Module, example: Example, trace: Trace) -> Trace:
@@ -86,38 +62,27 @@ class Verifier:
         seed_everything_inside(7)
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
-        self.base = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
-        self.crowd, self.evaluates, self.model = self.base.example, self.base.runs, model
+        self.base, evaluated = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
+        self.crowd, self.evaluates, self.model = self.base.example, evaluated is not None, model
         self.tolerance, self.double = _TOLERANCE[self.base.dtype], False
         seen = Comparable({})
-        trained = self._put_out(seen, training=True)
-        self.trains = trained is not None and not _identical(trained, self._put_out(Comparable({}), training=False))
+        trained = self.base.dense(seen, training=True)
+        self.trains = trained is not None and not _identical(trained, evaluated)
         if seen.shortened and self.base.dtype is torch.float64:
-            self.double = self._put_out(Comparable({}, double=True), training=False) is not None
+            self.double = self.base.dense(Comparable({}, double=True), training=False) is not None
         self.trace = trace
         self.causes: dict[str, str] = {}
         self._cause = ""
-
-    def _put_out(self, comparable: Comparable, training: bool) -> list[Tensor] | None:
-        """Return what the dense network and its layers put out in a mode; None if it does not run in it."""
-        model = twin(self.base.model)
-        try:
-            with self.base.weights_of(model):
-                outputs = _outputs(model, self.crowd, training, comparable, Removed())
-        except Exception:  # whatever a network raises that cannot be trained on this example
-            return None
-        returned = outputs[: len(outputs) - len(comparable.collected)]
-        return None if any(map(has_nan, returned)) else outputs
 
     def verify(self) -> Trace:
         """Return the trace with those groups only whose cut equals the masked network, marked exact or not."""
         groups = list(self.trace.groups)
         claimed = frozenset(group.name for group in groups if group.exact)
-        if self._hold(groups, claimed) and self._agrees(groups, "any, all zero", _NONE):
+        if self._hold(groups, claimed, _NONE):
             return self.trace
-        structural = self._earn([], groups, partial(self._hold, producing=_NONE))
+        structural = self._earn([], groups, partial(self._hold, claimed=_NONE))
         hopeful = [group for group in structural if group.exact]
-        exact = {group.name for group in self._earn([], hopeful, partial(self._hold, producing=claimed))}
+        exact = {group.name for group in self._earn([], hopeful, partial(self._hold, claimed=claimed))}
         kept = tuple(replace(group, exact=group.name in exact) for group in groups if group in structural)
         lost = tuple(
             LeftWhole(name, self.causes[group.name])
@@ -142,43 +107,59 @@ class Verifier:
         half = len(candidates) // 2
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)
 
-    def _hold(self, groups: Sequence[ChannelGroup], producing: Collection[str]) -> bool:
-        return all(self._agrees(groups, kind, producing) for kind in steps("checking the cut", self.subsets))
+    def _hold(self, groups: Sequence[ChannelGroup], claimed: Names, also: Names | None = None) -> bool:
+        """Return whether cuts equal masked networks.
 
-    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, producing: Collection[str]) -> bool:
-        """Return whether a cut equals the masked network: all slices of channels zeroed, or the producing ones."""
+        Args:
+            groups: the groups.
+            claimed: names of those of which only the producing slices are zeroed, of all others all.
+            also: the same for one more comparison.
+        """
+        return all(
+            self._agrees(groups, kind, [claimed] if also is None or kind != "any" else [claimed, also])
+            for kind in steps("checking the cut", self.subsets)
+        )
+
+    def _agrees(self, groups: Sequence[ChannelGroup], kind: str, claims: Sequence[Names]) -> bool:
+        """Return whether a cut equals the masked network: in all modes by the first claim, in eval mode by all."""
         # The same channels of a group go whatever others are tried with it.
         removal = {group.name: _choose(group, kind) for group in groups}
         # Thresholds may be set for the weights as they are, so one subset is tried on those.
-        base = self._as_it_is() if kind == "as it is" else self.base
+        base = self.base.with_parameters_of(self.model) if kind == "as it is" else self.base
         plan = make_plan(replace(self.trace, groups=tuple(groups)), list(removal.values()), (0, 0), (0, 0))
+        masks = Masks(groups, removal, plan)
         modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
         try:
-            masked, cut = _Masked(base, groups, removal, plan, producing), cut_in_place(twin(base.model), plan)
-            return all(self._same(masked, cut, self._example(kind, training), training) for training in modes)
+            cut = cut_in_place(twin(base.model), plan)
+            return all(
+                self._same(
+                    base, cut, masks, claims[:1] if training else claims, self._example(kind, training), training
+                )
+                for training in modes
+            )
         except Exception as error:  # whatever a wrongly cut network raises, the answer is that it does not work
             self._cause = failed(error)
             return False
-
-    def _as_it_is(self) -> Redrawn:
-        """Return a copy with the parameters of the model; large weights share its memory."""
-        own = twin(self.model, self.base.large).requires_grad_(False)
-        return replace(self.base, model=in_type(own, self.base.dtype, self.base.large))
 
     def _example(self, kind: str, training: bool) -> Example:
         # A run in train mode, which batch statistics need several samples for, tries larger batches already.
         crowded = training or (kind in self.in_a_crowd and not self.trains)
         return self.crowd if crowded else self.crowd.sized(1)
 
-    def _same(self, masked: _Masked, cut: nn.Module, example: Example, training: bool) -> bool:
-        wanted = masked.outputs(example, training, self.double)
+    def _same(
+        self, base: Redrawn, cut: nn.Module, masks: Masks, claims: Iterable[Names], example: Example, training: bool
+    ) -> bool:
+        """Return whether a cut network puts out what masked ones do."""
         seen = Comparable({}, double=self.double)
         with self.base.weights_of(cut):
-            got = _outputs(cut, example, training, seen, Removed())
-        alike = [len(got) == len(wanted), *map(self._close, got, wanted)]
-        if not all(alike):
-            self._cause = differs(cut, seen.weights, alike[len(alike) - len(seen.weights) :])
-        return all(alike)
+            got = put_out(cut, example, training, seen)
+        for claim in claims:
+            wanted = base.masked(masks, claim, example, training, self.double)
+            alike = [len(got) == len(wanted), *map(self._close, got, wanted)]
+            if not all(alike):
+                self._cause = differs(cut, seen.weights, alike[len(alike) - len(seen.weights) :])
+                return False
+        return True
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
         if got.shape != wanted.shape:
@@ -190,29 +171,9 @@ class Verifier:
         return math.isfinite(error) and error <= self.tolerance
 
 
-def _outputs(
-    model: nn.Module, example: Example, training: bool, comparable: Comparable, norms: Removed
-) -> list[Tensor]:
-    """Return what a model returns and what its mixing calls put out, the same chance in every run."""
-    seed_everything_inside(11)
-    with set_training(model, training), comparable as seen, KeptNorms(norms, training):
-        returned = tensors_in(example.copy().run(model))
-    return [*returned, *seen.collected]
-
-
 def _identical(one: Sequence[Tensor], other: Sequence[Tensor] | None) -> bool:
     """Return whether two runs have put out the same: then both modes compute the same."""
     return other is not None and len(one) == len(other) and all(map(torch.equal, one, other))
-
-
-def _kept(model: nn.Module, plan: PruningPlan) -> dict[tuple[int, int], Tensor]:
-    """Return what stays of every dimension that a plan cuts."""
-    tensors = tensors_by_every_name(model)
-    return {
-        (id(tensors[name]), dim): torch.tensor(kept, device=tensors[name].device)
-        for name, cut in plan.tensors.items()
-        for dim, kept in cut.keep.items()
-    }
 
 
 def _together(left_whole: Sequence[LeftWhole]) -> tuple[LeftWhole, ...]:

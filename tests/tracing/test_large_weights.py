@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from physprune_pl.networks.example import Example
 from physprune_pl.tracing import large_weights as module
 from physprune_pl.tracing.large_weights import LargeWeights, large_weights
 
@@ -41,9 +40,17 @@ def masked(model, masks):
     return copy
 
 
-def test_a_weight_that_is_computed_with_is_not_kept_short(model):
-    found = large_weights(model, Example.of(torch.randn(2, 3, 4, 4)))
-    assert found == {"conv.weight", "linear.weight", "shared"}
+def odd(model, example):
+    """The large weights that a run uses otherwise than layers do."""
+    names = set(large_weights(model))
+    assert names == {name for name, tensor in model.named_parameters() if tensor.dim() > 1}
+    with LargeWeights(dict(model.named_parameters()), names, torch.float32) as weights:
+        model(example)
+    return weights.odd
+
+
+def test_a_weight_that_is_computed_with_is_told_from_those_of_layers(model):
+    assert odd(model, torch.randn(2, 3, 4, 4)) == {"scaled"}
 
 
 @pytest.mark.parametrize(
@@ -84,8 +91,9 @@ def test_a_table_is_looked_up_short_unless_that_changes_it(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 1)
     table, changed = nn.Embedding(5, 3), nn.Embedding(5, 3, max_norm=0.1)
     ids = torch.tensor([[4, 0]])
-    assert large_weights(table, Example.of(ids)) == {"weight"}
-    assert large_weights(changed, Example.of(ids)) == frozenset()
+    with torch.no_grad():
+        assert odd(table, ids) == set()
+        assert odd(changed, ids) == {"weight"}
     weights = LargeWeights({"weight": table.weight}, {"weight"}, torch.float64)
     weights.mask(table.weight, 1, torch.tensor([1]))
     with torch.no_grad(), weights:
