@@ -20,6 +20,8 @@ from physprune_pl.probing.tainting import tensors_of_call
 
 LARGE = 2**16
 """From so many elements on a weight is worth the trouble."""
+_AT_ONCE = 2**18
+"""So many elements of one are lengthened at once, or a row of it."""
 
 Call = Callable[..., Any]
 
@@ -117,14 +119,16 @@ class LargeWeights(TorchFunctionMode):
         return rows if mask is None else rows.index_fill(-1, mask.nonzero().flatten().to(rows.device), 0.0)
 
     def _mix(self, call: _Mixes) -> Tensor:
-        """Make a call with the part of its weight that is not masked."""
+        """Make a call with the part of its weight that is not masked, some rows at a time: those stay in the cache."""
         rows, columns = self._kept(call.weight, 0), self._kept(call.weight, 1)
-        weight = _taken(_taken(call.weight, 0, rows, self._rows), 1, columns, self._columns)
-        swapped: dict[int, Tensor] = {id(call.weight): self._lengthened(weight)}
-        swapped[id(call.data)] = _taken(call.data, call.axis, columns)
-        if call.bias is not None:
-            swapped[id(call.bias)] = _taken(call.bias, 0, rows)
-        output: Tensor = call_with(call.func, call.args, call.kwargs, swapped)
+        data = _taken(call.data, call.axis, columns)
+        count = len(call.weight) if rows is None else len(rows)
+        step = max(1, _AT_ONCE * len(call.weight) // max(1, call.weight.numel()))
+        parts = [
+            call.made(data, *self._part(call, slice(first, first + step), rows, columns))
+            for first in range(0, count, step)
+        ]
+        output = parts[0] if len(parts) == 1 else torch.cat(parts, call.axis)
         if rows is None:
             return output
         shape = list(output.shape)
@@ -133,6 +137,17 @@ class LargeWeights(TorchFunctionMode):
         if call.bias is not None:
             full += call.bias.view(-1, *[1] * (-1 - call.axis))
         return full.index_copy_(call.axis, rows, output)
+
+    def _part(
+        self, call: _Mixes, some: slice, rows: Tensor | None, columns: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return some of the rows of a weight that are not masked, lengthened, and of its bias."""
+        own = None if rows is None else rows[some]
+        weight = call.weight[some] if own is None else _taken(call.weight, 0, own, self._rows)
+        weight = self._lengthened(_taken(weight, 1, columns, self._columns))
+        if call.bias is None:
+            return weight, None
+        return weight, call.bias[some] if own is None else call.bias[own]
 
     def _lengthened(self, weight: Tensor) -> Tensor:
         if weight.dtype is self._dtype:
@@ -180,6 +195,13 @@ class _Mixes:
         data, weight, bias = operands(func, args, kwargs)
         whole = isinstance(RowBlock.of(weight).owner, nn.Parameter) and weight is not data and bias is not weight
         return cls(func, args, kwargs, layout.axis, data, weight, bias) if whole else None
+
+    def made(self, data: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Make the call with other tensors."""
+        swapped = {id(self.data): data, id(self.weight): weight, id(self.bias): bias}
+        args = [swapped.get(id(value), value) for value in self.args]
+        output: Tensor = self.func(*args, **{key: swapped.get(id(value), value) for key, value in self.kwargs.items()})
+        return output
 
 
 def _looks_up(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any], table: Tensor) -> bool:
