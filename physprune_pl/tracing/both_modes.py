@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 
 from physprune_pl.networks.saved_state import SavedState
@@ -24,24 +26,41 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
         steady = SavedState(model)
         model.eval()
         first = Collector(Runner(model, example.sized(1), path, steady), evidence)
+        first.register()
         first.collect()
         evidence.mixings = first.clean.probe.mixings
         evidence.products = first.clean.probe.heads.products
         parameters = dict(model.named_parameters()).keys()
         if runs.used != first.clean.probe.used & parameters:
             runs.fresh.restore()
-            Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence).collect()
+            fresh = Collector(Runner(model, example.sized(1), path, runs.fresh, "first run"), evidence)
+            fresh.register()
+            fresh.collect()
             steady.restore()
         model.train()
         try:
-            second = Collector(Runner(model, example.sized(2), path, steady), evidence)
+            second = _in_train_mode(lambda: Runner(model, example.sized(2), path, steady), evidence, first)
         except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
             notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
             return evidence, tuple(notes)
+        second.register()
         new = second.clean.probe.used & parameters - first.clean.probe.used  # written by index, of which no call tells
         if new or _calls(second.clean) != _calls(first.clean):
             second.collect()
     return evidence, tuple(notes)
+
+
+def _in_train_mode(runner: Callable[[], Runner], evidence: Evidence, first: Collector) -> Collector:
+    """Return what collects in train mode; where the model makes the calls of eval mode, most is known from there."""
+    hopeful = runner()
+    hopeful.foreign = first.runner.foreign  # no channel is NaN in the one run, so there is nothing to keep from them
+    found = Collector(hopeful, evidence, first.runner.walls)
+    return found if _operations(found.clean) == _operations(first.clean) else Collector(runner(), evidence)
+
+
+def _operations(run: Run) -> list[str]:
+    """Return all operations of a run in order, and what was seen between them."""
+    return [one.replace(f"('{run.probe.mode} ", "('") for one in run.probe.sequence]
 
 
 def _calls(run: Run) -> list[tuple[str, Family | None, int]]:

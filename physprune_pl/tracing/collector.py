@@ -35,10 +35,17 @@ _CHANNELS: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "part"))
 
 
 class Collector:
-    """Gathers the evidence of one mode (eval or train) of a model."""
+    """Gathers the evidence of one mode (eval or train) of a model.
 
-    def __init__(self, runner: Runner, evidence: Evidence) -> None:
+    Args:
+        runner: runs the model in that mode.
+        evidence: what is known, to be added to.
+        walls: which statistics of the model are over channels, if that is known from another mode.
+    """
+
+    def __init__(self, runner: Runner, evidence: Evidence, walls: Walls | None = None) -> None:
         self.runner, self.evidence = runner, evidence
+        self.runner.walls = walls or runner.walls
         self.explorer = Explorer(runner, evidence.sizes, _CHANNELS)
         self.clean, self.flow = self.explorer.followed()
         # What a branch would run that nobody has seen must not be forgotten.
@@ -46,10 +53,9 @@ class Collector:
         if self.clean.probe.sizes.widths:
             runner.asked = Asked({use.axis for use in self.clean.probe.sizes.widths})
             self.clean, self.flow = self.explorer.followed()
-        self.lowest_bit = self._find_walls()
+        self.lowest_bit = self._find_walls() if walls is None else []
         self.spectral = spectral_ties(runner.model)
         self.answers: dict[Family, Answer | None] = {}
-        self._register()
 
     def _find_walls(self) -> list[Run]:
         """Find out which statistics are over channels, and return the runs by the lowest bit of channels that tell."""
@@ -70,7 +76,8 @@ class Collector:
             self.runner.walls = walls
             self.clean, self.flow = self.explorer.followed()
 
-    def _register(self) -> None:
+    def register(self) -> None:
+        """Note what the model does without taint: its sources, what reads them, what is tied by an operation."""
         probe, evidence = self.clean.probe, self.evidence
         for seen in self.clean.seen:
             evidence.sizes[seen.family] = len(seen.pattern)
