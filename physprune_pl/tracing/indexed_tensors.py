@@ -29,11 +29,14 @@ class LooseTensors:
         self.questions = Questions(runner, clean, runner.run_tainted_tensors, self._size, _ENTRIES)
 
     def collect(self, names: Iterable[str]) -> None:
-        """Link the tensors of these names to what their entries reach, one dimension of all of them at a time."""
+        """Link the tensors of these names to what their entries reach, one dimension of all of them at a time.
+
+        The last ones come first: where several are added to one stream, they tell the same channels there.
+        """
         alone = {name: run for name in names if (run := self._alone(name)) is not None}
         dims = {name: [dim for dim, size in enumerate(self._tensor(name).shape) if size > 1] for name in alone}
         for place in range(max(map(len, dims.values()), default=0)):
-            self._collect_dims([(name, own[place]) for name, own in dims.items() if place < len(own)], alone)
+            self._collect_dims([(name, own[-1 - place]) for name, own in dims.items() if place < len(own)], alone)
 
     def _tensor(self, name: str) -> Tensor:
         return self.runner.tensors[name]
@@ -48,7 +51,7 @@ class LooseTensors:
         return run if run is not None and any(run.seen[place].kind != "sum" for place in run.hits) else None
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
-        together = self.questions.together(families)
+        together = self.questions.told(families)
         rivals = contested([alone[name] for name, _ in families], self.clean)
         for family in families:
             answer = self.questions.answer(family, alone[family[0]], together, rivals)
