@@ -165,5 +165,11 @@ def _near(module: nn.Module) -> Iterator[Tensor]:
 
 def matrices(module: nn.Module) -> Iterator[Tensor]:
     """Yield the weights of a module that has attributes with the names of numbers of heads; its heads are in one."""
-    if any(isinstance(getattr(module, name, None), int) for name in COUNTS):
+    if any(isinstance(getattr(module, name, None), int) for name in COUNTS if _may_have(module, name)):
         yield from (tensor for tensor in _near(module) if tensor.dim() > 1)
+
+
+def _may_have(module: nn.Module, name: str) -> bool:
+    """Return whether a module may have an attribute; to ask a module for one that it has not takes long."""
+    own = type(module).__getattr__ is nn.Module.__getattr__
+    return not own or name in vars(module) or hasattr(type(module), name)
