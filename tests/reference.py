@@ -34,6 +34,30 @@ def penalty(name, groups, tensors, pressure, scope="group"):
     return total
 
 
+def taylor(group, channel, tensors, gradients):
+    """First-order change of the loss if a channel goes; an element in a row and in a column slice comes twice."""
+    total = 0.0
+    for part in group.slices:
+        tensor, gradient = tensors.get(part.name), gradients.get(part.name)
+        if tensor is None or gradient is None or part.role == "buffer":
+            continue
+        for index, owner in zip(part.index, part.channel, strict=True):
+            if owner == channel:
+                weights, slopes = (one.detach().select(part.dim, index).flatten() for one in (tensor, gradient))
+                for weight, slope in zip(weights.tolist(), slopes.tolist(), strict=True):
+                    total += weight * slope
+    return total
+
+
+def running_squares(readings, horizon):
+    """Mean of squares of numbers, over all of them at first, then with the weight 1 / horizon for the newest."""
+    mean = 0.0
+    for count, reading in enumerate(readings, start=1):
+        share = 1 / min(count, horizon)
+        mean = (1 - share) * mean + share * reading * reading
+    return mean
+
+
 def sign(group, channel, tensors):
     total = 0.0
     for part in group.slices:

@@ -4,7 +4,8 @@ import torch
 from hand_traces import chain
 from torch import Tensor
 
-from physprune_pl.pressing.steering import Select, Steering
+from physprune_pl.pressing.steering import Steering
+from physprune_pl.selections import Selection
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.target import parse_target
 
@@ -12,7 +13,7 @@ SIZES = (24, 30)
 SEGMENTS = [slice(0, 24), slice(24, 54)]
 
 
-def steering(share: float = 0.5, select: Select = "strength") -> Steering:
+def steering(share: float = 0.5, select: str | Selection = "strength") -> Steering:
     return Steering(Chooser(chain((6, *SIZES, 4)), parse_target({"params": share})), SEGMENTS, select)
 
 

@@ -26,6 +26,7 @@ from experiments.training.supervised import Supervised
 from physprune_pl import PruneAndFinetune, forces, physics_pruning
 from physprune_pl.callbacks import RandomStates, ReportWriter
 from physprune_pl.latency import Stopwatch
+from physprune_pl.selections import Selection
 from physprune_pl.surgery.apply import adopt_shapes
 
 CONF = str(Path(__file__).parents[2] / "conf")
@@ -128,7 +129,7 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
         force=build_force(config.force),
         coefficient=config.coefficient,
         target=target,
-        select=config.select,
+        select=build_selection(config.select),
         finetune_epochs=config.finetune.epochs,
         finetune_lr=config.finetune.lr,
         ignore=tuple(config.ignore),
@@ -145,6 +146,12 @@ def build_pruning(config: DictConfig) -> tuple[list[L.Callback], PruneAndFinetun
     cutter = next(callback for callback in callbacks if isinstance(callback, PruneAndFinetune))
     # The report of a run has figures of test data, which are known after the fit only.
     return [one for one in callbacks if not isinstance(one, ReportWriter)], cutter
+
+
+def build_selection(node: str | DictConfig) -> str | Selection:
+    """Return the name of a selection as it is, and the selection that a node with ``_target_`` describes."""
+    selection: str | Selection = node if isinstance(node, str) else instantiate(node)
+    return selection
 
 
 def build_force(node: DictConfig | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 from lightning.pytorch import Callback
 from torch import nn
@@ -21,16 +21,15 @@ from physprune_pl.forces import Force
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignore
-from physprune_pl.pressing.steering import Select
 from physprune_pl.removals import Removal
 from physprune_pl.reports.baseline import Baseline
 from physprune_pl.reports.report import PruningReport
 from physprune_pl.schedules import Schedule
+from physprune_pl.selections import Selection, resolve_selection
 from physprune_pl.strengths import Strength
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.targets.target import Target, parse_target
 from physprune_pl.targets.widths import RoundTo, SameWidth, Shares, Widths
-from physprune_pl.tools.choices import unknown
 
 
 class PhysicsPruning(CompositeCallback):
@@ -80,7 +79,7 @@ def physics_pruning(
     coefficient: float | Literal["auto"] = "auto",
     *,
     target: Mapping[str, float] | Target,
-    select: Select = "strength",
+    select: str | Selection = "strength",
     finetune_epochs: int = 20,
     finetune_lr: float | None = None,
     monitor: str | None = None,
@@ -116,8 +115,9 @@ def physics_pruning(
         coefficient: ``"auto"``: adapted to each group until the target is met (steering); or a number.
         target: what to keep: ``{"macs": 0.4}``, ``{"params": 0.3}``, ``{"latency": 0.5}``: of the time of one call
             on this device; or ``{"threshold": 1e-3}``: cut what is under that share of its group's largest importance.
-        select: the set to cut: ``"strength"``, the least important channels, or ``"law"``, the ones that the law
-            penalises most (with ``"auto"`` only).
+        select: the set to cut: ``"strength"``, the least important channels; ``"law"``, the ones that the law
+            penalises most (with ``"auto"`` only); ``"taylor"``, the ones that the loss misses least, by its gradients;
+            or an object such as :class:`ByTaylor(horizon=300) <physprune_pl.selections.ByTaylor>`.
         finetune_epochs: epochs after the cut, in the same fit.
         finetune_lr: learning rate of fine-tuning; None: a tenth of each parameter group's initial one.
         monitor: metric that chooses the weights to keep; None: the one of the first ModelCheckpoint or EarlyStopping,
@@ -161,15 +161,14 @@ def physics_pruning(
     >>> [type(callback).__name__ for callback in physics_pruning("gravity", target={"macs": 0.4})]
     ['ForceRegularization', 'ChannelTracker', 'RandomStates', 'ReportWriter', 'PruneAndFinetune']
     """
-    if select not in get_args(Select):
-        raise ValueError(unknown("select", select, get_args(Select)))
-    if select == "law" and (force is None or coefficient != "auto"):
+    by = resolve_selection(select)
+    if by.reads == "law" and (force is None or coefficient != "auto"):
         # Only steering chooses by the law; a cut after a fixed pressure ranks strengths.
         raise ValueError(f'select: "law" needs a force and coefficient="auto", got {force!r} and {coefficient!r}')
     aim = parse_target(target)
     widths = Widths(round_to=round_to, min_share=min_share or {}, max_share=max_share or {}, same_width=same_width)
     session = PruningSession(
-        *(module, example_input, ignore, strength), target=aim, widths=widths, select=select, stopwatch=stopwatch
+        *(module, example_input, ignore, strength), target=aim, widths=widths, select=by, stopwatch=stopwatch
     )
     callbacks: list[Callback] = []
     if force is not None:

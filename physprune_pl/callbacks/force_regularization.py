@@ -29,6 +29,7 @@ from physprune_pl.callbacks.trainer.injection import (
     held_ids,
     logs_now,
     loss_scale,
+    scale_at_step,
 )
 from physprune_pl.callbacks.trainer.next_step import step_of
 from physprune_pl.distances import Distance, Pivot
@@ -184,16 +185,16 @@ class ForceRegularization(WatchingCallback):
         super().on_before_backward(trainer, pl_module, loss)
         if pl_module.automatic_optimization and self._owed:
             self._owed = False
-            self._press(trainer, pl_module, trainer.optimizers, loss_scale(trainer, loss.device))
+            scale = loss_scale(trainer, loss.device)
+            self._press(trainer, pl_module, trainer.optimizers, scale)
+            self._set_penalty_aside(trainer, scale)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Scale weights where the gradient is no way to press; in manual optimization, pay for this optimizer."""
+        super().on_before_optimizer_step(trainer, pl_module, optimizer)
         self._after_step.announce(optimizer)
         if not pl_module.automatic_optimization and self._presses(optimizer):
-            # Gradients are unscaled by now, unless the optimizer does that itself.
-            fused = getattr(optimizer, "_step_supports_amp_scaling", False)
-            scale = loss_scale(trainer, pl_module.device) if fused else 1.0
-            self._press(trainer, pl_module, [optimizer], scale)
+            self._press(trainer, pl_module, [optimizer], scale_at_step(trainer, pl_module.device, optimizer))
         self._after_step.settle_unseen(optimizer)
 
     def _presses(self, optimizer: Optimizer) -> bool:
@@ -204,6 +205,7 @@ class ForceRegularization(WatchingCallback):
         """Press for a step of which the trainer knows nothing, if its gradients are there."""
         gradients = any(one.grad is not None for group in optimizer.param_groups for one in group["params"])
         if self._presses(optimizer) and (gradients or self.session.steering is not None):
+            self._note_gradients(optimizer)
             self._press(trainer, pl_module, [optimizer], 1.0, by_gradient=self.session.steering is None)
 
     def _press(

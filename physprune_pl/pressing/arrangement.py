@@ -63,6 +63,18 @@ class Arrangement:
             matrix = self._read(placed.block)
             for number, piece in enumerate(placed.block.pieces):
                 _add_up(self.power(matrix[:, piece]), placed.sums, piece, first=number == 0)
+        return self._collected()
+
+    def products(self, only: Collection[int] | None) -> Tensor:
+        """Return the sums of ``power(w) * power(gradient of w)`` likewise; what has no gradient adds nothing."""
+        for placed in self._placed:
+            weights, gradients = self._read(placed.block), self._gradients(placed.block, only)
+            for number, piece in enumerate(placed.block.pieces):
+                product = self.power(weights[:, piece]) * self.power(gradients[:, piece])
+                _add_up(product, placed.sums, piece, first=number == 0)
+        return self._collected()
+
+    def _collected(self) -> Tensor:
         return self._sums.new_zeros(self.size + 1).index_add_(0, self._owners, self._sums)[:-1]
 
     def add_gradient(self, rates: Tensor, pull: Elementwise, only: Collection[int] | None) -> None:
@@ -85,6 +97,11 @@ class Arrangement:
 
     def _read(self, block: Block) -> Tensor:
         return block.read(self._copies[block.layout.dtype])
+
+    def _gradients(self, block: Block, only: Collection[int] | None) -> Tensor:
+        there = set(block.chosen(only))
+        gradients = [_gradient(part, number in there) for number, part in enumerate(block.parts)]
+        return block.read(None, gradients)
 
     def _give(self, placed: _Placed, chosen: Sequence[int], pull: Elementwise) -> None:
         """Write the gradients of a block; those that are there already are added to."""
@@ -141,7 +158,13 @@ class Arranged:
 
     def total(self) -> Tensor:
         """Return the sums of ``power`` over all devices, [N], on that of the first tensor."""
-        totals = [one.total() for one in self.now()]
+        return self._summed([one.total() for one in self.now()])
+
+    def products(self, only: Collection[int] | None = None) -> Tensor:
+        """Return the sums of ``power(w) * power(gradient of w)`` likewise, of the tensors or those of some ids."""
+        return self._summed([one.products(only) for one in self.now()])
+
+    def _summed(self, totals: Sequence[Tensor]) -> Tensor:
         if not totals:
             return torch.zeros(self.size)
         return sum((one.to(totals[0].device) for one in totals[1:]), totals[0])
@@ -158,6 +181,12 @@ class Arranged:
             if part.tensor.requires_grad or not self.trainable:
                 by_device.setdefault(part.tensor.device, []).append(part)
         return [Arrangement(parts, self.size, self.power) for parts in by_device.values()]
+
+
+def _gradient(part: Tensor, wanted: bool) -> Tensor:
+    if part.grad is None or not wanted:
+        return torch.zeros_like(part)
+    return part.grad if part.grad.layout is torch.strided else part.grad.to_dense()
 
 
 def _rows(seat: Tensor, axis: int, piece: slice) -> Tensor:

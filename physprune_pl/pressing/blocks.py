@@ -131,12 +131,16 @@ class Block:
             (axis, vector[place].view(shapes[axis])) for (axis, _), place in zip(self.seats, self.places, strict=True)
         ]
 
-    def read(self, buffer: Tensor) -> Tensor:
-        """Return the tensors as [T, A, B]: a view of a single one, a copy of several in the buffer."""
-        if len(self.parts) == 1:
-            return self.matrix(self.parts[0])
-        flat = buffer[: self.elements]
-        ordered = self.parts if self.layout.plain else [self.layout.ordered(part) for part in self.parts]
+    def read(self, buffer: Tensor | None, others: Sequence[Tensor] | None = None) -> Tensor:
+        """Return the tensors, or others of their shapes, as [T, A, B].
+
+        That is a view of a single one, and a copy of several, in the buffer if there is one.
+        """
+        parts = self.parts if others is None else others
+        if len(parts) == 1:
+            return self.matrix(parts[0])
+        flat = parts[0].new_empty(self.elements) if buffer is None else buffer[: self.elements]
+        ordered = parts if self.layout.plain else [self.layout.ordered(part) for part in parts]
         torch.cat(list(ordered), out=flat.view(-1, *self.layout.shape[1:]))
         return flat.view(self.shape)
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from physprune_pl.pressing.arrival import ARRIVED, Arrival
 from physprune_pl.pressing.chosen_channels import ChosenChannels
+from physprune_pl.pressing.importance import RunningMean
 from physprune_pl.pressing.segments import Segments
+from physprune_pl.selections import Selection, resolve_selection
 from physprune_pl.targets.chooser import Chooser
-
-Select = Literal["strength", "law"]
 
 ARRIVAL = 0.75
 """Share of the phase after which the chosen channels should have no strength left."""
 FREEZE = 0.5
 """Share of the phase after which the set of chosen channels does not change any more."""
+WAIT = 0.05
+"""Share of the phase after which the first choice does not wait any longer for a full horizon of gradients."""
 UPDATES = 200
 """Decisions of the controller in one phase, however many steps it has."""
 AGILITY = 30.0
@@ -71,14 +73,22 @@ class Steering:
     Args:
         chooser: finds the set that meets the target. What has gone already is part of it, and is pressed no more.
         segments: place of each group in the [N] vectors.
-        select: ``"strength"`` cuts the weakest channels; ``"law"`` cuts as many of each group, but those that the law
-            presses most.
+        select: which channels are cut, a name or an object of :mod:`physprune_pl.selections`.
+        importance: what is known of the first-order importance of channels, for a selection that reads gradients.
+            Nothing is chosen before its horizon or 5 % of the phase is over, and it knows anything.
 
     Source: ours; the papers keep one coefficient for all layers, chosen by hand.
     """
 
-    def __init__(self, chooser: Chooser, segments: Sequence[slice], select: Select = "strength") -> None:
-        self.chooser, self.segments, self.select = chooser, list(segments), select
+    def __init__(
+        self,
+        chooser: Chooser,
+        segments: Sequence[slice],
+        select: str | Selection = "strength",
+        importance: RunningMean | None = None,
+    ) -> None:
+        self.chooser, self.segments, self.select = chooser, list(segments), resolve_selection(select)
+        self._importance = importance or RunningMean({}, horizon=1)
         self._per_group = Segments(self.segments)
         self._decision: ChosenChannels | None = None
         size = self.segments[-1].stop
@@ -112,7 +122,7 @@ class Steering:
             self.step_share = progress - self.last
         self.last, self.rate = progress, learning_rate
         self.peak_rate = max(self.peak_rate, learning_rate)
-        if progress - self.decided >= 1.0 / UPDATES:
+        if progress - self.decided >= 1.0 / UPDATES and (self.start is not None or self._can_choose(progress)):
             self._decide(progress, strengths.detach(), law.detach())
             self.decided, self._decision = progress, None
 
@@ -261,11 +271,19 @@ class Steering:
             change = change.clamp(max=0.0)
         self.speed = (self.speed * change.exp()).clamp(SLOWEST, FASTEST)
 
+    def _can_choose(self, progress: float) -> bool:
+        mean = self._importance
+        waits = self.select.reads == "gradient" and mean.steps < mean.horizon and progress < WAIT
+        return not waits and (self.select.reads != "gradient" or mean.roots() is not None)
+
     def _choose(self, strengths: Tensor, law: Tensor) -> list[Tensor]:
-        parts = [strengths[segment] for segment in self.segments]
-        if self.select == "strength":
-            return self.chooser.choose(parts)
-        return self.chooser.choose(parts, [_by_law(part, law[s]) for part, s in zip(parts, self.segments, strict=True)])
+        parts, told = self._split(strengths), self._importance.roots()
+        known = None if told is None else self._split(told)
+        return self.chooser.choose(parts, self.select.scores(parts, self._split(law), known))
+
+    def _split(self, values: Tensor) -> list[Tensor]:
+        values = values.double().cpu()
+        return [values[segment] for segment in self.segments]
 
     def _small(self, strengths: Tensor) -> Tensor:
         """Return which channels have at most 1 % of the mean strength that their group began with, bool [N]."""
@@ -279,11 +297,3 @@ class Steering:
 
 
 _NUMBERS = ("began", "decided", "last", "step_share", "peak_rate", "rate")
-
-
-def _by_law(strength: Tensor, law: Tensor) -> Tensor:
-    """Return scores that give the most pressed channel of a group the lowest of its relative strengths."""
-    scores = torch.empty_like(strength)
-    relative = strength / strength.mean().clamp(min=1e-30)
-    scores[torch.argsort(law, descending=True, stable=True)] = relative.sort().values
-    return scores

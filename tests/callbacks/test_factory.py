@@ -21,6 +21,7 @@ from physprune_pl.distances import RankDistance
 from physprune_pl.forces import Gravity
 from physprune_pl.networks.ignored import Ignored
 from physprune_pl.schedules import Linear
+from physprune_pl.selections import ByLaw
 from physprune_pl.strengths import L1
 from physprune_pl.targets.widths import Widths
 
@@ -69,7 +70,7 @@ def test_every_argument_arrives():
     session = force.session
     assert (session.module, session.ignore, session.strength) == ("net", Ignored(("head",)), L1())
     assert session.widths == cut.session.widths == Widths(8, {"net.*": 0.5}, {"net.0": 0.75})
-    assert (session.given_input is example, session.select, session.target.kind) == (True, "law", "macs")
+    assert (session.given_input is example, session.select, session.target.kind) == (True, ByLaw(), "macs")
     assert (cut.finetune_epochs, cut.finetune_lr, cut.monitor, cut.mode) == (3, 0.01, "loss", "max")
 
 
@@ -88,7 +89,7 @@ def test_the_documented_defaults():
         ({"coefficient": -1.0}, "coefficient: expected a finite number"),
         ({"target": {"macs": 1.5}}, "target macs"),
         ({"target": {"macs": 0.5, "params": 0.5}}, "exactly one"),
-        ({"select": "random"}, r"select: expected one of \['strength', 'law'\], got 'random'"),
+        ({"select": "random"}, r"select: expected one of \['law', 'strength', 'taylor'\], got 'random'"),
         ({"force": None, "select": "law"}, 'select: "law" needs a force'),
         ({"coefficient": 0.1, "select": "law"}, 'select: "law" needs a force and coefficient="auto"'),
         ({"min_share": {"net": 0}}, r"min_share of 'net': expected a share in \(0, 1\], got 0"),
@@ -101,6 +102,8 @@ def test_the_documented_defaults():
         ({"distance": "strength"}, "did you mean 'strength_gap'"),
         ({"pivot": "strong"}, "pivot: expected an index or one of .* did you mean 'strongest'"),
         ({"select": "laws"}, "did you mean 'law'"),
+        ({"select": "tailor"}, "did you mean 'taylor'"),
+        ({"coefficient": 0.1, "select": "taylor", "target": {"threshold": 0.1}}, "select: a threshold compares"),
     ],
 )
 def test_bad_input_is_named_at_once(options, message):
@@ -115,6 +118,9 @@ def test_bad_input_is_named_at_once(options, message):
         ("gravity", "auto", "law"),
         ("uniform", 0.05, "strength"),
         (None, 0, "strength"),
+        ("exponential", "auto", "taylor"),
+        ("uniform", 0.05, "taylor"),
+        (None, 0, "taylor"),
     ],
 )
 def test_one_fit_presses_cuts_and_finetunes(tmp_path, force, coefficient, select):

@@ -127,6 +127,7 @@ class Recorder(Callback):
             {
                 "net": copy.deepcopy(pl_module.net).requires_grad_(True),
                 "batches": list(self._window),
+                "ends_in_none": self._skips,
                 "accumulate": trainer.accumulate_grad_batches,
                 "held": {id(parameter) for group in optimizer.param_groups for parameter in group["params"]},
                 "names": {name: id(parameter) for name, parameter in pl_module.net.named_parameters()},

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from experiments.steering.variants import LeavesBehind
 from physprune_pl.pressing.segments import Segments
-from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, HELD, REST, Steering, _by_law
+from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, HELD, REST, Steering
+from physprune_pl.selections import _by_law
 from physprune_pl.targets.target import TargetError
 
 

@@ -33,8 +33,15 @@ def choose(session: PruningSession, chooser: Chooser, steering: Steering | None)
         return list(chooser.gone or ())
     if _steered(steering, chooser):
         return steering.removed()
-    strengths = strengths_of(session)
-    return chooser.choose([strengths[segment] for segment in session.penalty.segments])
+    strengths, told = strengths_of(session), _told(session)
+    parts = [strengths[segment] for segment in session.penalty.segments]
+    known = None if told is None else [told.to(strengths)[segment] for segment in session.penalty.segments]
+    return chooser.choose(parts, session.select.scores(parts, None, known))
+
+
+def _told(session: PruningSession) -> Tensor | None:
+    """What gradients have told of the channels so far, shape [N], where they choose; None where they do not."""
+    return None if session.importance is None else session.importance.mean.roots()
 
 
 def _steered(steering: Steering | None, chooser: Chooser) -> TypeGuard[Steering]:
@@ -115,8 +122,18 @@ class Aim:
         return chooser
 
     def choose(self, chooser: Chooser, record: Record) -> list[Tensor]:
-        """Channels to remove, bool [K] per group on the CPU; groups that did not arrive are noted."""
+        """Channels to remove, bool [K] per group on the CPU; groups that did not arrive are noted.
+
+        Raises:
+            ValueError: gradients are to choose, and there were none.
+        """
         steering = self._session.steering
+        if self._session.importance is not None and _told(self._session) is None:
+            raise ValueError(
+                f"select: {self._session.select!r} reads the gradients of training steps before the cut, and there was "
+                f"none that reached a channel; train at least an epoch before it (max_epochs=1), or take "
+                f'select="strength"'
+            )
         removed = [mask.cpu() for mask in choose(self._session, chooser, steering)]
         record.not_arrived = not_arrived(self._session, chooser, steering, removed)
         return removed

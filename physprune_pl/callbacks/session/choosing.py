@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from lightning.pytorch import Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from physprune_pl.callbacks.session.phase import Wave
+from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.trainer.precision import plain_forward
 from physprune_pl.networks.advice import explained
-from physprune_pl.pressing.steering import Select, Steering
-from physprune_pl.structure import Trace
+from physprune_pl.pressing.importance import Importance, RunningMean
+from physprune_pl.pressing.penalty import Penalty
+from physprune_pl.pressing.steering import Steering
+from physprune_pl.selections import Selection
+from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.costs import Times
 from physprune_pl.targets.widths import Widths
@@ -43,7 +47,25 @@ def asked_of_device(trainer: Trainer, measured: Callable[[], Chooser], widths: W
     return trainer.strategy.broadcast(known)
 
 
-def steering_of(wave: Wave | None, chooser: Chooser, segments: Sequence[slice], select: Select) -> Steering | None:
+def importance_of(
+    select: Selection, record: Record, groups: Sequence[ChannelGroup], tensors: Mapping[str, Tensor]
+) -> Importance | None:
+    """Return what reads the gradients of the groups as they are now, going on with the mean of the record.
+
+    None where the selection reads none.
+    """
+    if select.reads != "gradient":
+        return None
+    sizes = {group.name: group.size for group in groups}
+    known = record.importance or RunningMean(sizes, select.looks_back)
+    record.importance = known.regrouped(sizes)
+    record.importance.horizon = select.looks_back
+    return Importance(groups, tensors, record.importance)
+
+
+def steering_of(
+    wave: Wave | None, chooser: Chooser, penalty: Penalty, select: Selection, record: Record
+) -> Steering | None:
     """Return who steers a wave, given who chooses for the target; None where nothing is pressed any more.
 
     The end of a wave need not be met within 2 %: the target is met in the end.
@@ -52,7 +74,7 @@ def steering_of(wave: Wave | None, chooser: Chooser, segments: Sequence[slice], 
         return None
     if wave.target != chooser.target:
         chooser = replace(chooser, target=wave.target, tolerance=math.inf)
-    return Steering(chooser, segments, select)
+    return Steering(chooser, penalty.segments, select, record.importance)
 
 
 def nothing_to_prune(model: nn.Module, found: Trace) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from physprune_pl.latency import Stopwatch
 from physprune_pl.networks.example import ExampleInput
 from physprune_pl.networks.ignored import Ignored
-from physprune_pl.pressing.steering import Select
+from physprune_pl.selections import Selection
 from physprune_pl.strengths import Strength
 from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
@@ -30,12 +30,18 @@ class FitArguments:
     strength: Strength | None = None
     target: Target | None = None
     widths: Widths = field(default_factory=Widths)
-    select: Select | None = None
+    select: Selection | None = None
     stopwatch: Stopwatch | None = None
 
     def __post_init__(self) -> None:
         if self.module is not None and not isinstance(self.module, str):
             raise TypeError(f"module: expected the name of a submodule, got {short(self.module)}")
+        threshold = self.target is not None and self.target.kind == "threshold"
+        if threshold and self.select is not None and not self.select.takes_strengths:
+            raise ValueError(
+                f"select: a threshold compares the strengths of a group, and nothing else; expected 'strength', got "
+                f"{self.select!r}; take a target of macs, params or latency"
+            )
 
     def merged(self, other: FitArguments) -> FitArguments:
         """Return the arguments of two callbacks that share a fit.

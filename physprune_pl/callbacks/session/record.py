@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from physprune_pl.callbacks.trainer.monitors import Metrics, Mode
 from physprune_pl.networks.names import plain
+from physprune_pl.pressing.importance import RunningMean
 from physprune_pl.reports.measured_moments import PHASES
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tools.memory import PeakMemory
@@ -21,6 +22,7 @@ Phase = Literal["sparsify", "finetune"]
 
 _LATER = frozenset(
     {"validated_at", "file_bytes", "latency_ms", "optimized", "frozen", "waves", "epoch_macs", "epoch_seconds"}
+    | {"importance"}
 )
 """Parts that checkpoints of version 0.1.0 do not have."""
 
@@ -71,6 +73,7 @@ class Record:
             :class:`~physprune_pl.reports.report.PruningReport`.
         optimized: names of the parameters in each group of each optimizer, when the checkpoint was written.
         frozen: names of the parameters that were frozen then.
+        importance: what gradients have told of the channels, where the cut is chosen by them.
     """
 
     phase: Phase = "sparsify"
@@ -94,6 +97,7 @@ class Record:
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     optimized: list[list[list[str]]] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    importance: RunningMean | None = None
 
     def __post_init__(self) -> None:
         self.since = self._epoch_since = time.monotonic()
@@ -153,6 +157,7 @@ class Record:
         state: dict[str, Any] = {part.name: getattr(self, part.name) for part in fields(self)}
         state["plan"] = self.plan.to_dict() if self.plan else None
         state["best"] = dict(vars(self.best)) if self.best else None
+        state["importance"] = self.importance.to_dict() if self.importance else None
         copies = ("metrics", "seconds", "peak_memory_bytes", "file_bytes", "latency_ms", "epoch_macs", "epoch_seconds")
         return {**state, **{name: copy(state[name]) for name in copies}}
 
@@ -174,7 +179,8 @@ class Record:
             )
         plan = PruningPlan.from_dict(state["plan"]) if state["plan"] else None
         best = Best(**state["best"]) if state["best"] else None
-        return cls(**{**state, "plan": plan, "best": best})
+        told = RunningMean.from_dict(state["importance"]) if state.get("importance") else None
+        return cls(**{**state, "plan": plan, "best": best, "importance": told})
 
     def metric_name(self, monitor: str | None) -> str | None:
         """Name of the metric of the report: the monitor, else the first in the alphabet that validation logged.

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from physprune_pl.callbacks.session.choosing import Known, asked_of_device, known, nothing_to_prune, steering_of
+from physprune_pl.callbacks.session import choosing
 from physprune_pl.callbacks.session.example_source import ExampleSource
 from physprune_pl.callbacks.session.fit_arguments import FitArguments
 from physprune_pl.callbacks.session.phase import PhaseLength, Wave
@@ -28,8 +28,10 @@ from physprune_pl.networks.example import Example, ExampleInput
 from physprune_pl.networks.ignored import Ignore, Ignored
 from physprune_pl.planning import measured_chooser
 from physprune_pl.pressing.group_law import GroupLaw
+from physprune_pl.pressing.importance import Importance
 from physprune_pl.pressing.penalty import Penalty
-from physprune_pl.pressing.steering import Select, Steering
+from physprune_pl.pressing.steering import Steering
+from physprune_pl.selections import ByStrength, Selection, resolve_selection
 from physprune_pl.strengths import L2, Strength, resolve_strength
 from physprune_pl.structure import ChannelGroup, Reasons, Trace, without
 from physprune_pl.surgery.plan import PruningPlan
@@ -54,8 +56,7 @@ class PruningSession:
         strength: the norm of a channel, a name or an object; None means L2 over the whole group.
         target: what the cut must keep, when it is known beforehand; needed for steering.
         widths: how many channels a group may keep.
-        select: the set to cut: ``"strength"``, which None means, the weakest channels; ``"law"``: those that the law
-            presses most.
+        select: the set to cut, see :mod:`physprune_pl.selections`; None means ``"strength"``, the weakest channels.
         stopwatch: what times the network where the target or the widths need it.
 
     Attributes:
@@ -71,6 +72,7 @@ class PruningSession:
         waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
         saved_steering: what a resume has restored of it, until it is built.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
+        importance: reads the gradients of steps, where :attr:`select` judges by them, until the network is cut.
         step_watch: what watches steps for what the trace has not seen.
         source: where the example input comes from.
         roles: what the callbacks are that were built with the session.
@@ -85,11 +87,12 @@ class PruningSession:
         *,
         target: Target | None = None,
         widths: Widths | None = None,
-        select: Select | None = None,
+        select: str | Selection | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         norm = None if strength is None else resolve_strength(strength)
-        chosen = (Ignored.of(ignore), norm, target, widths or Widths(), select, stopwatch)
+        by = None if select is None else resolve_selection(select)
+        chosen = (Ignored.of(ignore), norm, target, widths or Widths(), by, stopwatch)
         self.arguments = FitArguments(module, example_input, *chosen)
         self.law, self.steered, self.roles = GroupLaw(), False, set[str]()
         self.source = ExampleSource(None, None)
@@ -111,9 +114,8 @@ class PruningSession:
     def adopt(self, arguments: FitArguments) -> None:
         """Do for the next fit what other arguments say than :attr:`arguments`."""
         self.module, self.given_input, self.ignore = arguments.module, arguments.example_input, arguments.ignore
-        self.strength = arguments.strength or L2()
-        self.target, self.widths, self.select = arguments.target, arguments.widths, arguments.select or "strength"
-        self.stopwatch = arguments.stopwatch or Stopwatch()
+        self.target, self.widths, self.select = arguments.target, arguments.widths, arguments.select or ByStrength()
+        self.strength, self.stopwatch = arguments.strength or L2(), arguments.stopwatch or Stopwatch()
         self.release()
 
     def release(self) -> None:
@@ -128,9 +130,10 @@ class PruningSession:
         self.groups: tuple[ChannelGroup, ...] = ()
         self.tensors: dict[str, nn.Parameter] = {}
         self.coefficients: Tensor | None = None
+        self.importance: Importance | None = None
         self.source.end_step()
         self.source = ExampleSource(self.module, self.given_input)
-        self._known: Known = (self.widths, None)
+        self._known: choosing.Known = (self.widths, None)
         self._trainable: tuple[nn.Parameter, ...] = ()
         self.step_watch.leave()
         self.step_watch = StepWatch()
@@ -164,17 +167,17 @@ class PruningSession:
     @property
     def model(self) -> nn.Module:
         """The traced network; a RuntimeError before :meth:`prepare`."""
-        return known(self._model)
+        return choosing.known(self._model)
 
     @property
     def trace(self) -> Trace:
         """Its trace, as it was before any cut: channels and indices are those of the dense network."""
-        return known(self._trace)
+        return choosing.known(self._trace)
 
     @property
     def penalty(self) -> Penalty:
         """The penalty over :attr:`groups`, with weights as they are now: what was cut has strength 0."""
-        return known(self._penalty)
+        return choosing.known(self._penalty)
 
     def begin(self, trainer: Trainer) -> None:
         """Start afresh in ``setup`` of a fit, before a checkpoint is restored, and note how long the first phase is.
@@ -218,7 +221,7 @@ class PruningSession:
         self.step_watch = StepWatch(unreached(trainer, pl_module, self.model, self.trace))
         if self.trace.groups and self.target is not None and self.phase == "sparsify":
             asked = partial(measured_chooser, dense, self.example_input, self.trace, self.target, self.widths)
-            self._known = asked_of_device(trainer, partial(asked, self.strength, self.stopwatch), self.widths)
+            self._known = choosing.asked_of_device(trainer, partial(asked, self.strength, self.stopwatch), self.widths)
         self._start()
         if self.steering is not None and self.saved_steering is not None:
             self.steering.load_state_dict(self.saved_steering)
@@ -233,12 +236,12 @@ class PruningSession:
         """Trace without the groups that stay whole; those that have lost channels are pruned already."""
         cut = () if self.plan is None else kept_channels(self.plan)
         reasons = {name: reason for name, reason in {**self.waiting, **self.excluded}.items() if name not in cut}
-        self._trace = without(known(self._whole), reasons)
+        self._trace = without(choosing.known(self._whole), reasons)
 
     def _start(self) -> None:
         """Build everything that follows from the trace."""
         if not self.trace.groups:
-            raise ValueError(nothing_to_prune(self.model, self.trace))
+            raise ValueError(choosing.nothing_to_prune(self.model, self.trace))
         self.follow_plan()
 
     def exclude(self, reasons: Mapping[str, str]) -> None:
@@ -253,14 +256,15 @@ class PruningSession:
         self.groups = self.trace.groups if self.plan is None else follow_groups(self.trace.groups, self.plan)
         self.tensors = dict(self.model.named_parameters(remove_duplicate=False))
         self._penalty = Penalty(self.groups, self.tensors, self.strength)
-        self.coefficients = None
+        self.coefficients = self.importance = None
         if self.target is None or self.phase != "sparsify":
             return
+        self.importance = choosing.importance_of(self.select, self.record, self.groups, self.tensors)
         widths, times = self._known
         gone = gone_channels(self.trace.groups, self.plan)
         self.chooser = Chooser(self.trace, self.target, widths, times=times, gone=gone)
         if self.steered:
-            self.steering = steering_of(self.wave, self.chooser, self.penalty.segments, self.select)
+            self.steering = choosing.steering_of(self.wave, self.chooser, self.penalty, self.select, self.record)
 
     def enter_finetuning(self, length: PhaseLength) -> None:
         """Enter the fine-tuning phase with a network that was cut by the plan of the record, now or before a resume."""
@@ -289,7 +293,7 @@ class PruningSession:
             self._start()
 
     def _unpressed(self, trainer: Trainer) -> Reasons:
-        return unpressed_groups(trainer, self.model, known(self._whole).groups) if self.steered else {}
+        return unpressed_groups(trainer, self.model, choosing.known(self._whole).groups) if self.steered else {}
 
     def trainable(self) -> AbstractContextManager[None]:
         """Undo, for the moment, what ``toggle_optimizer`` does: a parameter that waits its turn is not frozen."""

@@ -35,6 +35,22 @@ def loss_scale(trainer: Trainer, device: torch.device) -> Tensor | float:
     return scale
 
 
+def scale_at_step(trainer: Trainer, device: torch.device, optimizer: Optimizer) -> Tensor | float:
+    """Return what the gradients are multiplied by when an optimizer is about to step.
+
+    They are unscaled by then, unless the optimizer does that itself.
+    """
+    return loss_scale(trainer, device) if getattr(optimizer, "_step_supports_amp_scaling", False) else 1.0
+
+
+def steps_without_backward(trainer: Trainer, pl_module: LightningModule) -> bool:
+    """Return whether an optimizer steps, by what it has, where the last batch gave no loss.
+
+    With a gradient scaler automatic optimization does not, and leaves the gradients multiplied.
+    """
+    return not pl_module.automatic_optimization or getattr(trainer.precision_plugin, "scaler", None) is None
+
+
 def held_ids(optimizers: Sequence[Optimizer]) -> set[int]:
     """Return the ids of all parameters of some optimizers."""
     return {id(parameter) for one in optimizers for group in one.param_groups for parameter in group["params"]}

@@ -16,6 +16,7 @@ from experiments.training.assembly import build_force, build_loggers, build_prun
 from physprune_pl import Channels
 from physprune_pl.callbacks import RandomStates
 from physprune_pl.forces import FORCES, ForceLaw
+from physprune_pl.selections import ByLaw, ByStrength, ByTaylor, Selection
 
 
 def nodes(config: Any) -> Iterator[Any]:
@@ -97,13 +98,32 @@ def test_etp_official_is_the_code_of_the_paper() -> None:
         (("target.macs=1.5",), "target"),
         (("target=none",), "force=none"),
         (("coefficient=-1",), "coefficient"),
-        (("select=luck",), "select"),
+        (("select=luck",), "select: expected one of"),
         (("finetune.epochs=-1",), "finetune_epochs"),
     ],
 )
 def test_bad_values_are_refused_before_training(overrides: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_pruning(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("select=strength", ByStrength()),
+        ("select=law", ByLaw()),
+        ("select=taylor", ByTaylor()),
+        (
+            "select={_target_:physprune_pl.selections.ByTaylor,horizon:30,scale:none}",
+            ByTaylor(horizon=30, scale="none"),
+        ),
+        ("select={_target_:physprune_pl.selections.ByStrength,scale:l2}", ByStrength(scale="l2")),
+    ],
+)
+def test_channels_are_selected_by_name_or_by_a_node(override: str, expected: Selection) -> None:
+    _, cutter = build_pruning(composed(override))
+    assert cutter is not None
+    assert cutter.session.select == expected
 
 
 def test_a_recipe_is_added_with_and_without_the_plus_and_later_choices_win() -> None:
