@@ -99,7 +99,7 @@ class Probe(TorchFunctionMode):
         self.inexact: set[Family] = set()
         self.loose: set[str] = set()
         self.opaque: list[tuple[str, str]] = []
-        self.readers: dict[Family, str] = {}
+        self.lines: dict[Family, str] = {}
         self.sequence: list[str] = []
         self.used: set[str] = set()
 
@@ -126,8 +126,8 @@ class Probe(TorchFunctionMode):
     def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which entries of a family are NaN now."""
         self.sequence.append(f"{kind} {family}")
-        if kind == "consumer" and family not in self.readers and not (self.taints or self.tainted):
-            self.readers[family] = line_running()
+        if kind in ("consumer", "head") and family not in self.lines and not (self.taints or self.tainted):
+            self.lines[family] = line_running()
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
 
     def note_loose(self, values: Iterable[Tensor]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +19,7 @@ from physprune_pl.probing.codes import sure
 from physprune_pl.probing.computed_weights import spectral_ties
 from physprune_pl.probing.junctions import Junctions
 from physprune_pl.probing.norms import Walls, over_channels
-from physprune_pl.probing.observations import Family, Kind
+from physprune_pl.probing.observations import INPUT, Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested, without_positions
 from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.progress import steps
@@ -27,7 +28,7 @@ from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.indexed_tensors import LooseTensors
 from physprune_pl.tracing.mixers import find_mixers
 from physprune_pl.tracing.questions import Answer
-from physprune_pl.tracing.reached_slots import fed_slots, reached_families
+from physprune_pl.tracing.reached_slots import fed_slots, reached_families, read_families
 from physprune_pl.tracing.streams import Explorer, closures
 
 _FLOW = "its control flow depends on values"
@@ -103,6 +104,7 @@ class Collector:
         evidence.remembered += probe.sizes.uses
         evidence.widths += probe.sizes.widths
         evidence.used |= probe.used
+        evidence.lines |= probe.lines
         evidence.opaque = {**dict(probe.opaque), **evidence.opaque}
 
     def collect(self) -> None:
@@ -158,9 +160,10 @@ class Collector:
         """Yield the axes that views factor, the factors, what reaches an axis, and what that reaches besides."""
         alone = {node: run for node, run in self.found.alone.items() if run is not None}
         direct = {node: reached_families(run) for node, run in alone.items()}
-        sums = closures(self.found)
+        sums, reads = closures(self.found), {node: read_families(run) for node, run in alone.items()}
         for family, factors in self.clean.probe.axes.views.items():
             nodes = [node for node, seen in direct.items() if family in seen]
+            nodes += _in_front(nodes, reads)
             ways = [one for one in alone if one in nodes or not sums[one].isdisjoint(nodes)]
             yield (
                 family,
@@ -242,7 +245,7 @@ class Collector:
             return
         unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
         if seen.kind == "consumer" and len(unclear):
-            reader, line = seen.family[0].rpartition(".")[0], self.clean.probe.readers.get(seen.family)
+            reader, line = seen.family[0].rpartition(".")[0], self.clean.probe.lines.get(seen.family)
             where = f" at {line}" if line else ""
             reason = f"an operation mixes them before they reach {reader}{where}: several arrive at one of its inputs"
             blocks.add(answer.family, place, reason)
@@ -281,6 +284,13 @@ class Collector:
     def _linked(self) -> set[Family]:
         ties = {family for one, _, other, _ in self.evidence.links for family in (one, other)}
         return ties | {family for reach in self.evidence.reaches for family in (reach.source, reach.family)}
+
+
+def _in_front(nodes: Sequence[Family], reads: Mapping[Family, set[Family]]) -> list[Family]:
+    """Return the sources whose channels go through grouped convolutions among some nodes, or through one in front."""
+    through = {(node[0], INPUT) for node in nodes}
+    found = [one for one, seen in reads.items() if not seen.isdisjoint(through) and one not in nodes]
+    return [*found, *_in_front(found, reads)] if found else []
 
 
 def _head_axis(factors: tuple[int, ...], heads: set[int]) -> int | None:

@@ -97,8 +97,17 @@ class _Coupling:
         """Keep a channel that is all there is of some dimension."""
         emptied = [family for family, indices in slots.items() if len(indices) == self.evidence.sizes[family]]
         if emptied:
-            self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels"
+            self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels{self._heads_of(root)}"
         return bool(emptied)
+
+    def _heads_of(self, root: int) -> str:
+        """Say which heads a channel is all of; nothing of a channel that is no whole number of them."""
+        for product in self.evidence.products:
+            if set(self._roots(product.units).tolist()) == {root}:
+                line = self.evidence.lines.get(product.units)
+                heads = "the only head" if self.evidence.sizes[product.units] == 1 else "all heads at once"
+                return f": all of them go with {heads}{f' at {line}' if line else ''}"
+        return ""
 
     def result(self) -> Coupled:
         clusters = [roots for roots in self._clusters() if self._plural(roots)]

@@ -34,6 +34,7 @@ class Evidence:
         products: the products of activations in the eval run.
         used: names of all tensors that were used.
         opaque: paths of modules that probing cannot look into -> what they run.
+        lines: family of what a call reads, or of its heads -> the line of code that makes the call.
     """
 
     sizes: dict[Family, int] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Evidence:
     products: list[Product] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     opaque: dict[str, str] = field(default_factory=dict)
+    lines: dict[Family, str] = field(default_factory=dict)
 
     def block(self, family: Family, reason: str, index: Tensor | None = None) -> None:
         """Keep slots of a family whole; all of them without an index."""

@@ -16,3 +16,9 @@ def reached_families(run: Run) -> set[Family]:
     """Return the heads, the parts of axes and the inputs of calls that met NaN."""
     met = [run.seen[place] for place in run.hits]
     return {seen.family for seen in met if seen.kind in ("head", "part", "consumer")}
+
+
+def read_families(run: Run) -> set[Family]:
+    """Return the inputs that met NaN."""
+    met = [run.seen[place] for place in run.hits]
+    return {seen.family for seen in met if seen.kind == "consumer"}

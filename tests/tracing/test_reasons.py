@@ -91,6 +91,26 @@ def test_a_reason_names_the_line(model, words):
     assert all(part in reasons["one"] for part in words), reasons["one"]
 
 
+class OneHead(Pair):
+    """Attention with one head, as wide as its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.triple = nn.Linear(8, 24)
+
+    def between(self, x):
+        tokens, width = x.shape
+        query, key, value = self.triple(x).reshape(1, tokens, 3, 1, width).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return x + mixed.transpose(1, 2).reshape(tokens, width)
+
+
+def test_what_goes_in_step_with_the_only_head_names_where_it_is():
+    reasons = {left.name: left.reason for left in trace(OneHead(), torch.randn(5, 4)).left_whole}
+    line = "tracing/test_reasons.py:101, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
+    assert reasons["one"].endswith(f"would be left without channels: all of them go with the only head at {line}")
+
+
 class Averaged(Pair):
     """Two heads whose mean is returned."""
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.structures.nets.attention import FUSED, WIDTH, FusedView
-from experiments.structures.nets.case import CLASSES, case, images
+from experiments.structures.nets.attention import FUSED, HEAD_SIZE, WIDTH, FusedView
+from experiments.structures.nets.case import CLASSES, case, images, sequences
 
 STEPS = 4
 
@@ -74,6 +74,26 @@ class SharedWindowKeys(Windows):
 
     def within(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return super().within(query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1))
+
+
+@case(cut=FUSED, example=sequences)
+class ConvolvedValues(FusedView):
+    """values also go through depthwise convolutions of two lengths, some heads through each, and meet queries (CoAT)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = [HEAD_SIZE, 3 * HEAD_SIZE]
+        self.convs = nn.ModuleList(
+            nn.Conv1d(width, width, size, padding=size // 2, groups=width)
+            for width, size in zip(self.parts, (3, 5), strict=True)
+        )
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        batch, heads, steps, size = value.shape
+        parts = torch.split(value.transpose(2, 3).reshape(batch, heads * size, steps), self.parts, 1)
+        near = torch.cat([conv(part) for conv, part in zip(self.convs, parts, strict=True)], 1)
+        near = near.reshape(batch, heads, size, steps).transpose(2, 3)
+        return super().attend(query, key, value) + query * near
 
 
 @case(cut=("stem", "value", "weights", "out", "last"), example=images)
