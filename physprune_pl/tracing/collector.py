@@ -7,8 +7,7 @@ whole (*whose* channel it is). What stays ambiguous is asked again, one source a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -165,12 +164,8 @@ class Collector:
             nodes = [node for node, seen in direct.items() if family in seen]
             nodes += _in_front(nodes, reads)
             ways = [one for one in alone if one in nodes or not sums[one].isdisjoint(nodes)]
-            yield (
-                family,
-                factors,
-                nodes,
-                set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way]))),
-            )
+            beside = set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way])))
+            yield family, factors, nodes, beside
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
         """Return whether a source is mixed within the parts of an axis, and clear once channels are taken by part."""
