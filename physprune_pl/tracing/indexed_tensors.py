@@ -12,7 +12,7 @@ from physprune_pl.probing.runner import Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.questions import Answer, Questions
 
-_ENTRIES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head", "bias"))
+_ENTRIES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head", "bias", "size"))
 
 
 class LooseTensors:

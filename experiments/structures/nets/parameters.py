@@ -168,6 +168,18 @@ class LooseExponent(LooseScale):
 
 
 @case(cut=("conv1", "conv2"))
+class RememberedShape(LooseScale):
+    """the same seen in a shape that an attribute holds: no channel comes past that view"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape = (12, 1, 1)
+
+    def between(self, x: Tensor) -> Any:
+        return x * self.gamma.view(self.shape)
+
+
+@case(cut=("conv1", "conv2"))
 class PositionParameter(Between):
     """parameter with one value for every channel and pixel, added"""
 
