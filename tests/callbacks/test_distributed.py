@@ -15,12 +15,15 @@ from physprune_pl import physics_pruning
 
 BY_LOSS = {"monitor": "val_loss", "mode": "min"}
 TWO = {"devices": 2, "strategy": "ddp"}
+# Settings of a fit on two processes that one process has too.
+SHARED = ("accumulate_grad_batches", "select")
 # Settings of a fit on two processes, and those of the same fit on one.
 VARIANTS = {
     "unused parameters": {"strategy": "ddp_find_unused_parameters_true"},
     "static graph": {"static_graph": True},
     "gradients in buckets": {"gradient_as_bucket_view": True},
     "accumulation": {"accumulate_grad_batches": 2},
+    "chosen by gradients": {"select": "taylor"},
 }
 
 
@@ -57,13 +60,14 @@ def batches(size):
     return DataLoader(dataset, batch_size=size, sampler=sampler)
 
 
-def fitted(model, folder, batch_size, ckpt_path=None, seed=0, judged=False, share=0.5, **settings):
+def fitted(model, folder, batch_size, ckpt_path=None, seed=0, judged=False, share=0.5, select="strength", **settings):
     """Run a whole fit from the same initial weights; return what it has come to."""
     folder.mkdir(exist_ok=True)
     torch.manual_seed(seed)
     np.random.seed(seed)
     random.seed(seed)
-    pruning = physics_pruning("uniform", target={"macs": share}, finetune_epochs=2, **(BY_LOSS if judged else {}))
+    judge = BY_LOSS if judged else {}
+    pruning = physics_pruning("uniform", target={"macs": share}, select=select, finetune_epochs=2, **judge)
     runner = trainer(*pruning, Saver(folder), default_root_dir=folder, **settings)
     runner.fit(model, batches(batch_size), batches(batch_size), ckpt_path=ckpt_path, **(SAFE_LOAD if ckpt_path else {}))
     state = pruning[-1].state_dict()
@@ -159,7 +163,7 @@ def variant(folder, name):
 def test_variants_of_two_processes_are_one(name, tmp_path):
     ranks = together(variant, tmp_path, name)
     assert_replicas(ranks)
-    same = {option: value for option, value in VARIANTS[name].items() if option == "accumulate_grad_batches"}
+    same = {option: value for option, value in VARIANTS[name].items() if option in SHARED}
     alone = fitted(initial(Idle if name == "unused parameters" else plainly), tmp_path / "alone", 16, **same)
     assert_close(ranks[0], alone, 1e-5)
 
