@@ -27,10 +27,11 @@ Call = Callable[..., Any]
 
 
 class Remembered(int):
-    """A whole number that knows which attribute it is; what is computed from it does not.
+    """A whole number that knows which attribute it is; of what is computed from it even shares alone do.
 
-    >>> Remembered.of(12, "layer.width") * 2, -Remembered.of(12, "layer.width")
-    (24, -12)
+    >>> width = Remembered.of(12, "layer.width")
+    >>> width * 2, -width, (width // 3).of.name, type(width // 5).__name__
+    (24, -12, 'layer.width', 'int')
     """
 
     name: str
@@ -44,6 +45,27 @@ class Remembered(int):
 
     def __neg__(self) -> Remembered:
         return Remembered.of(-int(self), self.name)
+
+    def __floordiv__(self, other: Any) -> Any:
+        even = isinstance(other, int) and other and int(self) % other == 0
+        return Share.part(self, int(other)) if even else int(self) // other
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """Let copies be plain numbers."""
+        return int, (int(self),)
+
+
+class Share(int):
+    """An even share of a number that knows which attribute it is: as the size of a part, it tells that of the axis."""
+
+    of: Remembered
+
+    @classmethod
+    def part(cls, whole: Remembered, parts: int) -> Share:
+        """Share a number out evenly."""
+        result = cls(int(whole) // parts)
+        result.of = whole
+        return result
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Let copies be plain numbers."""
@@ -226,14 +248,17 @@ class SizeWatch:
         looked = tensor.is_floating_point() and family not in self.asked.idle
         self.notes.see("size", family, nan_along(tensor, axis) if looked else _none(tensor, axis))
 
-    def _use(self, size: Remembered | Width, family: Family, unit: Tensor) -> None:
-        if isinstance(size, Width):
+    def _use(self, size: Remembered | Share | Width, family: Family, unit: Tensor) -> None:
+        if isinstance(size, Share):
+            if len(unit) == size.of:
+                self._use(size.of, family, torch.arange(len(unit)))
+        elif isinstance(size, Width):
             self.widths.append(WidthUse(size.axis, family, (unit >= 0).nonzero().flatten()))
         else:
             self.uses.append(SizeUse(size.name, abs(int(size)), family, unit))
 
 
-_KNOWN = (Remembered, Width)
+_KNOWN = (Remembered, Share, Width)
 """Numbers that know what they are the size of."""
 
 

@@ -231,6 +231,19 @@ class HeadSizeFromWidth(Encoder):
         return tuple(part.view(*part.shape[:2], 4, -1).transpose(1, 2) for part in parts)
 
 
+@case(cut=SEPARATE, example=sequences)
+class DividedHeads(Encoder):
+    """the head size is one attribute divided by another"""
+
+    def project(self) -> None:
+        super().project()
+        self.inner = HEADS * HEAD_SIZE
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        parts, size = (self.query(x), self.key(x), self.value(x)), self.inner // self.num_heads
+        return tuple(part.view(*part.shape[:2], self.num_heads, size).transpose(1, 2) for part in parts)
+
+
 @case(cut=("query", "key", "value", "skip"), example=sequences)
 class WrittenProducts(nn.Module):
     """scores are sums of products by head, as in graphs: values have as many heads, and a skip as many channels"""

@@ -166,3 +166,17 @@ class SpatialGate(SpatialGateOfSome):
         x = self.stem(x)
         pixel = self.pixel(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1))
         return torch.relu(self.last(torch.relu(self.body(x * torch.sigmoid(pixel)))))
+
+
+@case(cut=("stem.0", "left", "right"))
+class DividedWidth(Headed):
+    """channels split in parts of a size that is divided from an attribute (selective kernels)"""
+
+    def __init__(self) -> None:
+        super().__init__(9)
+        self.width, self.paths = 16, 2
+        self.stem, self.left, self.right = unit(3, 16), conv(8, 9), conv(8, 9)
+
+    def features(self, x: Tensor) -> Any:
+        first, second = torch.split(self.stem(x), self.width // self.paths, 1)
+        return torch.relu(self.left(first) + torch.tanh(self.right(second)))
