@@ -4,6 +4,7 @@ import torch
 from hand_traces import chain
 from torch import Tensor
 
+from physprune_pl.pressing.importance import RunningMean
 from physprune_pl.pressing.steering import Steering
 from physprune_pl.selections import Selection
 from physprune_pl.targets.chooser import Chooser
@@ -13,8 +14,10 @@ SIZES = (24, 30)
 SEGMENTS = [slice(0, 24), slice(24, 54)]
 
 
-def steering(share: float = 0.5, select: str | Selection = "strength") -> Steering:
-    return Steering(Chooser(chain((6, *SIZES, 4)), parse_target({"params": share})), SEGMENTS, select)
+def steering(
+    share: float = 0.5, select: str | Selection = "strength", importance: RunningMean | None = None
+) -> Steering:
+    return Steering(Chooser(chain((6, *SIZES, 4)), parse_target({"params": share})), SEGMENTS, select, importance)
 
 
 def start() -> Tensor:

@@ -15,7 +15,7 @@ from math import ceil
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import lightning as L
 
@@ -76,6 +76,13 @@ SETS = {
 }
 
 
+class Way(Protocol):
+    """A way to do a job."""
+
+    def overrides(self, job: Setting) -> tuple[str, ...]:
+        """Return what ``train.py`` would be told."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """How a job is done: when channels go (None: never), under which force, at which rate what is left is tuned."""
@@ -101,7 +108,7 @@ FORCES, RATES = ("uniform", "exponential"), ("default", "full_rate")
 ARMS = [DENSE, *(Arm(removal, *rest) for rest in product(FORCES, RATES) for removal in ("once", EARLY, "gradual"))]
 
 
-def fitted(job: Setting, arm: Arm, seed: int) -> Result:
+def fitted(job: Setting, arm: Way, seed: int) -> Result:
     """Do a job once, and return accuracy on test data, costs and what was left; weights are those of the last epoch."""
     with TemporaryDirectory() as folder:
         config = composed([*arm.overrides(job), f"seed={seed}", f"paths.output={folder}"])
@@ -130,7 +137,8 @@ def fitted(job: Setting, arm: Arm, seed: int) -> Result:
     report = cutter.report
     kept = {"macs_share": report.macs["pruned"] / report.macs["dense"], "epochs": dict(report.epochs)}
     cost = shares_of_dense(report.epochs, report.macs["dense"])["MACs"]
-    return {**row, **kept, "cost": cost, "not_arrived": report.not_arrived}
+    moments = {"moments": dict(report.metric)}  # on validation data
+    return {**row, **kept, **moments, "cost": cost, "not_arrived": report.not_arrived}
 
 
 def table(found: Sequence[Result]) -> str:

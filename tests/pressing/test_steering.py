@@ -10,9 +10,9 @@ from steered import SEGMENTS, SIZES, start, steering
 from torch import Tensor
 
 from experiments.steering.variants import LeavesBehind
+from physprune_pl.pressing.importance import RunningMean
 from physprune_pl.pressing.segments import Segments
-from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, HELD, REST, Steering
-from physprune_pl.selections import _by_law
+from physprune_pl.pressing.steering import ARRIVAL, ARRIVED, FREEZE, HELD, REST, WAIT, Steering
 from physprune_pl.targets.target import TargetError
 
 
@@ -98,9 +98,23 @@ def test_the_law_picks_its_own_channels_with_the_strengths_shares() -> None:
         assert by_law.chosen[segment][-count:].all(), "the channels with the largest coefficients"
 
 
-def test_scores_by_law_are_the_relative_strengths_in_the_laws_order() -> None:
-    scores = _by_law(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([0.0, 5.0, 9.0]))
-    assert scores.tolist() == [1.5, 1.0, 0.5]
+@pytest.mark.parametrize(("horizon", "progress"), [(1, 0.0), (100, WAIT)])
+def test_gradients_choose_once_there_are_enough_of_them(horizon: float, progress: float) -> None:
+    mean = RunningMean({"one": SIZES[0], "two": SIZES[1]}, int(horizon))
+    steered, law = steering(select="taylor", importance=mean), torch.ones(sum(SIZES))
+    steered.update(0.0, 0.1, start(), law)
+    assert steered.start is None, "nothing is known yet"
+    assert not steered.displacement(start(), law).any()
+    told = torch.cat([torch.arange(24.0), torch.arange(30.0)]) + 1.0
+    mean.add(told, torch.ones(sum(SIZES), dtype=torch.bool))
+    steered.update(0.9 * progress, 0.1, start(), law)
+    assert (steered.start is None) == (horizon > 1)
+    steered.update(progress, 0.1, start(), law)
+    assert steered.began == pytest.approx(progress)
+    for segment in SEGMENTS:
+        count = int(steered.chosen[segment].sum())
+        assert 0 < count < len(steered.chosen[segment])
+        assert steered.chosen[segment][:count].all(), "the channels that the loss misses least"
 
 
 def test_channels_at_rest_are_pressed_no_further() -> None:
