@@ -162,8 +162,8 @@ class Collector:
         sums, reads = closures(self.found), {node: read_families(run) for node, run in alone.items()}
         for family, factors in self.clean.probe.axes.views.items():
             nodes = [node for node, seen in direct.items() if family in seen]
-            nodes += _in_front(nodes, reads)
-            ways = [one for one in alone if one in nodes or not sums[one].isdisjoint(nodes)]
+            behind = [*nodes, *_in_front(nodes, reads)]
+            ways = [one for one in alone if one in behind or not sums[one].isdisjoint(behind)]
             beside = set().union(*(direct.get(one, ()) for way in ways for one in (way, *sums[way])))
             yield family, factors, nodes, beside
 

@@ -61,8 +61,8 @@ def test_scales_that_meet_in_another_order_are_told_apart():
 def test_a_scale_whose_entries_all_reach_every_channel_is_linked_to_nothing():
     found, runs = linked(Scaled(lambda x, one, other: x * one.sum() * other))
     assert found == {"other": SAME}
-    # Each is asked for its lowest bit, and the other is worth the rest.
-    assert runs == 2 + word_length(6) + 2 * 2 + (word_length(6) - 2)
+    # Each whole, two runs in which both tell nothing, each by its lowest bit; the other is worth the rest.
+    assert runs == 2 + 2 + 2 * 2 + (word_length(6) - 2)
 
 
 @pytest.mark.parametrize("between", [lambda x, one, other: x, lambda x, one, other: x * one])
