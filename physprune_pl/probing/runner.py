@@ -219,7 +219,20 @@ def contested(runs: Sequence[Run | None], clean: Run) -> list[Tensor]:
 def _parting(clean: Sequence[str], other: Sequence[str]) -> str:
     """Say where two runs part."""
     parts = next(((one, two) for one, two in zip(clean, other, strict=False) if one != two), ("its end", "going on"))
-    return parts[1] if parts[1].startswith(BRANCH) else f"{parts[1]} in place of {parts[0]}"
+    return parts[1] if parts[1].startswith(BRANCH) else f"{_step(parts[1])} in place of {_step(parts[0])}"
+
+
+def _step(entry: str) -> str:
+    """Return one step of a run in words: an operation, or where something is met.
+
+    >>> _step("consumer ('encoder.fc.weight', 1)"), _step("opaque ('encoder.pool#2', 0)"), _step("norm ('norm 3', -1)")
+    ('a call in encoder.fc', 'a call in encoder.pool', 'a norm')
+    """
+    kind, _, family = entry.partition(" ('")
+    name = family.partition("'")[0].partition("#")[0]
+    if not family:
+        return "reading of an attribute" if entry == "__get__" else entry
+    return f"a {kind}" if " " in name else f"a call in {name if kind == 'opaque' else name.rpartition('.')[0] or name}"
 
 
 def without_positions(asked: Asked, codes: Codes | None, clean: Run) -> Asked:

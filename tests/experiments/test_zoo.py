@@ -13,7 +13,7 @@ from experiments.zoo import run
 from experiments.zoo.limited_process import GIB, ProcessLimits, run_apart
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import NETWORKS, make
-from experiments.zoo.ours import cut_and_judge, inequalities, untrainable
+from experiments.zoo.ours import cut_and_judge, inequalities, macs_vary, untrainable
 from experiments.zoo.peer import cut_by_torch_pruning
 from experiments.zoo.table import ok, tables
 from experiments.zoo.untouched import left_alone
@@ -66,6 +66,23 @@ def test_what_rounding_makes_is_no_inequality():
         "eval: differs by 2.0e-10",
         "train, producing: differs by 1.0e-08",
     ]
+
+
+class Picky(nn.Module):
+    """A linear layer for those rows alone whose score is positive."""
+
+    def __init__(self):
+        super().__init__()
+        self.score, self.head = nn.Linear(4, 1), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.head(x[self.score(x)[:, 0] > 0])
+
+
+def test_macs_vary_where_the_number_of_rows_depends_on_the_weights():
+    torch.manual_seed(0)
+    assert macs_vary(Picky(), torch.randn(50, 4))
+    assert not macs_vary(nn.Linear(4, 4), torch.randn(50, 4))
 
 
 def test_rounding_moves_a_deep_network_by_more_and_never_by_much():
