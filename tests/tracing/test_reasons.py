@@ -107,7 +107,7 @@ class OneHead(Pair):
 
 def test_what_goes_in_step_with_the_only_head_names_where_it_is():
     reasons = {left.name: left.reason for left in trace(OneHead(), torch.randn(5, 4)).left_whole}
-    line = "tracing/test_reasons.py:101, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
+    line = "tracing/test_reasons.py:104, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
     assert reasons["one"].endswith(f"would be left without channels: all of them go with the only head at {line}")
 
 
