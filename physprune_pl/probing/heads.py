@@ -20,7 +20,7 @@ from physprune_pl.probing.observations import Family, Kind, Tie
 from physprune_pl.probing.operation_rows import ActivationProduct, Attention, Softmax
 from physprune_pl.probing.tainting import cleaned
 
-_MARK = "_physprune_heads"
+_MARK, _TABLE = "_physprune_heads", "_physprune_table_of_heads"
 
 Axes = tuple[int, ...]
 """Sizes of axes."""
@@ -80,6 +80,7 @@ class HeadWatch:
         self.products: list[Product] = []
         self.units: dict[Family, Axes] = {}
         self._calls = 0
+        self._tables = False
 
     def attend(self, call: Invocation[Attention]) -> Any:
         """Compute fused attention on clean data; its output carries the channels of the values."""
@@ -88,6 +89,8 @@ class HeadWatch:
         output = call.func(*[_clean(value) for value in call.args], **clean)
         axes = tuple(map(max, zip(*_aligned(_axes(given.query), _axes(given.key)), strict=True)))
         units = self._new_units(axes, _reached(given.mask, axes))
+        if given.mask is not None and _TABLE in vars(given.mask):
+            self._together(units, getattr(given.mask, _TABLE))
         for name, tensor in (("query", given.query), ("key", given.key), ("value", given.value)):
             self._tie(units, name, tensor.isnan().any(-2))
         self.products.append(Product(units, given.macs))
@@ -113,12 +116,20 @@ class HeadWatch:
             self._tie(units, "left rows", left.isnan().any(-1))
             self._tie(units, "right columns", right.isnan().any(-2))
         for mark in marks:
-            if self.units[mark] == self.units[units]:
-                everything = torch.arange(prod(self.units[units]))
-                self.notes.ties.append((units, everything, mark, everything))
+            self._together(units, mark)
         self.products.append(Product(units, output.numel() * left.shape[-1]))
         setattr(output, _MARK, units)
         return output
+
+    def table(self, tensor: Tensor) -> Family:
+        """Take ``[..., heads, rows, columns]`` for what was made for so many heads, and return these.
+
+        Whatever attends with it, such as several layers that share one bias of positions, has as many heads.
+        """
+        self._tables = True
+        units = self._new_units(_axes(tensor), None)
+        setattr(tensor, _TABLE, units)
+        return units
 
     def are_scores(self, tensor: Tensor) -> bool:
         """Return whether a tensor comes from a product of activations."""
@@ -134,13 +145,29 @@ class HeadWatch:
         return output
 
     def follow(self, inputs: list[Tensor], output: Any) -> None:
-        """Hand the mark of scores on to what has their shape."""
+        """Hand the mark of scores, or of tables, on to what has their shape."""
+        if self._tables:
+            self._follow_table(inputs, output)
         marked = next((tensor for tensor in inputs if self.are_scores(tensor)), None)
         if marked is None or not isinstance(output, Tensor) or output.dim() < 3:
             return
         kept = 2 + len(self.units[getattr(marked, _MARK)])
         if output.shape[-kept:] == marked.shape[-kept:]:
             setattr(output, _MARK, getattr(marked, _MARK))
+
+    def _follow_table(self, inputs: list[Tensor], output: Any) -> None:
+        table = next((tensor for tensor in inputs if _TABLE in vars(tensor)), None)
+        if table is None or not isinstance(output, Tensor) or output.shape[-3:] != table.shape[-3:]:
+            return
+        setattr(output, _TABLE, getattr(table, _TABLE))
+        for scores in filter(self.are_scores, inputs):
+            self._together(getattr(scores, _MARK), getattr(table, _TABLE))
+
+    def _together(self, one: Family, other: Family) -> None:
+        """Tie the units of two products, one by one, if there are as many."""
+        if self.units[one] == self.units[other]:
+            everything = torch.arange(prod(self.units[one]))
+            self.notes.ties.append((one, everything, other, everything))
 
     def _new_units(self, axes: Axes, reached: Tensor | None) -> Family:
         units = (f"{self.notes.mode} heads {self._calls}", 0)

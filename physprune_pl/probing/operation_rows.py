@@ -241,6 +241,13 @@ class LengthsTimesDirections(Operation):
 
 
 @dataclass(frozen=True)
+class Creation(Operation):
+    """Makes a tensor of given sizes, which are its first arguments, or those after the tensor whose method it is."""
+
+    method: bool = False
+
+
+@dataclass(frozen=True)
 class Assignment(Operation):
     """Writes something into entries of its data, and returns nothing.
 

@@ -17,6 +17,7 @@ from physprune_pl.probing.operation_rows import (
     Assignment,
     Attention,
     Convolves,
+    Creation,
     Layout,
     LengthsTimesDirections,
     LooksUp,
@@ -110,6 +111,8 @@ _ROWS: tuple[tuple[tuple[Function, ...], Operation], ...] = (
     (_named("narrow"), Narrowing()),
     ((Tensor.__getitem__,), Indexing()),
     ((Tensor.__setitem__,), Assignment()),
+    ((torch.zeros, torch.ones, torch.empty), Creation()),
+    (_named("new_zeros", "new_ones", "new_empty"), Creation(method=True)),
     # element by element
     (
         _named("mul", "multiply", "__mul__", "__rmul__"),

@@ -29,6 +29,7 @@ from physprune_pl.probing.operation_rows import (
     Assignment,
     Attention,
     Convolves,
+    Creation,
     LooksUp,
     Mixes,
     Multiplies,
@@ -42,7 +43,7 @@ from physprune_pl.probing.operation_rows import (
 )
 from physprune_pl.probing.operations import operation_of, sealed
 from physprune_pl.probing.replay import Replay
-from physprune_pl.probing.sizes import SizeWatch
+from physprune_pl.probing.sizes import Remembered, SizeWatch, sizes_of_view
 from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
 from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.user_code import line_running
@@ -156,6 +157,15 @@ class Probe(TorchFunctionMode):
         self.heads.follow(inputs, output)
         return output
 
+    def create(self, call: Invocation[Creation], inputs: list[Tensor]) -> Any:
+        """Make a tensor; one of as many matrices as a module remembers may be a table for its heads."""
+        output = self.compute(call, inputs)
+        sizes = sizes_of_view(call.args if call.row.method else (None, *call.args), call.kwargs)
+        if len(sizes) > 3 and isinstance(sizes[-3], Remembered) and output.is_floating_point():
+            units = self.heads.table(output)
+            self.sizes.part(sizes[-3], units, int(sizes[-3]), range(int(sizes[-3])))
+        return output
+
     def assign(self, call: Invocation[Assignment], inputs: list[Tensor]) -> Any:
         """Write into a tensor: a parameter that is written has to be followed by its own entries."""
         self.note_loose(tensors_in(call.get(call.row.value)))
@@ -232,6 +242,7 @@ _WATCHED: Mapping[type[Operation], Callable[[Probe, Invocation[Any]], Any]] = {
 """How a kind of operation is watched that is more than passed on."""
 _COMPUTED: Mapping[type[Operation], Callable[[Probe, Invocation[Any], list[Tensor]], Any]] = {
     Assignment: Probe.assign,
+    Creation: Probe.create,
     Attention: lambda probe, call, _: probe.attend(call),
     ActivationProduct: Probe.multiply,
     Softmax: Probe.normalise,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.structures.nets.case import CLASSES, case
+from experiments.structures.nets.case import CLASSES, case, sequences
 
 WIDTH, HEADS = 12, 4
 
@@ -175,3 +175,47 @@ class WholeTransformer(Layers):
     def forward(self, x: Tensor, memory: Tensor) -> Any:
         source, target = self.beside(memory).transpose(0, 1), self.inward(x).transpose(0, 1)
         return self.head(self.inner(source, target).mean(0))
+
+
+class Biased(nn.Module):
+    """Attention with a bias for every head, which the first layer makes and all others take over (T5)."""
+
+    def __init__(self, fused: bool) -> None:
+        super().__init__()
+        self.heads, self.size, self.fused = HEADS, WIDTH // HEADS, fused
+        self.query, self.key, self.value, self.out = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        parts = (
+            part(x).view(*x.shape[:2], -1, self.size).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )
+        query, key, value = parts
+        bias = torch.zeros((1, self.heads, *x.shape[1:2] * 2)) if bias is None else bias
+        if self.fused:
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(x.dtype))
+        else:
+            mixed = (query @ key.transpose(-1, -2) + bias.to(x.dtype)).softmax(-1) @ value
+        return x + self.out(mixed.transpose(1, 2).flatten(2)), bias
+
+
+@case(cut=("inward", "first.query", "first.key", "second.query", "second.value"), example=sequences)
+class SharedBias(nn.Module):
+    """two layers of fused attention, the second takes over a bias that the first has made of its number of heads"""
+
+    fused = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inward, self.head = nn.Linear(6, WIDTH), nn.Linear(WIDTH, CLASSES)
+        self.first, self.second = Biased(self.fused), Biased(self.fused)
+
+    def forward(self, x: Tensor) -> Any:
+        x, bias = self.first(self.inward(x), None)
+        return self.head(self.second(x, bias)[0].mean(1))
+
+
+@case(cut=("inward", "first.query", "first.key", "second.query", "second.value"), example=sequences)
+class SharedBiasOfScores(SharedBias):
+    """the same, scores by hand"""
+
+    fused = False
