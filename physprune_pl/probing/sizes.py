@@ -122,12 +122,10 @@ def _marked(value: Any, name: str, depth: int = 3) -> Any:
         return Remembered.of(value, name)
     if kind in (list, tuple, torch.Size) and depth:
         items = [_marked(item, f"{name}.{place}", depth - 1) for place, item in enumerate(value)]
-        return (
-            kind(items) if any(type(item) is not type(old) for item, old in zip(items, value, strict=True)) else value
-        )
+        return kind(items) if any(item is not old for item, old in zip(items, value, strict=True)) else value
     if kind is dict and depth and all(isinstance(key, str) for key in value):
         entries = {key: _marked(item, f"{name}.{key}", depth - 1) for key, item in value.items()}
-        return entries if any(type(entries[key]) is not type(value[key]) for key in value) else value
+        return entries if any(entries[key] is not value[key] for key in value) else value
     return value
 
 

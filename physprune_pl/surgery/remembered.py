@@ -60,7 +60,20 @@ def size_changes(model: nn.Module, sizes: Mapping[str, tuple[int, int]]) -> list
         if _entry(value, place) not in (before, after):
             raise ValueError(f"plan: {name!r} was planned as {before}, the model has {_entry(value, place)}")
         changed[id(module), attribute] = (module, _with_entry(value, place, after))
-    return [(module, {attribute: value}) for (_, attribute), (module, value) in changed.items()]
+    return [
+        (module, {attribute: value, **_dicts_of(module, attribute, value)})
+        for (_, attribute), (module, value) in changed.items()
+    ]
+
+
+def _dicts_of(module: nn.Module, attribute: str, value: Any) -> dict[str, Any]:
+    """Return the dicts of which an attribute is the items, with those that it gets: copies are made of the dicts."""
+    if not isinstance(value, tuple) or not all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return {}
+    items = vars(module)[attribute]
+    return {
+        name: dict(value) for name, one in vars(module).items() if type(one) is dict and tuple(one.items()) == items
+    }
 
 
 def _owner(modules: Mapping[str, nn.Module], name: str) -> Owner:
@@ -138,5 +151,6 @@ def mirror_sizes(model: nn.Module, like: nn.Module) -> None:
 
 
 def _is_size(value: Any) -> bool:
-    items = value if isinstance(value, list | tuple) else (value,)
-    return bool(items) and all(type(item) is int for item in items)
+    """Whether a value is a whole number, or containers of nothing but such, and of names for them."""
+    items = [item for item in _entries(value).values() if type(item) is not str]
+    return type(value) is int or (bool(items) and all(map(_is_size, items)))

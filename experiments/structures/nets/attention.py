@@ -88,6 +88,22 @@ class FusedChunks(Encoder):
 
 
 @case(cut=FUSED, example=sequences)
+class NamedLengths(FusedChunks):
+    """the number of heads stands in the items of a dict, kept as a tuple of pairs (the layers of einops)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths = {"three": 3, "heads": HEADS}
+        self.pairs = tuple(self.lengths.items())
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        (_, three), (_, heads) = self.pairs
+        joined = self.triple(x)
+        seen = joined.reshape(*x.shape[:2], three, heads, joined.shape[-1] // (three * heads))
+        return tuple(seen.permute(2, 0, 3, 1, 4))
+
+
+@case(cut=FUSED, example=sequences)
 class FusedView(FusedChunks):
     """one linear layer seen as [3, heads, head size], scores with a bias and a scale per head"""
 
