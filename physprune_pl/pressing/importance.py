@@ -138,7 +138,7 @@ class Importance:
         if not any(there):
             return
         told = self._arranged.products(only) / scale
-        self.mean.add(told if aside is None else told - aside, self._owners(there).to(told.device))
+        self.mean.add(told if aside is None else told - aside, self._owners(there, told.device))
 
     def _there(self, only: Collection[int] | None) -> tuple[bool, ...]:
         """Return for every tensor whether it has a gradient that counts."""
@@ -147,13 +147,14 @@ class Importance:
             for one in self._owned
         )
 
-    def _owners(self, there: tuple[bool, ...]) -> Tensor:
+    def _owners(self, there: tuple[bool, ...], device: torch.device) -> Tensor:
         """Return which channels own a part of some tensors, bool [N]."""
-        if there not in self._reached:
+        known = self._reached.get(there)
+        if known is None or known.device != device:
             found = torch.zeros(self._size + 1, dtype=torch.bool)
             for one, counts in zip(self._owned, there, strict=True):
                 for owners in one.owners.values() if counts else ():
                     found[owners] = True
             # Seldom more than two: with all gradients, and with those of one of several optimizers.
-            self._reached[there] = found[:-1]
+            self._reached[there] = found[:-1].to(device)
         return self._reached[there]

@@ -77,7 +77,8 @@ class WatchingCallback(SessionCallback):
     def _set_penalty_aside(self, trainer: Trainer, scale: Tensor | float) -> None:
         """Note what the gradients of the loss, which come on top, will not have said."""
         if self.session.importance is not None:
-            self.session.importance.set_aside(scale, held_ids(trainer.optimizers))
+            with self.session.trainable():
+                self.session.importance.set_aside(scale, held_ids(trainer.optimizers))
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ARG002
         """End the watch over a step that had no backward; look at the losses of an epoch before it is validated."""
