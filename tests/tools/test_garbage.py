@@ -41,6 +41,19 @@ def test_new_garbage_goes_and_old_garbage_waits() -> None:
 
 
 @pytest.mark.usefixtures("thawed")
+def test_the_collector_comes_by_less_often_inside_and_as_often_as_before_afterwards() -> None:
+    before = gc.get_threshold()
+    try:
+        for given, inside in ((700, 20_000), (50_000, 50_000), (0, 0)):
+            gc.set_threshold(given, 10, 10)
+            with only_new_garbage():
+                assert gc.get_threshold() == (inside, 10, 10)
+            assert gc.get_threshold() == (given, 10, 10)
+    finally:
+        gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("thawed")
 def test_an_error_thaws() -> None:
     with pytest.raises(ArithmeticError), only_new_garbage():
         raise ArithmeticError
