@@ -35,12 +35,13 @@ def twin(model: nn.Module, names: Collection[str] | None = None) -> nn.Module:
 
     Args:
         model: the model.
-        names: parameters to share; None for all.
+        names: parameters and buffers to share; None for all parameters and no buffer, which runs write to.
     """
     wanted = [tensor for name, tensor in model.named_parameters() if names is None or name in names]
-    plain = [tensor for tensor in wanted if type(tensor) is nn.Parameter]
-    shared = {id(tensor): nn.Parameter(tensor.data, tensor.requires_grad) for tensor in plain}
-    return _deep_copy(model, {**_fresh_machinery(model), **shared})
+    shared = {id(one): nn.Parameter(one.data, one.requires_grad) for one in wanted if type(one) is nn.Parameter}
+    buffers = [tensor for name, tensor in model.named_buffers() if name in (names or ())]
+    shared_buffers = {id(one): one.detach() for one in buffers if type(one) is Tensor}
+    return _deep_copy(model, {**_fresh_machinery(model), **shared, **shared_buffers})
 
 
 def _deep_copy(model: nn.Module, memo: dict[int, Any]) -> nn.Module:

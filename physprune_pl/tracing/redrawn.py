@@ -18,6 +18,8 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.networks.taking import Scratch
 from physprune_pl.probing.tainting import has_nan
+from physprune_pl.surgery.apply import cut
+from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tracing.comparable import Comparable
 from physprune_pl.tracing.kept_norms import KeptNorms, Removed
 from physprune_pl.tracing.large_weights import LargeWeights, large_weights
@@ -53,6 +55,10 @@ class Redrawn:
         own = twin(model, self.large).requires_grad_(False)
         return replace(self, model=in_type(own, self.dtype, self.large), saved=None)
 
+    def cut(self, plan: PruningPlan) -> nn.Module:
+        """Return a cut copy; where the model is put back after runs, those of the copy may write to its buffers."""
+        return cut(twin(self.model, None if self.saved is None else self._tensors.keys()), plan)
+
     def dense(self, seen: Comparable, training: bool) -> list[Tensor] | None:
         """Return what the network and its layers put out in a mode; None if it raises there or returns NaN.
 
@@ -60,7 +66,7 @@ class Redrawn:
         """
         weights = self.weights_of(self.model)
         try:
-            with self._restored(), weights:
+            with self.restored(), weights:
                 outputs = put_out(self.model, self.example, training, seen)
         except Exception:  # whatever a network raises that insists on other inputs or cannot be trained on these
             return None
@@ -84,7 +90,7 @@ class Redrawn:
         """
         weights = LargeWeights(self._tensors, self.large, self.dtype, self.scratch)
         seen = Comparable(masks.kept(self._tensors), set(map(id, self._tensors.values())), double)
-        with self._restored(), masks.zeroed(self._tensors, producing, weights) as norms, weights:
+        with self.restored(), masks.zeroed(self._tensors, producing, weights) as norms, weights:
             return put_out(self.model, example, training, seen, norms)
 
     @cached_property
@@ -92,7 +98,8 @@ class Redrawn:
         return named_tensors(self.model)
 
     @contextmanager
-    def _restored(self) -> Iterator[None]:
+    def restored(self) -> Iterator[None]:
+        """Put back on leaving what runs have done."""
         try:
             yield
         finally:

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
-from physprune_pl.networks.isolation import seed_everything_inside, twin, without_autocast
+from physprune_pl.networks.isolation import seed_everything_inside, without_autocast
 from physprune_pl.networks.names import plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
-from physprune_pl.surgery.apply import cut as cut_in_place
 from physprune_pl.surgery.plan import make_plan
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.comparable import Comparable
@@ -130,7 +129,7 @@ class Verifier:
         masks = Masks(groups, removal, plan)
         modes = (False, True) if self.trains and kind in self.in_train_mode else (False,)
         try:
-            cut = cut_in_place(twin(base.model), plan)
+            cut = base.cut(plan)
             return all(
                 self._same(
                     base, cut, masks, claims[:1] if training else claims, self._example(kind, training), training
@@ -151,7 +150,7 @@ class Verifier:
     ) -> bool:
         """Return whether a cut network puts out what masked ones do."""
         seen = Comparable({}, double=self.double)
-        with self.base.weights_of(cut):
+        with base.restored(), base.weights_of(cut):
             got = put_out(cut, example, training, seen)
         for claim in claims:
             wanted = base.masked(masks, claim, example, training, self.double)
