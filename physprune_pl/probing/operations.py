@@ -156,6 +156,26 @@ _TABLE: dict[Function, Operation] = {function: row for functions, row in _ROWS f
 _OTHER = Operation()
 
 
+TELLING = frozenset(
+    {
+        *(Tensor.dim, Tensor.ndimension, Tensor.numel, Tensor.stride, Tensor.storage_offset, Tensor.__len__),
+        *(Tensor.is_contiguous, Tensor.is_floating_point, torch.is_floating_point, Tensor.is_complex, torch.is_complex),
+        *(Tensor.get_device, Tensor.nelement, torch.numel),
+        *(
+            getattr(Tensor, name).__get__
+            for name in ("ndim", "device", "layout", "requires_grad", "is_cuda", "is_leaf", "grad_fn")
+        ),
+        *(getattr(Tensor, name).__get__ for name in ("is_meta", "is_sparse", "is_quantized", "is_nested", "is_mps")),
+    }
+)
+"""What tells something about a tensor, but none of its numbers, nor the sizes of its axes."""
+
+
+def is_known(func: Function) -> bool:
+    """Return whether an operation is in a row of the table."""
+    return func in _TABLE
+
+
 def operation_of(func: Function) -> Operation:
     """Return how an operation is watched; what is in no row lets NaN pass as it does."""
     return _TABLE.get(func, _OTHER)

@@ -41,7 +41,7 @@ from physprune_pl.probing.operation_rows import (
     Softmax,
     Statistic,
 )
-from physprune_pl.probing.operations import operation_of, sealed
+from physprune_pl.probing.operations import TELLING, operation_of, sealed
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.sizes import Remembered, SizeWatch, sizes_of_view
 from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
@@ -109,6 +109,9 @@ class Probe(TorchFunctionMode):
     ) -> Any:
         """Watch one operation, as its row in the table of operations says."""
         self.sequence.append(getattr(func, "__name__", str(func)))
+        if func in TELLING:
+            self.name_of(args[0])
+            return func(*args, **(kwargs or {}))
         call = invocation(func, args, kwargs or {})
         watched = _WATCHED.get(type(call.row), Probe.pass_on)
         return watched(self, call) if self.flow is None else self.flow.follow(self, call, watched)

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from physprune_pl.probing.computed_weights import ComputedWeights, direction_and_length, normed_by_length
 from physprune_pl.probing.operation_rows import Attention, Layout
-from physprune_pl.probing.operations import layout_of, operands, operation_of
+from physprune_pl.probing.operations import TELLING, is_known, layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.tracing.steady_choices import choose
 
@@ -22,6 +22,7 @@ _DROPOUTS = {
 }
 _NOISE = {torch.rand_like, torch.randn_like, torch.bernoulli, Tensor.bernoulli}
 _CASTS = {Tensor.float, Tensor.half, Tensor.bfloat16}
+_CHANGED = _DROPOUTS | _NOISE | _CASTS
 _SHORT = {torch.float32, torch.float16, torch.bfloat16}
 
 Call = Callable[..., Any]
@@ -58,8 +59,8 @@ class Comparable(TorchFunctionMode):
     ) -> Any:
         """Run one operation, without chance."""
         kwargs = kwargs or {}
-        if func is Tensor.__deepcopy__:  # computes nothing, and what it has copied before would all be looked through
-            return func(*args, **kwargs)
+        if not is_known(func) and func not in _CHANGED and not any(map(_is_type, (*args, *kwargs.values()))):
+            return self._run(func, args, kwargs)  # most operations
         if func in _DROPOUTS:
             return args[0] if args else kwargs["input"]
         if func in _NOISE:
@@ -67,18 +68,24 @@ class Comparable(TorchFunctionMode):
         if isinstance(operation_of(func), Attention):
             args, kwargs = _without_dropout(args, kwargs)
         func, args, kwargs = self._with_all_digits(func, args, kwargs)
-        chosen = choose(func, args, kwargs)
-        output = _divided(func, args, kwargs) if chosen is None else chosen
-        self.computed.follow(func, args, output)
+        output = self._run(func, args, kwargs)
         layout = layout_of(func, args, kwargs)
         if layout is not None:
             self._collect(layout, operands(func, args, kwargs)[1], output)
         return output
 
+    def _run(self, func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        chosen = choose(func, args, kwargs)
+        output = _divided(func, args, kwargs) if chosen is None else chosen
+        # A copy computes nothing, and what has been copied before would all be looked through.
+        if func not in TELLING and func is not Tensor.__deepcopy__:
+            self.computed.follow(func, args, output)
+        return output
+
     def _with_all_digits(
         self, func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Call, tuple[Any, ...], dict[str, Any]]:
-        if func not in _CASTS and not any(isinstance(one, torch.dtype) for one in (*args, *kwargs.values())):
+        if func not in _CASTS and not any(map(_is_type, (*args, *kwargs.values()))):
             return func, args, kwargs
         self.shortened = True
         if not self.double:
@@ -103,6 +110,10 @@ class Comparable(TorchFunctionMode):
         if not block.whole:
             index = index[(index >= block.first) & (index < block.first + block.rows)] - block.first
         self.collected.append(output.index_select(layout.axis, index))
+
+
+def _is_type(value: object) -> bool:
+    return isinstance(value, torch.dtype)
 
 
 def _divided(func: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

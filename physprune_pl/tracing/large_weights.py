@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.taking import Scratch, taken
 from physprune_pl.probing.operation_rows import Argument, Layout, LooksUp
-from physprune_pl.probing.operations import conv_groups, layout_of, operands, operation_of
+from physprune_pl.probing.operations import TELLING, conv_groups, layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import tensors_of_call
 
@@ -29,16 +29,7 @@ _VIEWS = {
     *(Tensor.__getitem__, Tensor.chunk, Tensor.split, Tensor.narrow, Tensor.unbind, Tensor.view, Tensor.view_as),
     *(torch.chunk, torch.split, torch.narrow, torch.unbind, Tensor.tensor_split, torch.tensor_split),
 }
-_READ = {
-    *(Tensor.size, Tensor.dim, Tensor.ndimension, Tensor.numel, Tensor.stride, Tensor.storage_offset, Tensor.__len__),
-    *(Tensor.is_contiguous, Tensor.is_floating_point, torch.is_floating_point, Tensor.is_complex, torch.is_complex),
-    *(Tensor.get_device, Tensor.nelement, torch.numel),
-    *(
-        getattr(Tensor, name).__get__
-        for name in ("shape", "ndim", "device", "layout", "_base", "requires_grad", "is_cuda", "is_leaf", "grad_fn")
-    ),
-    *(getattr(Tensor, name).__get__ for name in ("is_meta", "is_sparse", "is_quantized", "is_nested", "is_mps")),
-}
+_READ = TELLING | {Tensor.size, *(getattr(Tensor, name).__get__ for name in ("shape", "_base"))}
 """What looks at a tensor and not at its numbers."""
 _TYPE = Tensor.dtype.__get__  # type: ignore[attr-defined]
 
