@@ -55,7 +55,14 @@ def _in_train_mode(runner: Callable[[], Runner], evidence: Evidence, first: Coll
     hopeful = runner()
     hopeful.foreign = first.runner.foreign  # no channel is NaN in the one run, so there is nothing to keep from them
     found = Collector(hopeful, evidence, first.runner.walls)
-    return found if _operations(found.clean) == _operations(first.clean) else Collector(runner(), evidence)
+    return found if _makes_the_calls_of(first.clean, found.clean) else Collector(runner(), evidence)
+
+
+def _makes_the_calls_of(one: Run, other: Run) -> bool:
+    """Return whether a run makes all operations of another one in their order, and sees the same between them."""
+    rest = iter(_operations(other))  # train mode counts batches too
+    alike = _calls(one) == _calls(other) and one.probe.norms.calls == other.probe.norms.calls
+    return alike and all(operation in rest for operation in _operations(one))
 
 
 def _operations(run: Run) -> list[str]:
