@@ -112,6 +112,8 @@ class Collector:
         self.clean, self.questions = self.found.clean, self.found.questions
         self.runner.asked = without_positions(self.runner.asked, self.found.together, self.clean)
         self.contested = contested(list(self.found.alone.values()), self.clean)
+        alone = {source: run for source, run in self.found.alone.items() if run is not None}
+        self.answers = self.questions.answers(alone, self.found.together, self.contested)
         if self.clean.probe.axes.views:
             self._tie_views()
         blocks = Blocks(self.evidence)
@@ -123,14 +125,6 @@ class Collector:
         loose = LooseTensors(self.runner, self.evidence, self.clean)
         tied = {family[0] for vector, _, weight, _ in self.spectral for family in (vector, weight)}
         loose.collect(sorted((self.clean.probe.loose | self._untouched_carriers()) - tied))
-
-    def _answer(self, source: Family) -> Answer | None:
-        """Return where the channels of a source go: as all sources together tell, or it by itself."""
-        if source not in self.answers:
-            alone, together = self.found.alone[source], self.found.together
-            asked = None if alone is None else self.questions.answer(source, alone, together, self.contested)
-            self.answers[source] = asked
-        return self.answers[source]
 
     def _tie_views(self) -> None:
         """Tie the slots of the axes that views factor: by head if their channels reach heads, else part by part.
@@ -169,7 +163,7 @@ class Collector:
 
     def _mixed_by_part(self, source: Family, family: Family, factors: tuple[int, ...]) -> bool:
         """Return whether a source is mixed within the parts of an axis, and clear once channels are taken by part."""
-        answer = self._answer(source)
+        answer = self.answers.get(source)
         if answer is None:
             return False
         unclear = answer.unclear({"consumer"})
@@ -186,9 +180,10 @@ class Collector:
 
     def _attribute(self, source: Family, blocks: Blocks) -> None:
         """Find out where the channels of one source go."""
-        answer = self._answer(source)
+        answer = self.answers.get(source)
         if answer is None:
-            blocks.add(source, FIRST, f"{_FLOW}: {self.found.refusals.get(source, self.runner.refusal)}")
+            refusals = {**self.found.refusals, **self.questions.refusals}
+            blocks.add(source, FIRST, f"{_FLOW}: {refusals.get(source, self.runner.refusal)}")
             return
         if answer.alone.returned:
             blocks.add(source, FIRST, self.runner.example.ends)

@@ -52,9 +52,9 @@ class LooseTensors:
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
         together = self.questions.told(families)
-        rivals = contested([alone[name] for name, _ in families], self.clean)
-        for family in families:
-            answer = self.questions.answer(family, alone[family[0]], together, rivals)
+        own = {family: alone[family[0]] for family in families}
+        rivals = contested(list(own.values()), self.clean)
+        for answer in self.questions.answers(own, together, rivals).values():
             if answer is not None:
                 self._link(answer)
 

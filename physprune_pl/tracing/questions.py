@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from operator import or_
 
 import torch
 from torch import Tensor
@@ -66,6 +69,7 @@ class Questions:
         run: runs the model once with the masked entries NaN.
         sizes: returns the number of entries of a family.
         kinds: observations whose slots must each tell one entry.
+        refusals: family without an answer -> what the model did.
     """
 
     runner: Runner
@@ -73,6 +77,7 @@ class Questions:
     run: Callable[[Masks], Run]
     sizes: Callable[[Family], int]
     kinds: Collection[Kind]
+    refusals: dict[Family, str] = field(default_factory=dict)
 
     def some(self, family: Family, mask: Tensor) -> Run | None:
         """Taint the masked entries of a family."""
@@ -109,6 +114,8 @@ class Questions:
     def apart(self, family: Family, alone: Run) -> Answer | None:
         """Ask about one family by itself."""
         codes = self.together([family])
+        if codes is None:
+            self.refusals[family] = self.runner.refusal
         return None if codes is None else Answer(family, self.sizes(family), alone, codes)
 
     def without(self, family: Family, mask: Tensor) -> Answer | None:
@@ -118,19 +125,27 @@ class Questions:
         return None if rest is None else asked.apart(family, rest)
 
     def answer(self, family: Family, alone: Run, together: Codes | None, contested: Sequence[Tensor]) -> Answer | None:
-        """Return what a family has told together with others, or by itself where that may tell more.
+        """Return what one family has told, see `answers`."""
+        return self.answers({family: alone}, together, contested)[family]
+
+    def answers(
+        self, alone: Mapping[Family, Run], together: Codes | None, contested: Sequence[Tensor]
+    ) -> dict[Family, Answer | None]:
+        """Return what families have told together with others, or by themselves where that may tell more.
 
         Args:
-            family: the family.
-            alone: the run with all of it NaN.
+            alone: family -> the run with all of it NaN.
             together: what all families told at once.
             contested: for every observation the slots that several of them reach.
         """
         if together is None:
-            return self.apart(family, alone)
-        answer = Answer(family, self.sizes(family), alone, together)
-        disturbed = self._disturbed(answer, contested)
-        return self._cleared(answer, disturbed) if disturbed else answer
+            return {family: self.apart(family, run) for family, run in alone.items()}
+        told = [Answer(family, self.sizes(family), run, together) for family, run in alone.items()]
+        found: dict[Family, Answer | None] = {answer.family: answer for answer in told}
+        disturbed = {answer.family: slots for answer in told if (slots := self._disturbed(answer, contested))}
+        for members in _strangers([answer for answer in told if answer.family in disturbed]):
+            found |= self._cleared(members, disturbed)
+        return found
 
     def _disturbed(self, answer: Answer, contested: Sequence[Tensor]) -> Slots:
         """Return the slots that are unclear and that other families reach too: those may be to blame."""
@@ -138,19 +153,47 @@ class Questions:
         unclear = {place: slots & contested[place] for place, slots in answer.unclear(kinds).items()}
         return {place: slots for place, slots in unclear.items() if bool(slots.any())}
 
-    def _cleared(self, answer: Answer, slots: Slots) -> Answer | None:
-        """Ask a family by itself, unless its even and odd entries alike reach all of these slots.
+    def _cleared(self, answers: Sequence[Answer], slots: Mapping[Family, Slots]) -> Mapping[Family, Answer | None]:
+        """Ask families that reach nothing together by themselves, unless their even and odd entries alike reach slots.
 
-        No further bit can tell its entries apart then. Such slots are the tokens of an image: every channel reaches
-        every one of them.
+        No further bit can tell entries apart then. Such slots are the tokens of an image: every channel reaches every
+        one of them.
         """
-        even = torch.arange(answer.size) % 2 == 0
-        pair = [self.some(answer.family, mask) for mask in (~even, even)]
-        done = [run for run in pair if run is not None]
-        if len(done) < len(pair):
-            return None
-        both = {place: done[0].seen[place].pattern & done[1].seen[place].pattern for place in slots}
-        if all(bool(both[place][asked].all()) for place, asked in slots.items()):
-            return answer
-        codes = self.together([answer.family], done)
-        return None if codes is None else replace(answer, codes=codes)
+        even = {answer.family: torch.arange(answer.size) % 2 == 0 for answer in answers}
+        reached = [answer.alone.reached for answer in answers]
+        done: list[Run] = []
+        for masks in ({family: ~mask for family, mask in even.items()}, even):
+            run = self.runner.attempt(partial(self.run, masks), self.clean)
+            if run is None or run.reached & ~reduce(or_, reached):
+                return self._cleared_singly(answers, slots)
+            done.append(run)
+        both = [one.pattern & other.pattern for one, other in zip(done[0].seen, done[1].seen, strict=True)]
+        own = {one.family: slots[one.family].items() for one in answers}
+        asked = [one for one, few in own.items() if not all(bool(both[place][some].all()) for place, some in few)]
+        codes = self.together(asked, done) if asked else []
+        if codes is None:
+            return self._cleared_singly(answers, slots)
+        return {one.family: replace(one, codes=codes) if one.family in asked else one for one in answers}
+
+    def _cleared_singly(
+        self, answers: Sequence[Answer], slots: Mapping[Family, Slots]
+    ) -> Mapping[Family, Answer | None]:
+        """Ask families one by one, which the model has not stood together; what it does not stand has no answer."""
+        if len(answers) > 1:
+            return dict(ChainMap(*(dict(self._cleared([one], slots)) for one in answers)))
+        self.refusals[answers[0].family] = self.runner.refusal
+        return {answers[0].family: None}
+
+
+def _strangers(answers: Iterable[Answer]) -> list[list[Answer]]:
+    """Share out families: those of one list reach nothing together, but for what the model returns."""
+    lists: list[tuple[list[Answer], list[int]]] = []
+    for answer in answers:
+        places = answer.alone.reached & (1 << len(answer.alone.seen)) - 1
+        fitting = next((one for one in lists if not one[1][0] & places), None)
+        if fitting is None:
+            lists.append(([answer], [places]))
+        else:
+            fitting[0].append(answer)
+            fitting[1][0] |= places
+    return [members for members, _ in lists]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
+from physprune_pl.probing.codes import word_length
 from physprune_pl.probing.observations import Observation
 from physprune_pl.probing.runner import Runner, contested
 from physprune_pl.probing.tainting import ModulePath
@@ -110,6 +111,35 @@ def test_what_a_family_has_blurred_itself_is_asked_for_its_lowest_bit_only(model
         assert len(runs) == asked
         assert (answer.codes is together) is (model is Mixed)
         assert len(answer.reach(reads_of_last(questions)).index) == (0 if model is Mixed else 4)
+
+
+class Pair(nn.Module):
+    """Two such networks side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = Summed(), Summed()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.one(x), self.other(x)
+
+
+def test_families_that_reach_nothing_together_are_cleared_in_the_same_runs():
+    firsts = [(f"{name}.first.weight", 0) for name in ("one", "other")]
+    with asking(Pair()) as questions:
+        questions = replace(questions, sizes=lambda family: SIZES[family[0].partition(".")[2], 0])
+        alone = {family: questions.alone(family) for family in firsts}
+        everybody = [torch.ones_like(seen.pattern) for seen in questions.clean.seen]
+        codes = {family: torch.arange(4) for family in firsts}
+        rivals = {(f"{name}.rival.weight", 0): torch.tensor([1, 0]) for name in ("one", "other")}
+        together = questions.coded({**codes, **rivals})
+        runs, run = [], questions.run
+        counted = replace(questions, run=lambda masks: runs.append(masks) or run(masks))
+        answers = counted.answers(alone, together, everybody)
+        assert len(runs) == word_length(4)
+        for family, reader in zip(firsts, (("one.last.weight", 1), ("other.last.weight", 1)), strict=True):
+            place = next(place for place, seen in enumerate(questions.clean.seen) if seen.family == reader)
+            assert answers[family].reach(place).index.tolist() == [0, 1, 2, 3]
 
 
 def test_a_model_that_takes_another_way_answers_nothing():
