@@ -23,7 +23,6 @@ from physprune_pl.reports.tables import markdown
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "depth.json"
 COMMAND = "python -m experiments.tracing.depth --before FOLDER"
-START, END = "<!-- depth -->", "<!-- end of depth -->"
 BOTH = ("resnet110", "vit_b_16")
 """What the other build is measured on too."""
 
@@ -98,17 +97,18 @@ def main() -> None:
         print(rows[-1], flush=True)
     save(rows, COMMAND, RESULTS)
     page = (FOLDER / "README.md").read_text()
-    (FOLDER / "README.md").write_text(written(page, table(rows)))
+    (FOLDER / "README.md").write_text(written(page, table(rows), "depth"))
 
 
-def written(page: str, text: str) -> str:
-    """Return a page with a text in the place of the table.
+def written(page: str, text: str, name: str) -> str:
+    """Return a page with a text in the place of a table of some name.
 
-    >>> written("a <!-- depth -->old<!-- end of depth --> b", "new ")
+    >>> written("a <!-- depth -->old<!-- end of depth --> b", "new ", "depth")
     'a <!-- depth -->\\nnew <!-- end of depth --> b'
     """
-    before, _, rest = page.partition(START)
-    return f"{before}{START}\n{text}{END}{rest.partition(END)[2]}"
+    before, start, rest = page.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    return f"{before}{start}\n{text}{end}{after}"
 
 
 if __name__ == "__main__":

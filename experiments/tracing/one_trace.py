@@ -54,22 +54,23 @@ def measured(name: str) -> dict[str, float | None]:
     with torch.no_grad():
         model.eval()(example)
     parameters = sum(one.numel() * one.element_size() for one in model.parameters())
-    before, start = _resident_from_now(), process_time()
+    before, start = resident_from_now(), process_time()
     groups = trace_groups(model, example)
-    seconds, peak = process_time() - start, _memory("VmHWM")
+    seconds, peak = process_time() - start, memory_of("VmHWM")
     times = None if before is None or peak is None else (peak - before) / parameters
     return {"processor_seconds": seconds, "peak_over_model": times, "groups": len(groups)}
 
 
-def _resident_from_now() -> int | None:
+def resident_from_now() -> int | None:
     """Return what is resident, and count the peak anew from here on, where the system is Linux."""
     forget = Path("/proc/self/clear_refs")
     if forget.exists():
         forget.write_text("5")
-    return _memory("VmRSS")
+    return memory_of("VmRSS")
 
 
-def _memory(name: str) -> int | None:
+def memory_of(name: str) -> int | None:
+    """Return what Linux says of this process's memory, in bytes: ``VmRSS`` or ``VmHWM``; elsewhere None."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from experiments.tracing import depth, one_trace, run
+from experiments.tracing import decoder, depth, one_trace, run
 
 
 def test_the_table_is_that_of_the_results():
@@ -42,3 +42,19 @@ def test_growth_is_per_doubling():
     rows = [{"network": "resnet56", "processor_seconds": 1.0}, {"network": "resnet218", "processor_seconds": 4.0}]
     assert depth.growth(rows) == pytest.approx(4.0 ** (1 / math.log2(218 / 56)))
     assert depth.growth(rows[:1]) is None
+
+
+def test_the_table_of_the_decoder_is_that_of_its_results():
+    (row,) = json.loads((decoder.FOLDER / "decoder.json").read_text())["results"]
+    assert row["config"] == decoder.CONFIG
+    assert decoder.table(row) in (decoder.FOLDER / "README.md").read_text()
+
+
+def test_a_decoder_is_traced_cut_and_run():
+    pytest.importorskip("transformers")
+    small = {"vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 96}
+    row = decoder.measured({**decoder.CONFIG, **small, "num_attention_heads": 4, "num_key_value_heads": 2})
+    assert row["groups"] == 5
+    assert row["macs"][1] <= 0.51 * row["macs"][0]
+    assert [*row["steps"]] == ["build", "trace", "plan", "cut", "run"]
+    assert "0.00 billion parameters" in decoder.table(row)
