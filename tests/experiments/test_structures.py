@@ -5,6 +5,7 @@ import torch
 
 from experiments.structures.handwritten import with_torch_norms
 from experiments.structures.nets import CASES
+from experiments.structures.nets.case import case
 from experiments.structures.nets.masked import ResponseNormGRN
 from experiments.structures.networks import NETWORKS
 from experiments.structures.oracle import errors
@@ -84,3 +85,8 @@ def test_response_norm_of_the_oracle_is_the_written_one_on_the_channels_that_sta
     expected = torch.zeros_like(x).index_copy(-1, kept, few(x[..., kept]))
     assert torch.equal(with_torch_norms(torch.nn.Sequential(written))(x), ResponseNormGRN.forward(written, x))
     assert torch.equal(with_torch_norms(torch.nn.Sequential(written))(masked), expected)
+
+
+def test_no_network_takes_the_name_of_another():
+    with pytest.raises(ValueError, match="got Chain; rename the class"):
+        case()(type("Chain", (torch.nn.Module,), {}))

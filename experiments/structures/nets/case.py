@@ -73,9 +73,15 @@ def case(
     refusal: str = "",
     example: Callable[[], Any] = images,
 ) -> Callable[[Built], Built]:
-    """Class decorator that adds a network to ``CASES``; the note is its docstring."""
+    """Class decorator that adds a network to ``CASES``; the note is its docstring.
+
+    Raises:
+        ValueError: there is a network of that name.
+    """
 
     def register(build: Built) -> Built:
+        if build.__name__ in CASES:
+            raise ValueError(f"name: expected one that no other network has, got {build.__name__}; rename the class")
         CASES[build.__name__] = Case(build.__name__, str(build.__doc__), build, example, cut, whole, either, refusal)
         return build
 

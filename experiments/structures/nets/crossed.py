@@ -199,7 +199,7 @@ class Biased(nn.Module):
 
 
 @case(cut=("inward", "first.query", "first.key", "second.query", "second.value"), example=sequences)
-class SharedBias(nn.Module):
+class TakenOverBias(nn.Module):
     """two layers of fused attention, the second takes over a bias that the first has made of its number of heads"""
 
     fused = True
@@ -215,7 +215,7 @@ class SharedBias(nn.Module):
 
 
 @case(cut=("inward", "first.query", "first.key", "second.query", "second.value"), example=sequences)
-class SharedBiasOfScores(SharedBias):
+class TakenOverBiasInScores(TakenOverBias):
     """the same, scores by hand"""
 
     fused = False
