@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from lightning.pytorch import Trainer
@@ -21,6 +20,8 @@ from physprune_pl.selections import Selection
 from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.costs import Times
+from physprune_pl.targets.on_the_way import OnTheWay
+from physprune_pl.targets.target import Target
 from physprune_pl.targets.widths import Widths
 
 Known = tuple[Widths, Times | None]
@@ -73,8 +74,13 @@ def steering_of(
     if wave is None or wave.target is None:
         return None
     if wave.target != chooser.target:
-        chooser = replace(chooser, target=wave.target, tolerance=math.inf)
+        chooser = _on_the_way(wave.target, chooser)
     return Steering(chooser, penalty.segments, select, record.importance)
+
+
+def _on_the_way(target: Target, end: Chooser) -> Chooser:
+    parts = (end.trace, target, end.widths)
+    return OnTheWay(*parts, times=end.times, gone=end.gone, tolerance=math.inf, end=end)
 
 
 def nothing_to_prune(model: nn.Module, found: Trace) -> str:
