@@ -17,6 +17,7 @@ TITLES = {
     "cifar10": "ResNet-20, CIFAR-10",
     "cifar10_trained": "ResNet-20, CIFAR-10, trained before",
     "sst2": "text encoder, SST-2",
+    "minilm": "MiniLM, trained before, SST-2",
 }
 # Comparisons that other programs have joined.
 PEERS = {"digits": "peers"}
