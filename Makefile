@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # The first interpreter that really starts and is new enough (a name on the PATH may be an empty shim).
-FIND_PYTHON = for name in python3.11 python3.12 python3; do \
+FIND_PYTHON = for name in python3.11 python3.12 python3.13 python3; do \
 	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit 0; fi; \
 	done; echo "no Python 3.11 or newer found: set PYTHON=/path/to/python" >&2; exit 1
 PYTHON ?= $(shell $(FIND_PYTHON))
