@@ -1,0 +1,1 @@
+"""How fast pruned encoders of sentences are where they are used."""
