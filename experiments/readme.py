@@ -28,8 +28,8 @@ COMPARISONS = {
     "mnist": "LeNet-5, MNIST",
     "mnist_resnet20": "ResNet-20, MNIST",
     "cifar10": "ResNet-20, CIFAR-10",
-    "cifar10_trained": "ResNet-20, CIFAR-10, trained before",
     "sst2": "small transformer, SST-2",
+    "minilm": "MiniLM, trained before, SST-2",
 }
 # The default law; the pages of the comparisons have the others.
 ARM = "exponential"
