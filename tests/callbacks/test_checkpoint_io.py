@@ -19,7 +19,7 @@ def test_a_trainer_writes_and_reads_with_it(tmp_path):
 def test_a_failed_write_leaves_the_checkpoint_before_it(tmp_path):
     path, plugin = tmp_path / "last.ckpt", AtomicCheckpointIO()
     plugin.save_checkpoint({"epoch": 1}, path)
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         plugin.save_checkpoint({"epoch": 2, "bad": lambda: None}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
     assert list(tmp_path.iterdir()) == [path]
