@@ -76,16 +76,21 @@ class Chooser:
             TargetError: if no choice comes within 2 % of the target.
             ValueError: if shapes do not fit the groups or a value is not finite.
         """
-        strong = _to_numpy("strengths", strengths, self.trace.groups)
         if self.target.kind == "threshold":
+            strong = _to_numpy("strengths", strengths, self.trace.groups)
             lifted = self._lift(strong)
             ladders = Ladders(self.cost_model, self._removable, lifted, self._ladder)
             levels = self._under_threshold(ladders, strong, lifted)
         else:
-            ranked = _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
+            ranked = self._ranked(strengths, scores)
             ladders = Ladders(self.cost_model, self._removable, self._lift(ranked), self._ladder)
             levels = self._meeting_cost(ladders, self.target.kind)
         return _to_torch(ladders.masks(levels), strengths)
+
+    def _ranked(self, strengths: Sequence[Tensor], scores: Sequence[Tensor] | None) -> list[Floats]:
+        """Return what the channels are ranked by, of which the lowest goes first."""
+        strong = _to_numpy("strengths", strengths, self.trace.groups)
+        return _relative(strong) if scores is None else _to_numpy("scores", scores, self.trace.groups)
 
     def _lift(self, scores: Sequence[Floats]) -> list[Floats]:
         """Put the best channel of every part last in its group, so that no slice empties, and what has gone first."""

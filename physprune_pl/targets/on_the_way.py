@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from physprune_pl.targets.chooser import Chooser
+from physprune_pl.targets.costs import Floats
 
 
 @dataclass
@@ -24,25 +25,14 @@ class OnTheWay(Chooser):
 
     end: Chooser = field(kw_only=True)
 
-    def choose(self, strengths: Sequence[Tensor], scores: Sequence[Tensor] | None = None) -> list[Tensor]:
-        """Choose what goes, see :meth:`Chooser.choose <physprune_pl.targets.chooser.Chooser.choose>`.
-
-        Raises:
-            TargetError: if the target itself cannot be met.
-        """
+    def _ranked(self, strengths: Sequence[Tensor], scores: Sequence[Tensor] | None) -> list[Floats]:
+        """Rank what the target spares behind all that it takes; a TargetError where it cannot be met."""
         taken = self.end.choose(strengths, scores)
-        ranks = [_relative(one) for one in strengths] if scores is None else scores
-        every = torch.cat([rank.flatten() for rank in ranks])
-        behind = 1.0 + float(every.max() - every.min())
-        return super().choose(
-            strengths, [torch.where(mask, rank, rank + behind) for mask, rank in zip(taken, ranks, strict=True)]
-        )
+        ranks = super()._ranked(strengths, scores)
+        every = np.concatenate(ranks)
+        behind = 1.0 + every.max() - every.min()
+        return [np.where(mask.cpu().numpy(), rank, rank + behind) for mask, rank in zip(taken, ranks, strict=True)]
 
     def _turns(self) -> list[list[int]]:
         """Return all ladders at once: what the target spares comes last anyway."""
         return [sorted(set(self._ladder.tolist()))]
-
-
-def _relative(strength: Tensor) -> Tensor:
-    mean = strength.mean()
-    return strength / mean if mean > 0 else strength
