@@ -21,14 +21,14 @@ import lightning as L
 
 from experiments.bench.comparisons import CIFAR10, ENCODER
 from experiments.bench.paired import cell, points
-from experiments.bench.runs import Result, save, stored, write_table
+from experiments.bench.runs import Result, write_table
+from experiments.bench.studies import completed
 from experiments.training.assembly import build_data, build_model, build_pruning, composed
 from experiments.training.evaluation import evaluate
 from experiments.training.hydra_versions import instantiate
 from experiments.training.sweeps.figures import spread
 from physprune_pl.removals import Gradual
 from physprune_pl.reports.epoch_costs import shares_of_dense
-from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
@@ -58,6 +58,12 @@ class Setting:
     macs: float
     sparsify: int
     finetune: int
+
+    @property
+    def dense(self) -> tuple[str, ...]:
+        """What ``train.py`` is told for the network that is not pruned, trained for as many epochs in all."""
+        epochs = self.sparsify + self.finetune
+        return (*self.overrides, "force=none", "target=none", "finetune=none", f"trainer.max_epochs={epochs}")
 
     @property
     def shortened(self) -> Setting:
@@ -94,8 +100,7 @@ class Arm:
     def overrides(self, job: Setting) -> tuple[str, ...]:
         """Return what ``train.py`` would be told."""
         if self.removal is None:
-            epochs = job.sparsify + job.finetune
-            return (*job.overrides, "force=none", "target=none", "finetune=none", f"trainer.max_epochs={epochs}")
+            return job.dense
         removal = "once" if self.removal == EARLY else self.removal
         force = (f"force={self.force}", f"removal={removal}", f"finetune={self.rate}")
         phases = job.shortened if self.removal == EARLY else job
@@ -177,6 +182,10 @@ def _key(one: Mapping[str, Any]) -> tuple[int, int, int]:
     return list(SETS).index(one["data"]), ARMS.index(_arm(one)), one["seed"]
 
 
+def _fit(row: Result) -> Result:
+    return fitted(SETS[row["data"]], _arm(row), row["seed"])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then write results.json and the table of README.md."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -187,14 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rates", nargs="+", choices=RATES, default=list(RATES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args(arguments)
-    path = FOLDER / "results.json"
-    found = stored(path)
     arms = [arm for arm in ARMS if arm == DENSE or (arm.force in options.forces and arm.rate in options.rates)]
-    for name, seed, arm in product(options.sets, options.seeds, arms):
-        row: Result = {"data": name, "removal": arm.removal, "force": arm.force, "rate": arm.rate, "seed": seed}
-        if _key(row) not in map(_key, found):
-            found = sorted([*found, {**row, **fitted(SETS[name], arm, seed)}], key=_key)
-            save(found, command_line(), path)
+    wanted: list[Result] = [
+        {"data": name, "removal": arm.removal, "force": arm.force, "rate": arm.rate, "seed": seed}
+        for name, seed, arm in product(options.sets, options.seeds, arms)
+    ]
+    found = completed(FOLDER / "results.json", wanted, _key, _fit)
     write_table(FOLDER / "README.md", table(found))
 
 

@@ -14,10 +14,10 @@ from statistics import mean
 
 from experiments.bench.comparisons import CIFAR10
 from experiments.bench.paired import cell, points
-from experiments.bench.runs import Result, save, stored, write_table
+from experiments.bench.runs import Result, write_table
+from experiments.bench.studies import completed
 from experiments.gradual.run import Setting, fitted
 from experiments.training.sweeps.figures import spread
-from physprune_pl.reports.report import command_line
 from physprune_pl.reports.tables import markdown
 
 FOLDER = Path(__file__).parent
@@ -48,8 +48,7 @@ class Arm:
     def overrides(self, job: Setting) -> tuple[str, ...]:
         """Return what ``train.py`` would be told."""
         if self.select is None:
-            epochs = job.sparsify + job.finetune
-            return (*job.overrides, "force=none", "target=none", "finetune=none", f"trainer.max_epochs={epochs}")
+            return job.dense
         lengths = (f"trainer.max_epochs={job.sparsify}", f"finetune.epochs={job.finetune}")
         return (
             *job.overrides,
@@ -107,6 +106,10 @@ def _key(one: Result) -> tuple[int, int, int]:
     return list(SETS).index(one["data"]), ARMS.index(_arm(one)), one["seed"]
 
 
+def _fit(row: Result) -> Result:
+    return fitted(SETS[row["data"]], _arm(row), row["seed"])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, then write results.json and the table of README.md."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,14 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--selections", nargs="+", choices=SELECTIONS, default=list(DEFAULT))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args(arguments)
-    path = FOLDER / "results.json"
-    found = stored(path)
     arms = [arm for arm in ARMS if arm == DENSE or (arm.force in options.forces and arm.select in options.selections)]
-    for name, seed, arm in product(options.sets, options.seeds, arms):
-        row: Result = {"data": name, **asdict(arm), "seed": seed}
-        if _key(row) not in map(_key, found):
-            found = sorted([*found, {**row, **fitted(SETS[name], arm, seed)}], key=_key)
-            save(found, command_line(), path)
+    wanted: list[Result] = [
+        {"data": name, **asdict(arm), "seed": seed} for name, seed, arm in product(options.sets, options.seeds, arms)
+    ]
+    found = completed(FOLDER / "results.json", wanted, _key, _fit)
     write_table(FOLDER / "README.md", table(found))
 
 
