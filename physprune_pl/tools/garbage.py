@@ -20,7 +20,7 @@ def only_new_garbage() -> Iterator[None]:
     >>> frozen > 0, gc.get_freeze_count()
     (True, 0)
     """
-    if gc.get_freeze_count():
+    if gc.get_freeze_count() > _IMMORTAL:
         yield
         return
     often = gc.get_threshold()
@@ -36,3 +36,10 @@ def only_new_garbage() -> Iterator[None]:
 
 _NEW = 20_000
 """After so many new objects the collector looks at them."""
+
+_IMMORTAL = 2_000
+"""No more objects than this are frozen by Python itself, and at least four times as many by whoever calls `gc.freeze`.
+
+Python 3.12 puts its immortal objects there in every full collection: 375 after all of our imports. A bare interpreter
+tracks more than 8000 objects, all of which a call freezes.
+"""

@@ -44,6 +44,15 @@ def test_new_garbage_goes_and_old_garbage_waits() -> None:
 
 
 @pytest.mark.usefixtures("thawed")
+def test_what_python_freezes_by_itself_is_not_taken_for_somebodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze: list[int] = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: 375)  # Python 3.12 after every full collection
+    monkeypatch.setattr(gc, "freeze", lambda: freeze.append(1))
+    with only_new_garbage():
+        assert freeze == [1]
+
+
+@pytest.mark.usefixtures("thawed")
 def test_the_collector_comes_by_less_often_inside_and_as_often_as_before_afterwards() -> None:
     before = gc.get_threshold()
     try:
