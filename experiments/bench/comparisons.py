@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Sequence
 
 from experiments.bench.law_comparison import LawComparison
+from experiments.bench.runs import AT
 
 LAWS = ("uniform", "torque", "exponential", "gravity", "gravity_literal", "electrostatic")
 EVERY = ("none", *LAWS)
@@ -27,6 +28,8 @@ MNIST_RESNET20 = ("data=mnist", "model=resnet20", "trainer.precision=bf16-mixed"
 ENCODER = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")
 # Trained before, so that the phase under the penalty is short.
 MINILM = ("experiment=minilm_sst2", "trainer.precision=bf16-mixed")
+# The same encoder at a stronger target.
+STRONGER = {f"{law}{AT}0.2": (f"force={law}", "target.macs=0.2") for law in ("none", "uniform", "exponential")}
 TORQUE_VGG = ("experiment=torque_vgg", "data=digits", "optimizer.lr=0.01")
 GRAVITY = ("experiment=gravity_literal", "data=digits")
 ELECTROSTATIC = ("experiment=electrostatic_mnist",)
@@ -39,7 +42,9 @@ _ALL = (
     LawComparison("cifar10", CIFAR10, 0.4, EVERY, sparsify=10, finetune=3),
     LawComparison("cifar10_trained", (*CIFAR10, TRAINED), 0.4, EVERY, sparsify=4, finetune=2),
     LawComparison("sst2", ENCODER, 0.333, EVERY, sparsify=6, finetune=2),
-    LawComparison("minilm", MINILM, 0.5, ("none", "uniform", "exponential"), sparsify=2, finetune=1, seeds=(0,)),
+    LawComparison(
+        "minilm", MINILM, 0.5, ("none", "uniform", "exponential"), sparsify=2, finetune=1, seeds=(0,), variants=STRONGER
+    ),
     LawComparison("papers", ELECTROSTATIC, 0.2, ("none", "uniform", "electrostatic"), sparsify=15, finetune=5),
     LawComparison(
         "torque_vgg", TORQUE_VGG, 0.04, ("none", "uniform", "torque"), sparsify=40, finetune=10, kind="params"
