@@ -7,6 +7,8 @@ from statistics import mean
 from typing import Any
 
 from experiments.bench.committed_results import results
+from experiments.bench.runs import stored
+from experiments.peers.run import JOBS
 from experiments.training.sweeps.figures import ArmFigures, percent, spread
 from physprune_pl.reports.tables import markdown
 
@@ -19,8 +21,6 @@ TITLES = {
     "sst2": "text encoder, SST-2",
     "minilm": "MiniLM, trained before, SST-2",
 }
-# Comparisons that other programs have joined.
-PEERS = {"digits": "peers"}
 OURS = ("none", "uniform", "exponential")
 HEAD = ("network, data", "MACs", "dense", *OURS, "best other program", "scaled, from scratch", "latency, batch 32")
 
@@ -36,7 +36,8 @@ def _cells(name: str, title: str) -> Iterator[str]:
     yield percent(by_arm["dense"].scores("dense"))
     for arm in OURS:
         yield percent(by_arm[arm].scores("after_finetune"))
-    yield best_program(results(PEERS[name])) if name in PEERS else "-"
+    peers = stored(JOBS[name].path) if name in JOBS else []
+    yield best_program(peers) if peers else "-"
     small = [one for one in results("scratch") if (one["data"], one["shape"]) == (name, "scaled")]
     yield f"{percent([one['accuracy'] for one in small])} ({len(small)})" if small else "-"
     yield f"{spread(by_arm['uniform'].kept('batch_32'), '{:.2f}')} of dense"

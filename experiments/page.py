@@ -13,8 +13,7 @@ from experiments.bench.runs import Result, stored, table
 from experiments.finetuning.run import table as finetuning_table
 from experiments.overview import table as overview_table
 from experiments.papers.reach import table as reach_table
-from experiments.peers.run import PROGRAMS, SEEDS
-from experiments.peers.run import page as peers_table
+from experiments.peers.run import JOBS, SEEDS
 from experiments.scratch.run import table as scratch_table
 from experiments.targets.picture import COSTS
 from experiments.targets.run import SETS
@@ -54,10 +53,16 @@ def section(name: str) -> str:
 
 
 def peers() -> str:
-    """Return the same of the other programs."""
-    found = results("peers")
-    lacking = not_run(list(PROGRAMS), SEEDS, found)
-    return f"`python -m experiments.peers.run`\n\n{peers_table(found)}\n{lacking}\n"
+    """Return the same of the other programs, of every job."""
+    return "\n".join(_peers(name) for name, job in JOBS.items() if job.path.exists())
+
+
+def _peers(name: str) -> str:
+    job = JOBS[name]
+    found = stored(job.path)
+    return (
+        f"`python -m experiments.peers.run --job {name}`\n\n{job.page(found)}\n{not_run(job.programs, SEEDS, found)}\n"
+    )
 
 
 def tables() -> dict[str, str]:
@@ -101,7 +106,7 @@ def main() -> None:
     """Rewrite the tables and draw a picture for every data set."""
     README.write_text(filled(README.read_text(encoding="utf-8"), tables()), encoding="utf-8")
     for name in DATA_SETS:
-        found = results(name) + (results("peers") if name == "digits" else [])
+        found = results(name) + (stored(JOBS[name].path) if name in JOBS else [])
         dense = [one["metric"]["dense"] for one in found if one["arm"] == "dense"]
         draw(list(points(found)), dense, "accuracy (test)", FOLDER / name / "pareto.png")
 

@@ -1,4 +1,4 @@
-"""Other pruning programs at the same target on handwritten digits: ``python -m experiments.peers.run [NAME ...]``."""
+"""Other pruning programs at the target of a comparison of ours: ``python -m experiments.peers.run [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from experiments.bench.comparisons import COMPARISONS
+from experiments.bench.law_comparison import LawComparison
 from experiments.bench.runs import Arm, Result, merged, run_arms, save, stored, table, write_table
 from experiments.peers.fastnas import FastNAS
+from experiments.peers.kirigami import Kirigami
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import Peer, run
 from experiments.peers.torch_pruning import TorchPruning
@@ -19,7 +21,6 @@ from experiments.training.sweeps.figures import spread
 from physprune_pl.reports.report import command_line
 
 FOLDER = Path(__file__).parent
-_DIGITS = COMPARISONS["digits"]
 OURS = ("dense", "none", "uniform", "exponential", "none with full rate", "uniform with full rate")
 SEEDS = (0, 1, 2)
 # Its script trains 100 epochs of 390 steps at a rate of 0.01 that falls to a hundredth: 8 times our sum of rates.
@@ -52,35 +53,69 @@ PROGRAMS: Mapping[str, Program] = {
     "Torch-Pruning GroupNormPruner with full rate": Program(TorchPruning("group_norm"), "torch-pruning", FULL_RATE),
     "Torch-Pruning BNScalePruner with full rate": Program(TorchPruning("bn_scale"), "torch-pruning", FULL_RATE),
     "Torch-Pruning GrowingRegPruner with full rate": Program(TorchPruning("growing_reg"), "torch-pruning", FULL_RATE),
+    "torch-kirigami": Program(Kirigami(), "torch-kirigami"),
+    "torch-kirigami with full rate": Program(Kirigami(), "torch-kirigami", FULL_RATE),
     "Lightning ModelPruning": Program(LightningMasks(), "lightning"),
     "ModelOpt FastNAS": Program(FastNAS(), "nvidia-modelopt"),
 }
 
 
-def overrides() -> tuple[str, ...]:
-    """Return the settings that the peers share with the force laws on digits; only the force is not theirs."""
-    epochs = (f"trainer.max_epochs={_DIGITS.sparsify}", f"finetune.epochs={_DIGITS.finetune}")
-    return (*_DIGITS.overrides, f"target.macs={_DIGITS.share}", *epochs, "force=none")
+@dataclass(frozen=True)
+class Job:
+    """What the programs of a table are asked to do.
 
-
-def results(names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
-    """Yield the result of every program and seed; what has a report is not run again."""
-    for name in names:
-        program = PROGRAMS[name]
-        peer = partial(run, program.peer, package=program.package)
-        for result in run_arms([Arm(name, (*overrides(), *program.overrides))], seeds, runs, peer):
-            report = json.loads((runs / name / str(result["seed"]) / "report.json").read_text())
-            yield {**result, "program": f"{program.package} {report['versions'][program.package]}"}
-
-
-def page(peers: Sequence[Result]) -> str:
-    """Return the table: the rows of the digits that the peers are compared with, then the peers, then wall times.
-
-    Of the digits there are more seeds; the table has the same ones for all.
+    Attributes:
+        comparison: of our laws, whose rows they stand beside.
+        programs: names of those that are asked.
     """
-    digits = stored(FOLDER.parent / _DIGITS.name / "results.json")
-    ours = [one for one in digits if one["arm"] in OURS and one["seed"] in SEEDS]
-    return table([*ours, *peers]) + "\n" + _times([*ours, *peers])
+
+    comparison: LawComparison
+    programs: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file of its results."""
+        return FOLDER / f"{self.comparison.name}.json"
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The settings that the programs share with the force laws; only the force is not theirs."""
+        ours = self.comparison
+        epochs = (f"trainer.max_epochs={ours.sparsify}", f"finetune.epochs={ours.finetune}")
+        return (*ours.overrides, f"target.macs={ours.share}", *epochs, "force=none")
+
+    def results(self, names: Sequence[str], seeds: Sequence[int], runs: Path) -> Iterator[Result]:
+        """Yield the result of every program and seed; what has a report is not run again."""
+        for name in names:
+            program = PROGRAMS[name]
+            peer = partial(run, program.peer, package=program.package)
+            for result in run_arms([Arm(name, (*self.overrides, *program.overrides))], seeds, runs, peer):
+                report = json.loads((runs / name / str(result["seed"]) / "report.json").read_text())
+                yield {**result, "program": f"{program.package} {report['versions'][program.package]}"}
+
+    def page(self, peers: Sequence[Result]) -> str:
+        """Return the table: the rows of ours that the peers are compared with, then the peers, then wall times.
+
+        Of ours there may be more seeds; the table has the same ones for all.
+        """
+        stored_ours = stored(FOLDER.parent / self.comparison.name / "results.json")
+        ours = [one for one in stored_ours if one["arm"] in OURS and one["seed"] in SEEDS]
+        return table([*ours, *peers]) + "\n" + _times([*ours, *peers])
+
+
+# On photographs, where a run takes longer: what documentation shows first, and what mends our networks.
+_PHOTOGRAPHS = (
+    "Torch-Pruning GroupNormPruner",
+    "Torch-Pruning BNScalePruner",
+    "Torch-Pruning GroupNormPruner with full rate",
+    "torch-kirigami",
+    "torch-kirigami with full rate",
+    "ModelOpt FastNAS",
+)
+JOBS: Mapping[str, Job] = {
+    "digits": Job(COMPARISONS["digits"], tuple(name for name in PROGRAMS if "kirigami" not in name)),
+    "cifar10": Job(COMPARISONS["cifar10"], _PHOTOGRAPHS),
+}
 
 
 def _times(found: Sequence[Result]) -> str:
@@ -93,18 +128,26 @@ def _times(found: Sequence[Result]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is missing of the named programs, all if none is, then write results.json and the table."""
+    """Run what is missing of the named programs, all of the job if none is, then write its results and the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PROGRAMS)}")
+    parser.add_argument("--job", choices=JOBS, default="digits")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--runs", type=Path, default=Path("runs/peers"), help="folder of the single runs")
     options = parser.parse_args(arguments)
-    if unknown := [name for name in options.names if name not in PROGRAMS]:
-        parser.error(f"NAME: expected some of {', '.join(PROGRAMS)}, got {', '.join(unknown)}")
-    path = FOLDER / "results.json"
-    for result in results(options.names or list(PROGRAMS), options.seeds, options.runs):
-        save(merged(stored(path), [result], list(PROGRAMS)), command_line(), path)
-    write_table(FOLDER / "README.md", page(stored(path)))
+    job = JOBS[options.job]
+    if unknown := [name for name in options.names if name not in job.programs]:
+        parser.error(f"NAME: expected some of {', '.join(job.programs)}, got {', '.join(unknown)}")
+    for result in job.results(options.names or job.programs, options.seeds, options.runs / options.job):
+        save(merged(stored(job.path), [result], list(PROGRAMS)), command_line(), job.path)
+    write_table(FOLDER / "README.md", pages())
+
+
+def pages() -> str:
+    """Return the tables of all jobs that have results."""
+    return "\n".join(
+        f"`--job {name}`\n\n{job.page(stored(job.path))}" for name, job in JOBS.items() if job.path.exists()
+    )
 
 
 if __name__ == "__main__":

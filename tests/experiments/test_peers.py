@@ -11,9 +11,10 @@ from torch import nn
 
 from experiments.bench.comparisons import COMPARISONS
 from experiments.bench.runs import merged
+from experiments.peers.kirigami import Kirigami
 from experiments.peers.masks import LightningMasks
 from experiments.peers.phases import run
-from experiments.peers.run import FULL_RATE, PROGRAMS, overrides, page
+from experiments.peers.run import FULL_RATE, JOBS, PROGRAMS, Job
 from experiments.peers.torch_pruning import TorchPruning
 from experiments.training.assembly import build_data, build_model, composed
 from physprune_pl.networks.measure import count_macs
@@ -23,14 +24,15 @@ pytestmark = [pytest.mark.filterwarnings(one) for one in (*ADVICE, "ignore:.*is 
 SHORT = ("trainer.max_epochs=1", "finetune.epochs=1", "data.batch_size=400", "model=resnet20", *QUIET)
 
 
-def test_the_peers_have_the_settings_of_the_comparison() -> None:
-    ours = composed([*COMPARISONS["digits"].arms[1].overrides, "paths.output=out"])
-    for name in PROGRAMS:  # each is a folder, which Hydra must be able to read
-        theirs = composed([*overrides(), f"paths.output={name}"])
-        assert theirs.paths.output == name
+@pytest.mark.parametrize(("name", "job"), JOBS.items())
+def test_the_peers_have_the_settings_of_the_comparison(name: str, job: Job) -> None:
+    ours = composed([*COMPARISONS[name].arms[1].overrides, "paths.output=out"])
+    for program in job.programs:  # each is a folder, which Hydra must be able to read
+        theirs = composed([*job.overrides, f"paths.output={program}"])
+        assert theirs.paths.output == program
         theirs.paths.output = "out"
         assert theirs == ours
-    assert {program.overrides for program in PROGRAMS.values()} == {(), FULL_RATE}
+    assert {PROGRAMS[program].overrides for program in job.programs} == {(), FULL_RATE}
     assert ours.force is None
 
 
@@ -42,13 +44,13 @@ def test_new_results_take_the_place_of_old_ones() -> None:
 
 
 def test_the_page_has_the_rows_that_the_peers_are_compared_with() -> None:
-    lines = page([]).splitlines()
+    lines = JOBS["digits"].page([]).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:6]] == ["| dense", "| none", "| uniform", "| exponential"]
 
 
 def network() -> Any:
     torch.manual_seed(0)
-    config = composed([*overrides(), *SHORT, "paths.output=out"])
+    config = composed([*JOBS["digits"].overrides, *SHORT, "paths.output=out"])
     data = build_data(config)
     return build_model(config, data), data
 
@@ -72,8 +74,17 @@ def test_torch_pruning_presses_and_cuts_to_the_target(method: Any) -> None:
     assert 0.4 < count_macs(model.network, model.example_input_array) / dense <= 0.5
 
 
+@pytest.mark.slow
+def test_kirigami_cuts_to_the_target() -> None:
+    pytest.importorskip("torch_kirigami", reason="needs torch-kirigami")
+    model, data = network()
+    dense = count_macs(model.network, model.example_input_array)
+    Kirigami().cut(model, data, 0.9)
+    assert 0.8 < count_macs(model.network, model.example_input_array) / dense <= 0.9
+
+
 def test_a_run_with_masks_makes_nothing_smaller(tmp_path: Path) -> None:
-    config = composed([*overrides(), *SHORT, f"paths.output={tmp_path}"])
+    config = composed([*JOBS["digits"].overrides, *SHORT, f"paths.output={tmp_path}"])
     report, score = run(LightningMasks(), config, "lightning")
     assert report.macs["pruned"] == report.macs["dense"]
     assert report.params["pruned"] == report.params["dense"]
