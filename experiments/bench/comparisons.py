@@ -28,11 +28,19 @@ MNIST_RESNET20 = ("data=mnist", "model=resnet20", "trainer.precision=bf16-mixed"
 ENCODER = ("data=sst2", "model=text_encoder", "model.width=32", "model.heads=2", "optimizer=adamw")
 # Trained before, so that the phase under the penalty is short.
 MINILM = ("experiment=minilm_sst2", "trainer.precision=bf16-mixed")
-# The same encoder at a stronger target.
-STRONGER = {f"{law}{AT}0.2": (f"force={law}", "target.macs=0.2") for law in ("none", "uniform", "exponential")}
+# Trained before as well; an epoch is 150 of its 352 batches.
+EFFICIENTNET = ("experiment=efficientnet_cifar10", "data.verify=false", "+trainer.limit_train_batches=150")
 TORQUE_VGG = ("experiment=torque_vgg", "data=digits", "optimizer.lr=0.01")
 GRAVITY = ("experiment=gravity_literal", "data=digits")
 ELECTROSTATIC = ("experiment=electrostatic_mnist",)
+
+THREE = ("none", "uniform", "exponential")
+
+
+def _stronger(share: float) -> dict[str, tuple[str, ...]]:
+    """Return rows of the same laws at a stronger target."""
+    return {f"{law}{AT}{share}": (f"force={law}", f"target.macs={share}") for law in THREE}
+
 
 _FIVE = (0, 1, 2, 3, 4)
 _ALL = (
@@ -42,8 +50,9 @@ _ALL = (
     LawComparison("cifar10", CIFAR10, 0.4, EVERY, sparsify=10, finetune=3),
     LawComparison("cifar10_trained", (*CIFAR10, TRAINED), 0.4, EVERY, sparsify=4, finetune=2),
     LawComparison("sst2", ENCODER, 0.333, EVERY, sparsify=6, finetune=2),
+    LawComparison("minilm", MINILM, 0.5, THREE, sparsify=2, finetune=1, seeds=(0,), variants=_stronger(0.2)),
     LawComparison(
-        "minilm", MINILM, 0.5, ("none", "uniform", "exponential"), sparsify=2, finetune=1, seeds=(0,), variants=STRONGER
+        "efficientnet", EFFICIENTNET, 0.5, THREE, sparsify=3, finetune=2, seeds=(0,), variants=_stronger(0.25)
     ),
     LawComparison("papers", ELECTROSTATIC, 0.2, ("none", "uniform", "electrostatic"), sparsify=15, finetune=5),
     LawComparison(

@@ -1,4 +1,4 @@
-"""What makes training of small networks on a GPU faster, as callbacks of ``conf/callbacks/gpu.yaml``."""
+"""What makes training faster, as callbacks of ``conf/callbacks/channels_last.yaml`` and ``gpu.yaml``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from experiments.training.supervised import Supervised
 
 
 class ChannelsLast(L.Callback):
-    """Lays out weights with the channels innermost, as tensor cores read them; convolutions lay out pictures likewise.
+    """Lays out weights with the channels innermost; convolutions lay out pictures likewise.
 
-    The cut keeps the layout.
+    Tensor cores and the convolutions of CPUs read them so. The cut keeps the layout.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002

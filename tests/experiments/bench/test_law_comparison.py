@@ -9,6 +9,7 @@ from reported import REPORT
 
 from experiments.bench.committed_results import DATA_SETS, FOLDER, comparison
 from experiments.bench.law_comparison import LawComparison
+from experiments.bench.runs import AT
 from experiments.training.assembly import build_pruning, composed
 from physprune_pl.reports.report import PruningReport
 
@@ -22,13 +23,19 @@ def test_dense_none_and_uniform_are_always_among_the_arms(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
-def test_every_arm_trains_as_many_epochs_toward_the_same_target(name: str) -> None:
+def test_every_arm_trains_as_many_epochs_toward_the_target_of_its_name(name: str) -> None:
     # The name of an arm is a folder, which Hydra must be able to read.
-    configs = [composed([*arm.overrides, f"paths.output=out/{arm.name}"]) for arm in comparison(name).arms]
-    assert {config.paths.output for config in configs} == {f"out/{arm.name}" for arm in comparison(name).arms}
-    assert len({config.trainer.max_epochs + config.finetune.epochs for config in configs}) == 1
-    assert build_pruning(configs[0])[1] is None
-    assert len({str(config.target) for config in configs[1:]}) == 1
+    configs = {arm.name: composed([*arm.overrides, f"paths.output=out/{arm.name}"]) for arm in comparison(name).arms}
+    assert [config.paths.output for config in configs.values()] == [f"out/{arm}" for arm in configs]
+    assert len({config.trainer.max_epochs + config.finetune.epochs for config in configs.values()}) == 1
+    assert build_pruning(configs.pop("dense"))[1] is None
+    shares = {arm: arm.partition(AT)[2] or str(comparison(name).share) for arm in configs}
+    assert {arm: str(config.target[comparison(name).kind]) for arm, config in configs.items()} == shares
+    others = {
+        tuple(sorted(set(config.target.items()) - {(comparison(name).kind, float(share))}))
+        for config, share in zip(configs.values(), shares.values(), strict=True)
+    }
+    assert len(others) == 1
 
 
 def test_chosen_arms_are_added_to_the_results_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
