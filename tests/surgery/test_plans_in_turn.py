@@ -32,6 +32,13 @@ REPEATABLE = {
 }
 
 
+def network(description):
+    """A network, an example for it and its trace."""
+    torch.manual_seed(0)
+    model, example = Network(description), description.example()
+    return model, example, trace(model, example)
+
+
 def plan_of(traced, removed):
     return plan_removal(Chooser(traced, Target("macs", 1.0)), removed)
 
@@ -77,9 +84,7 @@ def assert_same(one, two):
 @settings(max_examples=40, derandomize=True, **REPEATABLE)
 @given(descriptions, st.integers(0, 9))
 def test_plans_in_turn_are_one_plan(description, seed):
-    torch.manual_seed(0)
-    model, example = Network(description), description.example()
-    dense = trace(model, example)
+    model, _, dense = network(description)
     (one, two, three), gone, left = drawn(dense, seed)
     both = one.then(two)
     assert both == plan_of(dense, gone[1])
@@ -99,9 +104,7 @@ def test_plans_in_turn_are_one_plan(description, seed):
 @settings(max_examples=15, derandomize=True, **REPEATABLE)
 @given(descriptions, st.integers(0, 9))
 def test_the_trace_follows_a_plan(description, seed):
-    torch.manual_seed(0)
-    model, example = Network(description), description.example()
-    dense = trace(model, example)
+    model, example, dense = network(description)
     plan = plan_of(dense, draw_removed(dense, 0.5, seed))
     followed, found = shrink_trace(dense, plan), trace(apply_plan(model, plan), example)
     assert followed.shapes == found.shapes
@@ -117,9 +120,7 @@ def test_the_trace_follows_a_plan(description, seed):
 @settings(max_examples=15, derandomize=True, **REPEATABLE)
 @given(descriptions, st.integers(0, 9))
 def test_a_network_that_has_grown_again_has_its_trace_of_before(description, seed):
-    torch.manual_seed(0)
-    model, example = Network(description), description.example()
-    dense = trace(model, example)
+    model, example, dense = network(description)
     removed = draw_removed(dense, 0.5, seed)
     plan, before = plan_of(dense, removed), copy.deepcopy(model)
     cut = apply_plan(model, plan)
