@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,10 +22,11 @@ from physprune_pl.structure import (
     Role,
     Slice,
 )
-from physprune_pl.tracing.components import Indices, connected
+from physprune_pl.tracing.components import Indices
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.gates import Channel
 from physprune_pl.tracing.in_step import in_step
+from physprune_pl.tracing.members import Mask, Members, Owners
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,29 @@ def find_groups(evidence: Evidence, parameters: frozenset[str], buffers: frozens
 
 class _Coupling:
     def __init__(self, evidence: Evidence, parameters: frozenset[str], buffers: frozenset[str]) -> None:
-        self.evidence, self.known, self.buffers = evidence, parameters | buffers, buffers
+        self.evidence, self.buffers = evidence, buffers
         self.space, root, gates = evidence.components()
         self.root = in_step(evidence, self.space, root)
         self.reasons = self._reasons(gates)
-        self.inexact = {
-            int(root) for family in evidence.inexact & evidence.sizes.keys() for root in self._roots(family)
-        }
-        self.reading = {int(r) for family in evidence.readers for r in self._roots(family)}
-        self.producing = {int(r) for family in evidence.sources for r in self._roots(family)}
-        self.members = self._members()
+        self.inexact = self._marked(evidence.inexact & evidence.sizes.keys())
+        wanted = self._marked(evidence.readers) & self._marked(evidence.sources)
+        wanted[list(self.reasons)] = False
+        known = parameters | buffers
+        tensors = [family for family in self.space.offsets if family[1] >= 0 and family[0] in known]
+        self.members = self._not_emptied(Members.of(tensors, self.space, self.root, wanted))
         # The outputs of a grouped transposed convolution are no dimension of its weight: its rows stand for them.
-        self.makers = {(name, 0) if dim == OUTPUT else (name, dim): None for name, dim in evidence.sources}
+        made = dict.fromkeys((name, 0) if dim == OUTPUT else (name, dim) for name, dim in evidence.sources)
+        self.makers = {family: place for place, family in enumerate(made)}
 
     def _roots(self, family: Family) -> Indices:
         return self.root[self.space.slots(family)]
+
+    def _marked(self, families: Iterable[Family]) -> Mask:
+        """Return a mask of the roots that slots of some families have."""
+        mask = np.zeros(self.space.size, dtype=np.bool_)
+        for family in families:
+            mask[self._roots(family)] = True
+        return mask
 
     def _reasons(self, gates: Sequence[Channel]) -> dict[int, str]:
         reasons: dict[int, str] = {}
@@ -77,28 +86,16 @@ class _Coupling:
             root = self._roots(family)[entry]
             reasons[int(root)] = "a channel that meets all channels of another layer at once, as a gate does"
         for family, index, reason in self.evidence.blocked:
-            for root in self.root[self.space.slots(family, index)]:
-                reasons.setdefault(int(root), reason)
+            for root in self.root[self.space.slots(family, index)].tolist():
+                reasons.setdefault(root, reason)
         return reasons
 
-    def _members(self) -> dict[int, dict[Family, list[int]]]:
-        """Root of every removable channel -> the slots it consists of."""
-        wanted = (self.reading & self.producing) - set(self.reasons)
-        members: dict[int, dict[Family, list[int]]] = {}
-        for family in self.space.offsets:
-            if family[1] < 0 or family[0] not in self.known:
-                continue
-            for index, root in enumerate(self._roots(family).tolist()):
-                if root in wanted:
-                    members.setdefault(root, {}).setdefault(family, []).append(index)
-        return {root: slots for root, slots in members.items() if not self._would_empty(root, slots)}
-
-    def _would_empty(self, root: int, slots: Mapping[Family, list[int]]) -> bool:
-        """Keep a channel that is all there is of some dimension."""
-        emptied = [family for family, indices in slots.items() if len(indices) == self.evidence.sizes[family]]
-        if emptied:
-            self.reasons[root] = f"{_module_of(emptied[0][0])} would be left without channels{self._heads_of(root)}"
-        return bool(emptied)
+    def _not_emptied(self, members: Members) -> Members:
+        """Keep channels that are all there is of some dimension."""
+        emptied = members.filling(self.evidence.sizes)
+        for root, family in emptied.items():
+            self.reasons[root] = f"{_module_of(family[0])} would be left without channels{self._heads_of(root)}"
+        return members.without([*emptied]) if emptied else members
 
     def _heads_of(self, root: int) -> str:
         """Say which heads a channel is all of; nothing of a channel that is no whole number of them."""
@@ -110,15 +107,30 @@ class _Coupling:
         return ""
 
     def result(self) -> Coupled:
-        clusters = [roots for roots in self._clusters() if self._plural(roots)]
-        groups = _unique([self._group(roots) for roots in clusters])
+        clusters = [roots for roots in self.members.clusters(self.makers) if self._plural(roots)]
+        owned = Owners.of(clusters, self.space.size)
+        families, norms = self.members.families_of(owned.group, len(clusters)), self._norms(owned)
+        groups = _unique(
+            [
+                self._group(owned, number, roots, own, norms[number])
+                for number, (roots, own) in enumerate(zip(clusters, families, strict=True))
+            ]
+        )
         calls = [call for call in map(self._call, self.evidence.products) if call is not None]
         owners = {
             root: (group.name, channel)
             for group, roots in zip(groups, clusters, strict=True)
-            for channel, root in enumerate(roots)
+            for channel, root in enumerate(roots.tolist())
         }
         return Coupled(groups, self._left_whole(), calls, self._sizes(owners))
+
+    def _norms(self, owned: Owners) -> dict[int, list[Family]]:
+        """Return by number of a group the norms that its channels meet."""
+        norms: dict[int, list[Family]] = defaultdict(list)
+        for family in self.evidence.norms:
+            for number in np.unique(owned.group[self._roots(family)]).tolist():
+                norms[number].append(family)
+        return norms
 
     def _sizes(self, owners: Mapping[int, tuple[str, int]]) -> list[RememberedSize]:
         """Return what modules remember, once for every place where it is used and something of it can go."""
@@ -140,66 +152,38 @@ class _Coupling:
         roots = Counter(self._roots(product.units).tolist())
         if not all(root in self.members for root in roots) or len(set(roots.values())) > 1:
             return None
-        owners = [self.members[root] for root in roots]
+        owners = [self.members.slots_of(root) for root in roots]
         for name, dim in owners[0]:
             size = self.evidence.sizes[name, dim]
-            shares = {len(families.get((name, dim), ())) for families in owners}
+            shares = {slots.get((name, dim), 0) for slots in owners}
             if shares == {size // len(roots)} and size % len(roots) == 0 and product.macs % size == 0:
                 return MixingCall(name, product.macs // size, dims=(dim,))
         return None
 
-    def _plural(self, roots: list[int]) -> bool:
+    def _plural(self, roots: Indices) -> bool:
         if len(roots) < 2:
-            self.reasons.update(dict.fromkeys(roots, "its channels are tied into one"))
+            self.reasons.update(dict.fromkeys(roots.tolist(), "its channels are tied into one"))
         return len(roots) > 1
 
-    def _clusters(self) -> list[list[int]]:
-        """Collect channels that share a producer, in the order in which they are produced."""
-        order = {family: place for place, family in enumerate(self.makers)}
-        places = {
-            root: sorted((order[family], slots[family][0]) for family in slots if family in order)
-            for root, slots in self.members.items()
-        }
-        edges = [(ends[0][0], place) for ends in places.values() for place, _ in ends]
-        one, other = (np.array([edge[side] for edge in edges], dtype=np.int64) for side in (0, 1))
-        cluster = connected(len(order), one, other)
-        clusters: dict[int, list[int]] = defaultdict(list)
-        for root in sorted(places, key=places.__getitem__):
-            clusters[int(cluster[places[root][0][0]])].append(root)
-        return list(clusters.values())
-
-    def _group(self, roots: list[int]) -> ChannelGroup:
-        families = {family for root in roots for family in self.members[root]}
-        first = next(family for family in self.makers if family in families)
+    def _group(
+        self, owned: Owners, number: int, roots: Indices, families: Sequence[Family], norms: Sequence[Family]
+    ) -> ChannelGroup:
+        first = min((family for family in families if family in self.makers), key=self.makers.__getitem__)
         slices = [
-            Slice(*family, *self._entries(family, roots), self._role(family))
-            for family in sorted(families, key=self.space.offsets.__getitem__)
+            Slice(*family, *owned.entries(self._roots(family), number), self._role(family)) for family in families
         ]
-        norms = [(family, self._entries(family, roots)) for family in self.evidence.norms]
+        met = [(family, owned.entries(self._roots(family), number)) for family in norms]
         return ChannelGroup(
             name=_module_of(first[0]),
             size=len(roots),
             slices=tuple(slices),
-            exact=not self.inexact.intersection(roots),
-            least=max((self._least(family, index, len(roots)) for family, (index, _) in norms), default=1),
-            norms=tuple(
-                NormSlice(*_norm_call(family), *entries) for family, entries in norms if family[1] < 0 and entries[0]
-            ),
+            exact=not bool(self.inexact[roots].any()),
+            least=max((self._least(family, index, len(roots)) for family, (index, _) in met), default=1),
+            norms=tuple(NormSlice(*_norm_call(family), *entries) for family, entries in met if family[1] < 0),
         )
-
-    def _entries(self, family: Family, roots: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the slots of a family that belong to a group, and the channel of each."""
-        wanted, own = np.asarray(roots, dtype=np.int64), self._roots(family)
-        order = np.argsort(wanted)
-        place = np.searchsorted(wanted, own, sorter=order).clip(max=len(wanted) - 1)
-        channel = order[place]
-        owned = wanted[channel] == own
-        return tuple(np.flatnonzero(owned).tolist()), tuple(channel[owned].tolist())
 
     def _least(self, family: Family, index: Sequence[int], size: int) -> int:
         """Return how many channels of a group a norm needs: as many as give it enough numbers, or all there are."""
-        if not index:
-            return 1
         numbers = self.evidence.norms[family] * len(index) / size
         return min(size, math.ceil(NORM_CHANNELS / numbers))
 
@@ -212,9 +196,12 @@ class _Coupling:
 
     def _left_whole(self) -> list[LeftWhole]:
         whole = {name: f"it runs {what}: tracing cannot look into that" for name, what in self.evidence.opaque.items()}
+        removable = np.zeros(self.space.size, dtype=np.bool_)
+        removable[self.members.root] = True
+        removable[list(self.reasons)] = False
         for family in self.evidence.sources:
-            roots = self._roots(family).tolist()
-            missing = [root for root in roots if root in self.reasons or self.members.get(root) is None]
+            roots = self._roots(family)
+            missing = roots[~removable[roots]].tolist()
             if missing:
                 reason = next((self.reasons[root] for root in missing if root in self.reasons), _UNREAD)
                 some = f"{len(missing)} of {len(roots)} channels: " if len(missing) < len(roots) else ""
