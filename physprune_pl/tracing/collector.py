@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
 
 from physprune_pl.probing.codes import sure
@@ -22,10 +20,10 @@ from physprune_pl.probing.observations import INPUT, Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested, without_positions
 from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.progress import steps
+from physprune_pl.tracing.asked_again import AskedAgain
 from physprune_pl.tracing.blocks import FIRST, Blocks
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.indexed_tensors import LooseTensors
-from physprune_pl.tracing.mixers import find_mixers
 from physprune_pl.tracing.questions import Answer
 from physprune_pl.tracing.reached_slots import fed_slots, reached_families, read_families
 from physprune_pl.tracing.streams import Explorer, closures
@@ -117,8 +115,7 @@ class Collector:
         if self.clean.probe.axes.views:
             self._tie_views()
         blocks = Blocks(self.evidence)
-        for node in steps("telling channels apart", self.found.nodes):
-            self._attribute(node, blocks)
+        self._attribute_all(blocks)
         blocks.settle(self.found)
         self._block_inputs()
         self._block_statistics()
@@ -178,54 +175,37 @@ class Collector:
             bool(sure(by_part[place], factors[0])[slots].all()) for place, slots in unclear.items()
         )
 
-    def _attribute(self, source: Family, blocks: Blocks) -> None:
+    def _attribute_all(self, blocks: Blocks) -> None:
+        """Find out where the channels of all sources go, those first that have told it already."""
+        unclear = {
+            source: answer
+            for source, answer in self.answers.items()
+            if answer is not None and (answer.unclear(_CHANNELS) or answer.mixed_at_heads)
+        }
+        for node in steps("telling channels apart", [node for node in self.found.nodes if node not in unclear]):
+            self._attribute(node, self.answers.get(node), blocks)
+        for answer in unclear.values():
+            for place in answer.alone.hits:
+                if answer.alone.seen[place].kind == "part":
+                    self._link(answer, place, Blocks(self.evidence))
+        again = AskedAgain(self.questions, self.evidence)
+        for answer in again.answers([*unclear.values()]) if unclear else ():
+            self._attribute(answer.family, answer, blocks)
+        for source, mixers in again.mixers.items():
+            reason = "it is combined with all other channels of its layer"
+            blocks.add(source, FIRST, reason, index=mixers.nonzero().flatten())
+
+    def _attribute(self, source: Family, answer: Answer | None, blocks: Blocks) -> None:
         """Find out where the channels of one source go."""
-        answer = self.answers.get(source)
         if answer is None:
             refusals = {**self.found.refusals, **self.questions.refusals}
             blocks.add(source, FIRST, f"{_FLOW}: {refusals.get(source, self.runner.refusal)}")
             return
-        if answer.alone.returned:
+        run = self.found.alone[source]
+        if run is not None and run.returned:
             blocks.add(source, FIRST, self.runner.example.ends)
-        if answer.unclear(_CHANNELS) or answer.mixed_at_heads:
-            answer = self._without_mixers(self._by_unit(answer), blocks)
         for place in answer.alone.hits:
             self._link(answer, place, blocks)
-
-    def _by_unit(self, answer: Answer) -> Answer:
-        """Ask again by units: channels that must stay equal (the halves of a gated unit) may meet in one slot.
-
-        The answer for a slot is the first channel of the unit that reaches it.
-        """
-        for place in answer.alone.hits:
-            if answer.alone.seen[place].kind == "part":
-                self._link(answer, place, Blocks(self.evidence))
-        space, root, _ = self.evidence.components()
-        roots = root[space.slots(answer.family)]
-        _, first, unit = np.unique(roots, return_index=True, return_inverse=True)
-        units = {answer.family: torch.from_numpy(unit).long()}
-        by_unit = self.questions.coded(units) if len(first) < answer.size else None
-        if by_unit is None:
-            return answer
-        members = torch.from_numpy(first).long()
-        codes = [(members[index.clamp(max=len(first) - 1)], certain) for index, certain in by_unit]
-        for place in answer.alone.hits:
-            if bool(answer.sure(place)[answer.alone.seen[place].pattern].all()):
-                codes[place] = answer.codes[place]
-        return replace(answer, codes=codes)
-
-    def _without_mixers(self, answer: Answer, blocks: Blocks) -> Answer:
-        """Keep the few channels that are combined with all others of their layer, and ask again without them."""
-        source = answer.family
-        mixed = answer.unclear({"consumer", "carrier", "norm"})
-        some = partial(self.questions.some, source)
-        mixers = find_mixers(some, mixed, answer.size) if mixed and answer.size > 2 else None
-        rest = None if mixers is None else self.questions.without(source, mixers)
-        if mixers is None or rest is None:
-            return answer
-        reason = "it is combined with all other channels of its layer"
-        blocks.add(source, FIRST, reason, index=mixers.nonzero().flatten())
-        return rest
 
     def _link(self, answer: Answer, place: int, blocks: Blocks) -> None:
         seen = answer.alone.seen[place]

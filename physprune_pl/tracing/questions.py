@@ -79,9 +79,9 @@ class Questions:
     kinds: Collection[Kind]
     refusals: dict[Family, str] = field(default_factory=dict)
 
-    def some(self, family: Family, mask: Tensor) -> Run | None:
-        """Taint the masked entries of a family."""
-        return self.runner.attempt(lambda: self.run({family: mask}), self.clean)
+    def tainted(self, masks: Masks) -> Run | None:
+        """Taint the masked entries of families."""
+        return self.runner.attempt(partial(self.run, masks), self.clean)
 
     def alone(self, family: Family) -> Run | None:
         """Taint a family whole."""
@@ -118,11 +118,11 @@ class Questions:
             self.refusals[family] = self.runner.refusal
         return None if codes is None else Answer(family, self.sizes(family), alone, codes)
 
-    def without(self, family: Family, mask: Tensor) -> Answer | None:
-        """Ask about one family by itself, with the masked entries clean."""
-        rest = self.some(family, ~mask)
-        asked = replace(self, run=lambda masks: self.run({family: masks[family] & ~mask}))
-        return None if rest is None else asked.apart(family, rest)
+    def without(self, masks: Masks) -> tuple[Run | None, Codes | None]:
+        """Ask about families with their masked entries clean: all the others in one run, and by their numbers."""
+        rest = self.tainted({family: ~mask for family, mask in masks.items()})
+        asked = replace(self, run=lambda coded: self.run({one: mask & ~masks[one] for one, mask in coded.items()}))
+        return rest, None if rest is None else asked.together([*masks])
 
     def answer(self, family: Family, alone: Run, together: Codes | None, contested: Sequence[Tensor]) -> Answer | None:
         """Return what one family has told, see `answers`."""
@@ -143,7 +143,7 @@ class Questions:
         told = [Answer(family, self.sizes(family), run, together) for family, run in alone.items()]
         found: dict[Family, Answer | None] = {answer.family: answer for answer in told}
         disturbed = {answer.family: slots for answer in told if (slots := self._disturbed(answer, contested))}
-        for members in _strangers([answer for answer in told if answer.family in disturbed]):
+        for members in strangers([answer for answer in told if answer.family in disturbed]):
             found |= self._cleared(members, disturbed)
         return found
 
@@ -185,7 +185,7 @@ class Questions:
         return {answers[0].family: None}
 
 
-def _strangers(answers: Iterable[Answer]) -> list[list[Answer]]:
+def strangers(answers: Iterable[Answer]) -> list[list[Answer]]:
     """Share out families: those of one list reach nothing together, but for what the model returns."""
     lists: list[tuple[list[Answer], list[int]]] = []
     for answer in answers:

@@ -71,11 +71,11 @@ def test_a_family_alone_shows_its_slots_and_codes_show_its_entries():
 def test_some_entries_of_a_family_are_tainted_without_the_others():
     with asking(Summed()) as questions:
         place = reads_of_last(questions)
-        some = questions.some(FIRST, torch.tensor([False, True, False, True]))
-        assert some.seen[place].pattern.tolist() == [False, True, False, True]
-        rest = questions.without(FIRST, torch.tensor([False, True, False, True]))
-        assert rest.alone.seen[place].pattern.tolist() == [True, False, True, False]
-        assert rest.reach(place).index.tolist() == [0, 2]
+        odd = torch.tensor([False, True, False, True])
+        assert questions.tainted({FIRST: odd}).seen[place].pattern.tolist() == [False, True, False, True]
+        rest, codes = questions.without({FIRST: odd})
+        assert rest.seen[place].pattern.tolist() == [True, False, True, False]
+        assert Answer(FIRST, 4, rest, codes).reach(place).index.tolist() == [0, 2]
 
 
 def test_what_a_rival_has_blurred_is_asked_again():
@@ -148,7 +148,7 @@ def test_a_model_that_takes_another_way_answers_nothing():
         assert questions.alone(FIRST) is None
         assert questions.together([FIRST]) is None
         assert questions.apart(FIRST, alone) is None
-        assert questions.without(FIRST, torch.tensor([True, False, False, False])) is None
+        assert questions.without({FIRST: torch.tensor([True, False, False, False])}) == (None, None)
         assert questions.answer(FIRST, alone, None, []) is None
 
 
