@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -32,6 +32,9 @@ class Flow:
     Tensors are told by their memory: what is written into a part of it is in all views of it. What is kept from the
     sight of Python, in numpy for one, is missing here; a run with NaN shows that.
 
+    Args:
+        tensors: parameters and buffers that are sources of their own, under their first dimension.
+
     Attributes:
         regions: source -> bits of the places of observations that its channels may reach; the last bit is what the
             model returns.
@@ -39,13 +42,16 @@ class Flow:
         whole: whether all tensors could be followed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor] | None = None) -> None:
         self.regions: dict[Family, int] = {}
         self.made: dict[Family, int] = {}
         self.whole = True
         self._bits: dict[Family, int] = {}
         self._memory: dict[int, int] = {}
         self._places: list[int] = []
+        for name, tensor in (tensors or {}).items():
+            for place in self._memory_of([tensor]):
+                self._memory[place] = self._memory.get(place, 0) | self._bit((name, 0))
 
     def follow(self, probe: Notes, call: Invocation[Any], watched: Callable[[Notes, Invocation[Any]], Any]) -> Any:
         """Make a call, and note what goes into it."""
@@ -58,7 +64,7 @@ class Flow:
         if len(probe.mixings) > made:
             source = probe.mixings[-1].source
             self.made.setdefault(source, len(self._places))
-            going = self._bit(source) | (coming if isinstance(call.row, LooksUp) else 0)
+            going = self._bit(source) | (coming if isinstance(call.row, LooksUp) else self._of_weights(call))
         elif probe.ended is not None:
             going = self._bit(probe.ended)
         else:
@@ -98,6 +104,10 @@ class Flow:
 
     def _bit(self, source: Family) -> int:
         return self._bits.setdefault(source, 1 << len(self._bits))
+
+    def _of_weights(self, call: Invocation[Any]) -> int:
+        """Return what flows out of a call that takes out what flows in with its data."""
+        return self.reaching(tensor for tensor in tensors_of_call(call.args, call.kwargs) if tensor is not call.data)
 
     def _coming(self, memory: Iterable[int]) -> int:
         bits = 0

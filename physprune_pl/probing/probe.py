@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -49,6 +50,10 @@ from physprune_pl.probing.widths import Asked
 from physprune_pl.tools.user_code import line_running
 
 
+class SeenEnough(BaseException):
+    """Ends a run; of no sort that the code of a model catches to go on in another way."""
+
+
 @dataclass(eq=False)
 class Probe(TorchFunctionMode):
     """One watched run: records what every named tensor meets and taints the outputs of chosen sources.
@@ -67,7 +72,9 @@ class Probe(TorchFunctionMode):
         sums: which sums are sources of their own.
         stopping: whether channels end there in this run.
         flow: where it is noted what goes into what; None: nowhere.
+        last: the last place of an observation that the run is made for; behind it the run ends.
         ended: the sum that the running call is, if channels end there.
+        over: whether the run has ended early.
     """
 
     names: Mapping[int, str]
@@ -83,6 +90,7 @@ class Probe(TorchFunctionMode):
     sums: Junctions = field(default_factory=Junctions)
     stopping: bool = False
     flow: Flow | None = None
+    last: float = math.inf
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -95,6 +103,7 @@ class Probe(TorchFunctionMode):
         self.sizes = SizeWatch(own, self.asked)
         self.axes = AxisWatch(own, self.sizes)
         self.ended: Family | None = None
+        self.over = False
         self.junctions = JunctionWatch(own, self.sums, self.stopping)
         self.norms = NormWatch(own, self.walls, self.sizes, self.leaking)
         self.inexact: set[Family] = set()
@@ -108,6 +117,9 @@ class Probe(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Watch one operation, as its row in the table of operations says."""
+        if len(self.observations) > self.last:
+            self.over = True
+            raise SeenEnough
         self.sequence.append(getattr(func, "__name__", str(func)))
         if func in TELLING:
             self.name_of(args[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from physprune_pl.probing.input_masks import InputMasks
 from physprune_pl.probing.junctions import Junctions
 from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
-from physprune_pl.probing.probe import Probe
+from physprune_pl.probing.probe import Probe, SeenEnough
 from physprune_pl.probing.replay import Replay
 from physprune_pl.probing.tainting import ModulePath, has_nan, taint
 from physprune_pl.probing.widths import Asked
@@ -120,19 +121,25 @@ class Runner:
         leaking: Collection[int] = (),
         stopping: bool = False,
         flow: Flow | None = None,
+        last: float = math.inf,
     ) -> Run:
         """Run once with the given sources tainted; what leaking statistics put out is NaN.
 
-        Channels end at the sums that are sources of their own if the run is a stopping one.
+        Channels end at the sums that are sources of their own if the run is a stopping one. Behind the last place of
+        an observation that counts the run ends, and does not tell whether NaN reaches what the model returns.
         """
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
-        known = (self.walls, leaking, self.asked, self.decisions, self.sums, stopping, flow)
+        known = (self.walls, leaking, self.asked, self.decisions, self.sums, stopping, flow, last)
         probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
-        guard = ForeignOperations(probe)
+        guard, output = ForeignOperations(probe), None
         try:
             with probe, AsProducts(), masks or nullcontext(), guard if self.foreign is not False else nullcontext():
                 output = (example or self.example).copy().run(self.model)
+        except (SeenEnough, Exception):  # a model may make an error of its own of what ends a run
+            if not probe.over:
+                raise
+            self.path.start_again()
         finally:
             self.replay.start_again()
             self.decisions.start_again()
@@ -151,7 +158,10 @@ class Runner:
             self.saved.restore()
             self.refusal = f"{type(error).__name__} at {line_of_error(error) or 'an operation'}"
             return None
-        if result.probe.sequence == clean.probe.sequence:
+        made, whole = result.probe.sequence, clean.probe.sequence
+        if made == (whole[: len(made)] if result.probe.over else whole):
+            # Where nothing arrives any more there is what a run without taint sees.
+            result.seen.extend(clean.seen[len(result.seen) :])
             return result
         self.refusal = _parting(clean.probe.sequence, result.probe.sequence)
         return None
@@ -178,13 +188,13 @@ class Runner:
             runs.append(attempt)
         return [decode([r.seen[i].pattern for r in runs]) for i in range(len(clean.seen))] if runs else None
 
-    def run_tainted_tensors(self, masks: Masks) -> Run:
-        """Run once with NaN inside parameters or buffers themselves."""
+    def run_tainted_tensors(self, masks: Masks, last: float = math.inf) -> Run:
+        """Run once with NaN inside parameters or buffers themselves, to the next sums that are sources."""
         values = {name: self.tensors[name].data for name, _ in masks}
         try:
             for (name, dim), mask in masks.items():
                 self.tensors[name].data = taint(values[name], dim, mask)
-            return self.run(tainted=frozenset(values))
+            return self.run(tainted=frozenset(values), stopping=bool(self.sums.axes), last=last)
         finally:
             for name, value in values.items():
                 self.tensors[name].data = value

@@ -86,6 +86,10 @@ class ModulePath:
         for handle in self._handles:
             handle.remove()
 
+    def start_again(self) -> None:
+        """Forget the modules of a run that has ended inside them."""
+        self._stack.clear()
+
     def _push(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         self._stack.append(self._names.get(module, ""))
         # Compiled by TorchScript: no operation inside is seen.

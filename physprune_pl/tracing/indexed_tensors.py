@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor
 
+from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Run, Runner, contested
 from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.questions import Answer, Questions
 
-_ENTRIES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head", "bias", "size"))
+_ENTRIES: frozenset[Kind] = frozenset(("consumer", "carrier", "norm", "head", "bias", "size", "sum"))
+
+_FEW = 2
+"""So many tensors are tainted one by one, rather than making a run to see which of them meet nowhere."""
 
 
 class LooseTensors:
@@ -21,7 +25,7 @@ class LooseTensors:
     Args:
         runner: runs the model.
         evidence: what is known, to be added to.
-        clean: the run without taint.
+        clean: the run without taint, which ends channels at sums that are sources of their own.
     """
 
     def __init__(self, runner: Runner, evidence: Evidence, clean: Run) -> None:
@@ -33,7 +37,7 @@ class LooseTensors:
 
         The last ones come first: where several are added to one stream, they tell the same channels there.
         """
-        alone = {name: run for name in names if (run := self._alone(name)) is not None}
+        alone = self._alone([name for name in names if self._tensor(name).is_floating_point()])
         dims = {name: [dim for dim, size in enumerate(self._tensor(name).shape) if size > 1] for name in alone}
         for place in range(max(map(len, dims.values()), default=0)):
             self._collect_dims([(name, own[-1 - place]) for name, own in dims.items() if place < len(own)], alone)
@@ -45,12 +49,17 @@ class LooseTensors:
         tensor = self._tensor(family[0])
         return tensor.shape[family[1]] if tensor.dim() else 1
 
-    def _alone(self, name: str) -> Run | None:
-        """Taint one tensor whole; None if that reaches nothing."""
-        run = self.questions.alone((name, 0)) if self._tensor(name).is_floating_point() else None
-        return run if run is not None and any(run.seen[place].kind != "sum" for place in run.hits) else None
+    def _alone(self, names: Sequence[str]) -> dict[str, Run]:
+        """Taint each tensor whole; return those that reach something."""
+        families = [(name, 0) for name in names]
+        flow = Flow({name: self._tensor(name) for name in names})
+        if len(names) > _FEW:
+            self.runner.run(flow=flow, stopping=bool(self.runner.sums.axes))
+        alone, _ = self.questions.alone_in_classes(flow, flow.classes(families))
+        return {family[0]: run for family, run in alone.items() if run is not None and run.hits}
 
     def _collect_dims(self, families: list[Family], alone: Mapping[str, Run]) -> None:
+        self.questions.bound({family: alone[family[0]] for family in families})
         together = self.questions.told(families)
         own = {family: alone[family[0]] for family in families}
         rivals = contested(list(own.values()), self.clean)
@@ -63,7 +72,8 @@ class LooseTensors:
         family, seen, unclear = answer.family, answer.alone.seen, answer.unclear(_ENTRIES)
         told = [place for place in answer.alone.hits if seen[place].kind in _ENTRIES and place not in unclear]
         found = [answer.reach(place) for place in told]
-        read_mixed = any(seen[place].kind == "consumer" for place in unclear)
+        # Behind a sum there are calls that read what it puts out.
+        read_mixed = any(seen[place].kind in ("consumer", "sum") for place in unclear)
         if read_mixed or any(self._shared_by_heads(one.family, one.slots, one.index) for one in found):
             return
         self.evidence.sizes[family] = answer.size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from physprune_pl.probing.codes import Codes, Slots, decode, sure
+from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.observations import Family, Kind
-from physprune_pl.probing.runner import Masks, Run, Runner
+from physprune_pl.probing.runner import Masks, PartOfRun, Run, Runner
+from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.gates import Reach
 
 
@@ -66,22 +69,32 @@ class Questions:
     Attributes:
         runner: runs the model.
         clean: the run without taint.
-        run: runs the model once with the masked entries NaN.
+        run: runs the model once with the masked entries NaN, as far as to a place of an observation.
         sizes: returns the number of entries of a family.
         kinds: observations whose slots must each tell one entry.
         refusals: family without an answer -> what the model did.
+        ends: family -> the last place of an observation that it reaches, of those of which that is known: some of its
+            entries reach no further than all of them.
     """
 
     runner: Runner
     clean: Run
-    run: Callable[[Masks], Run]
+    run: Callable[[Masks, float], Run]
     sizes: Callable[[Family], int]
     kinds: Collection[Kind]
     refusals: dict[Family, str] = field(default_factory=dict)
+    ends: dict[Family, float] = field(default_factory=dict)
+
+    def bound(self, alone: Mapping[Family, Run | None]) -> None:
+        """Note how far families reach, given the run with all of each NaN."""
+        self.ends.update({family: max(run.hits, default=-1) for family, run in alone.items() if run is not None})
+
+    def _run(self, masks: Masks) -> Run:
+        return self.run(masks, max((self.ends.get(family, math.inf) for family in masks), default=math.inf))
 
     def tainted(self, masks: Masks) -> Run | None:
         """Taint the masked entries of families."""
-        return self.runner.attempt(partial(self.run, masks), self.clean)
+        return self.runner.attempt(partial(self._run, masks), self.clean)
 
     def alone(self, family: Family) -> Run | None:
         """Taint a family whole."""
@@ -90,11 +103,41 @@ class Questions:
     def whole(self, families: Sequence[Family]) -> Run | None:
         """Taint several families whole, in one run."""
         masks = {family: torch.ones(self.sizes(family), dtype=torch.bool) for family in families}
-        return self.runner.attempt(lambda: self.run(masks), self.clean)
+        return self.tainted(masks)
+
+    def alone_in_classes(
+        self, flow: Flow, classes: Sequence[Sequence[Family]]
+    ) -> tuple[dict[Family, Run | None], dict[Family, str]]:
+        """Taint every family whole: those in one run that may reach nothing together.
+
+        Args:
+            flow: how far each family may reach.
+            classes: families that may reach nothing together.
+
+        Returns:
+            The run of every family as far as it tells of that one, None if the model took another way, and then what
+            it did.
+        """
+        alone: dict[Family, Run | None] = {}
+        refusals: dict[Family, str] = {}
+        singly = [members[0] for members in classes if len(members) == 1]
+        for members in steps("looking for coupled channels", [one for one in classes if len(one) > 1]):
+            run = self.whole(members)
+            regions = {family: flow.regions.get(family, 0) for family in members}
+            if run is None or run.reached & ~sum(regions.values()):
+                singly += members
+            else:
+                alone |= {family: PartOfRun(run, region) for family, region in regions.items()}
+        for family in steps("looking for coupled channels", singly):
+            alone[family] = self.alone(family)
+            if alone[family] is None:
+                refusals[family] = self.runner.refusal
+        self.bound(alone)
+        return alone, refusals
 
     def coded(self, codes: Masks, done: Sequence[Run] = ()) -> Codes | None:
         """Taint families by the bits of their entries' codes; what has been done already are the first of the runs."""
-        return self.runner.coded(self.run, codes, self.clean, done)
+        return self.runner.coded(self._run, codes, self.clean, done)
 
     def together(self, families: Sequence[Family], done: Sequence[Run] = ()) -> Codes | None:
         """Taint families by the bits of their entries' numbers, all at once."""
@@ -103,8 +146,8 @@ class Questions:
     def told(self, families: Sequence[Family]) -> Codes | None:
         """Do what `together` does, but stop after two runs if these show that no entry can be told from the others."""
         masks = {family: torch.arange(self.sizes(family)) % 2 == 1 for family in families}
-        odd = self.runner.attempt(lambda: self.run(masks), self.clean)
-        even = odd and self.runner.attempt(lambda: self.run({one: ~mask for one, mask in masks.items()}), self.clean)
+        odd = self.tainted(masks)
+        even = odd and self.tainted({one: ~mask for one, mask in masks.items()})
         if odd is None or even is None:
             return None
         pairs = [(one.pattern, other.pattern) for one, other in zip(odd.seen, even.seen, strict=True)]
@@ -121,7 +164,7 @@ class Questions:
     def without(self, masks: Masks) -> tuple[Run | None, Codes | None]:
         """Ask about families with their masked entries clean: all the others in one run, and by their numbers."""
         rest = self.tainted({family: ~mask for family, mask in masks.items()})
-        asked = replace(self, run=lambda coded: self.run({one: mask & ~masks[one] for one, mask in coded.items()}))
+        asked = replace(self, run=lambda coded, last: self.run(_less(coded, masks), last))
         return rest, None if rest is None else asked.together([*masks])
 
     def answer(self, family: Family, alone: Run, together: Codes | None, contested: Sequence[Tensor]) -> Answer | None:
@@ -163,7 +206,7 @@ class Questions:
         reached = [answer.alone.reached for answer in answers]
         done: list[Run] = []
         for masks in ({family: ~mask for family, mask in even.items()}, even):
-            run = self.runner.attempt(partial(self.run, masks), self.clean)
+            run = self.tainted(masks)
             if run is None or run.reached & ~reduce(or_, reached):
                 return self._cleared_singly(answers, slots)
             done.append(run)
@@ -183,6 +226,10 @@ class Questions:
             return dict(ChainMap(*(dict(self._cleared([one], slots)) for one in answers)))
         self.refusals[answers[0].family] = self.runner.refusal
         return {answers[0].family: None}
+
+
+def _less(masks: Masks, others: Masks) -> Masks:
+    return {family: mask & ~others[family] for family, mask in masks.items()}
 
 
 def strangers(answers: Iterable[Answer]) -> list[list[Answer]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -17,8 +16,7 @@ from physprune_pl.probing.codes import Codes
 from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.junctions import Junctions
 from physprune_pl.probing.observations import Family, Kind
-from physprune_pl.probing.runner import PartOfRun, Run, Runner
-from physprune_pl.tools.progress import steps
+from physprune_pl.probing.runner import Masks, Run, Runner
 from physprune_pl.tracing.questions import Questions
 
 FEW = 8
@@ -92,33 +90,17 @@ class Explorer:
         sums = {seen.family: place for place, seen in enumerate(clean.seen) if seen.kind == "sum"}
         self.sizes |= {family: len(clean.seen[place].pattern) for family, place in sums.items()}
         nodes = _in_call_order(flow, sources, sums)
-        run = partial(self.runner.run, stopping=bool(sums))
+        stopping = bool(sums)
+
+        def run(masks: Masks, last: float) -> Run:
+            return self.runner.run(masks, stopping=stopping, last=last)
+
         questions = Questions(self.runner, clean, run, self.sizes.__getitem__, self.kinds)
         together = questions.together(nodes, done)
         classes = [[node] for node in nodes] if together is None else flow.classes(nodes)
-        alone, refusals = self._alone(questions, flow, classes)
+        alone, refusals = questions.alone_in_classes(flow, classes)
         numbers = {family: number for family, number in zip(sums, self.runner.sums.axes, strict=True)}
         return Explored(questions, nodes, numbers, together, {node: alone[node] for node in nodes}, refusals)
-
-    def _alone(
-        self, questions: Questions, flow: Flow, classes: Sequence[Sequence[Family]]
-    ) -> tuple[dict[Family, Run | None], dict[Family, str]]:
-        """Taint every source whole: those in one run that may reach nothing together."""
-        alone: dict[Family, Run | None] = {}
-        refusals: dict[Family, str] = {}
-        singly = [members[0] for members in classes if len(members) == 1]
-        for members in steps("looking for coupled channels", [one for one in classes if len(one) > 1]):
-            run = questions.whole(members)
-            regions = {node: flow.regions.get(node, 0) for node in members}
-            if run is None or run.reached & ~sum(regions.values()):
-                singly += members
-            else:
-                alone |= {node: PartOfRun(run, regions[node]) for node in members}
-        for node in steps("looking for coupled channels", singly):
-            alone[node] = questions.alone(node)
-            if alone[node] is None:
-                refusals[node] = self.runner.refusal
-        return alone, refusals
 
     def _wrong(self, found: Explored) -> set[int]:
         """Return the sums that may not stand for what comes to them: not all channels of all sources, each in place."""

@@ -121,3 +121,53 @@ def test_a_run_knows_the_places_that_met_nan(chain):
     run = chain.run({("0.weight", 0): torch.ones(chain.tensors["0.weight"].shape[0], dtype=torch.bool)})
     assert run.hits == [place for place, seen in enumerate(run.seen) if bool(seen.pattern.any())] != []
     assert chain.run().hits == []
+
+
+class Stubborn(nn.Module):
+    """Goes on, or makes an error of its own, whatever its first layers raise; counts what its last layer is given."""
+
+    def __init__(self, wrapped: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+        self.wrapped, self.calls = wrapped, []
+
+    def forward(self, x):
+        try:
+            hidden = self.second(self.first(x)).relu()
+        except BaseException as error:
+            self.calls.append("caught")
+            if self.wrapped:
+                raise RuntimeError("something went wrong") from error
+            hidden = x.new_zeros(1, 4)
+        self.calls.append("last")
+        return self.last(hidden)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_run_ends_behind_the_last_place_that_it_is_made_for(wrapped):
+    model = Stubborn(wrapped).eval()
+    with untouched(model) as saved, ModulePath(model) as path:
+        runner = Runner(model, Example.of(torch.zeros(1, 3)), path, saved)
+        clean, mask = runner.run(), {("first.weight", 0): torch.tensor([True, False, True, False])}
+        whole = runner.attempt(lambda: runner.run(mask), clean)
+        seen = []
+        model.last.register_forward_pre_hook(lambda *_: seen.append("last"))
+        short = runner.attempt(lambda: runner.run(mask, last=1), clean)
+        assert short.probe.over
+        assert not whole.probe.over
+        assert seen == []
+        assert path.current == "the model's own forward"
+        assert [(one.family, one.pattern.tolist()) for one in short.seen] == [
+            (one.family, one.pattern.tolist()) for one in whole.seen
+        ]
+        assert runner.attempt(lambda: runner.run(mask, last=2), clean).hits == whole.hits == [1]
+
+
+def test_an_error_of_the_model_is_none_that_ends_a_run():
+    model = Stubborn(wrapped=False).eval()
+    with untouched(model) as saved, ModulePath(model) as path:
+        runner = Runner(model, Example.of(torch.zeros(1, 3)), path, saved)
+        clean = runner.run()
+        model.last.register_forward_pre_hook(lambda *_: 1 / 0)
+        assert runner.attempt(lambda: runner.run(last=9), clean) is None
+        assert runner.refusal.startswith("ZeroDivisionError")

@@ -65,11 +65,11 @@ def asking(model: nn.Module, torn: bool) -> Iterator[tuple[Questions, list[Answe
     with torch.no_grad(), ModulePath(model) as path:
         runner = Runner(model, Example.of(torch.randn(2, 3)), path, SavedState(model))
 
-        def run(masks: Masks) -> Run:
+        def run(masks: Masks, last: float) -> Run:
             runs.append(masks)
             if torn and len(masks) > 1:
                 raise ArithmeticError
-            return runner.run(masks)
+            return runner.run(masks, last=last)
 
         asked = Questions(runner, runner.run(), run, lambda _: SIZE, KINDS)
         families: list[Family] = [(f"{layer}.first.weight", 0) for layer in LAYERS]

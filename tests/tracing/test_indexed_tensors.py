@@ -26,7 +26,7 @@ class Scaled(nn.Module):
         return self.last(self.between(self.first(x), self.one.exp(), self.other.exp()))
 
 
-def linked(model):
+def linked(model, names=("one", "other")):
     """Which entry of a loose tensor reaches which column of the last layer, and how many runs it took to know."""
     with untouched(model) as saved, ModulePath(model) as path:
         runner = Runner(model.eval(), Example.of(torch.randn(2, 3)), path, saved)
@@ -34,11 +34,11 @@ def linked(model):
         evidence.sizes = {seen.family: len(seen.pattern) for seen in clean.seen}
         runs, run = [], runner.run
         runner.run = lambda *args, **kwargs: runs.append(1) or run(*args, **kwargs)
-        LooseTensors(runner, evidence, clean).collect(["one", "other"])
+        LooseTensors(runner, evidence, clean).collect(names)
     found = {
         reach.source[0]: dict(zip(reach.slots.tolist(), reach.index.tolist(), strict=True))
         for reach in evidence.reaches
-        if reach.family == ("last.weight", 1)
+        if reach.family[0] in ("last.weight", *(f"layers.{place}.weight" for place in range(1, 4)))
     }
     return found, len(runs)
 
@@ -68,3 +68,25 @@ def test_a_scale_whose_entries_all_reach_every_channel_is_linked_to_nothing():
 @pytest.mark.parametrize("between", [lambda x, one, other: x, lambda x, one, other: x * one])
 def test_a_tensor_that_reaches_nothing_has_no_links(between):
     assert "other" not in linked(Scaled(between))[0]
+
+
+class Row(nn.Module):
+    """Layers in a row, each followed by a scale that no rule can read."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(size, 6) for size in (3, 6, 6, 6))
+        self.scales = nn.ParameterList(torch.ones(6) for _ in self.layers)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x):
+        for layer, scale in zip(self.layers, self.scales, strict=True):
+            x = layer(x) * scale.exp()
+        return self.last(x)
+
+
+def test_tensors_that_reach_nothing_together_are_tainted_whole_in_one_run():
+    names = [f"scales.{place}" for place in range(4)]
+    found, runs = linked(Row(), names)
+    assert found == dict.fromkeys(names, SAME)
+    assert runs == 1 + 1 + word_length(6)  # where each goes, all of them whole, and which entry is which

@@ -48,7 +48,9 @@ def asking(model: nn.Module):
     model.eval()
     with untouched(model) as saved, ModulePath(model) as path:
         runner = Runner(model, Example.of(torch.zeros(1, 3)), path, saved)
-        yield Questions(runner, runner.run(), runner.run, SIZES.__getitem__, KINDS)
+        yield Questions(
+            runner, runner.run(), lambda masks, last: runner.run(masks, last=last), SIZES.__getitem__, KINDS
+        )
 
 
 def reads_of_last(questions: Questions) -> int:
@@ -106,7 +108,7 @@ def test_what_a_family_has_blurred_itself_is_asked_for_its_lowest_bit_only(model
         codes = {FIRST: torch.arange(4), RIVAL: torch.tensor([1, 0])}
         together = questions.coded(codes if model is Summed else {FIRST: codes[FIRST]})
         runs, run = [], questions.run
-        counted = replace(questions, run=lambda masks: runs.append(masks) or run(masks))
+        counted = replace(questions, run=lambda masks, last: runs.append(masks) or run(masks, last))
         answer = counted.answer(FIRST, alone, together, everybody)
         assert len(runs) == asked
         assert (answer.codes is together) is (model is Mixed)
@@ -134,7 +136,7 @@ def test_families_that_reach_nothing_together_are_cleared_in_the_same_runs():
         rivals = {(f"{name}.rival.weight", 0): torch.tensor([1, 0]) for name in ("one", "other")}
         together = questions.coded({**codes, **rivals})
         runs, run = [], questions.run
-        counted = replace(questions, run=lambda masks: runs.append(masks) or run(masks))
+        counted = replace(questions, run=lambda masks, last: runs.append(masks) or run(masks, last))
         answers = counted.answers(alone, together, everybody)
         assert len(runs) == word_length(4)
         for family, reader in zip(firsts, (("one.last.weight", 1), ("other.last.weight", 1)), strict=True):
