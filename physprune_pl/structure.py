@@ -153,15 +153,18 @@ class MixingCall:
         dims: dimensions of the weight whose sizes are multiplied, None for all of them. An attention product costs
             ``positions * heads * head size``, the size of one dimension of its output projection.
         share: part of the weight's rows that the call uses.
+        across: tensor and dimension of whose size ``positions`` are a multiple: its channels pass the call one by one,
+            along another axis than the one that is mixed, as those of a picture pass a layer that mixes its patches.
     """
 
     weight: str
     positions: int
     dims: tuple[int, ...] | None = None
     share: Fraction = Fraction(1)
+    across: tuple[str, int] | None = None
 
     def macs(self, shape: Sequence[int]) -> int:
-        """MACs of the call for a shape of the weight.
+        """MACs of the call for a shape of the weight, with all positions.
 
         >>> MixingCall("fc.weight", positions=7).macs((3, 4))
         84

@@ -22,6 +22,7 @@ ADVICE = (
     ("nothing was seen to read its channels", "an example input on which they are used; or take the layer out"),
     ("nothing that was traced runs it", "an example input on which it runs; or take it out"),
     ("all of them go with", "several heads, of which some can go, or another size than the input has"),
+    ("in equal parts", "shuffle less: parts that stay equal tie channels in pairs, and shuffles tie the pairs"),
     ("would be left without channels", "do not feed all of its channels from one: another layer is one unit with them"),
     ("its channels are tied into one", "more than one head or group, as they can only go as a whole"),
     ("as a gate does", "nothing: one channel for all is what a gate is"),

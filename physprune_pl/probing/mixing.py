@@ -44,6 +44,24 @@ class MixNotes(Protocol):
 
 
 @dataclass(frozen=True)
+class Crossings:
+    """Calls that channels pass along another axis than the one that is mixed: each is mixed by itself.
+
+    The channels of a picture pass so through a layer that mixes its positions.
+
+    Attributes:
+        known: what these calls read.
+        looking: whether it is still to be found out which do, in a run in which some channels are NaN and some are not.
+    """
+
+    known: Collection[Family] = ()
+    looking: bool = False
+
+    def __bool__(self) -> bool:
+        return self.looking or bool(self.known)
+
+
+@dataclass(frozen=True)
 class Weighted:
     """A call with a weight that has a name.
 
@@ -87,10 +105,16 @@ class Weighted:
 
 
 class MixWatch:
-    """Watches in one run the calls that mix channels with a weight."""
+    """Watches in one run the calls that mix channels with a weight.
 
-    def __init__(self, notes: MixNotes) -> None:
-        self.notes = notes
+    Attributes:
+        crossed: what those calls read that channels pass along another axis than the one that is mixed -> whether they
+            pass at every position.
+    """
+
+    def __init__(self, notes: MixNotes, crossings: Crossings) -> None:
+        self.notes, self.crossings = notes, crossings
+        self.crossed: dict[Family, bool] = {}
 
     def mix(self, call: Invocation[Mixes]) -> Any:
         """Record what a call reads, make it on clean data and taint what it makes."""
@@ -98,13 +122,30 @@ class MixWatch:
         if found is None:
             return self.notes.wall(call)
         self.notes.note_loose([found.data])
+        reached = nan_along(found.data, found.layout.axis)
+        passing = self._passing(found) if self.crossings and bool(reached.all()) else None
+        if passing is not None:
+            reached = nan_along(found.data.masked_fill(passing, 0.0), found.layout.axis)
         for family in (found.reads, *self.notes.computed.lengths_of(found.reads)):
-            self.notes.see("consumer", family, nan_along(found.data, found.layout.axis))
+            self.notes.see("consumer", family, reached)
         output = self._output(self._without_computed(call, found), found)
         self._note(found, output)
+        if passing is not None and _alike_but(found.layout.axis, output, passing):
+            output = output.masked_fill(passing, float("nan"))
         if found.source not in self.notes.taints:
             return output
         return taint(output, found.layout.axis, found.block.part_of(self.notes.taints[found.source]))
+
+    def _passing(self, found: Weighted) -> Tensor | None:
+        """Return the positions that channels pass along another axis: those at which all that is mixed is NaN."""
+        nan, axis = found.data.isnan(), found.layout.axis
+        every = nan.all(axis, keepdim=True)
+        if self.crossings.looking and (bool(every.all()) or not torch.equal(every, nan.any(axis, keepdim=True))):
+            return None
+        if not self.crossings.looking and found.reads not in self.crossings.known:
+            return None
+        self.crossed[found.reads] = bool(every.all())
+        return every
 
     def look_up(self, call: Invocation[LooksUp]) -> Any:
         """Taint the columns of a table."""
@@ -178,3 +219,8 @@ class MixWatch:
         self.notes.ties.append((found.source, made, reads, made // (outputs // found.groups) * size))
         if found.layout.transposed:
             self.notes.ties.append(((found.name, 0), own, reads, own))
+
+
+def _alike_but(axis: int, one: Tensor, other: Tensor) -> bool:
+    """Return whether two tensors have the same sizes but along an axis."""
+    return one.select(axis, 0).shape == other.select(axis, 0).shape

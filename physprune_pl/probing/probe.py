@@ -22,7 +22,7 @@ from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
 from physprune_pl.probing.junctions import Junctions, JunctionWatch
-from physprune_pl.probing.mixing import MixWatch
+from physprune_pl.probing.mixing import Crossings, MixWatch
 from physprune_pl.probing.norms import NormWatch, Walls
 from physprune_pl.probing.observations import Family, Kind, Mixing, Observation, Tie
 from physprune_pl.probing.operation_rows import (
@@ -73,6 +73,7 @@ class Probe(TorchFunctionMode):
         stopping: whether channels end there in this run.
         flow: where it is noted what goes into what; None: nowhere.
         last: the last place of an observation that the run is made for; behind it the run ends.
+        crossings: which calls channels pass along another axis than the one that is mixed.
         ended: the sum that the running call is, if channels end there.
         over: whether the run has ended early.
     """
@@ -91,6 +92,7 @@ class Probe(TorchFunctionMode):
     stopping: bool = False
     flow: Flow | None = None
     last: float = math.inf
+    crossings: Crossings = field(default_factory=Crossings)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -99,7 +101,7 @@ class Probe(TorchFunctionMode):
         self.ties: list[Tie] = []
         # A cycle would keep every run, until the garbage collector comes by, between the activations of the next.
         own = proxy(self)
-        self.heads, self.computed, self.mixes = HeadWatch(own), ComputedWatch(own), MixWatch(own)
+        self.heads, self.computed, self.mixes = HeadWatch(own), ComputedWatch(own), MixWatch(own, self.crossings)
         self.sizes = SizeWatch(own, self.asked)
         self.axes = AxisWatch(own, self.sizes)
         self.ended: Family | None = None
@@ -142,7 +144,7 @@ class Probe(TorchFunctionMode):
     def see(self, kind: Kind, family: Family, pattern: Tensor) -> None:
         """Record which entries of a family are NaN now."""
         self.sequence.append(f"{kind} {family}")
-        if kind in ("consumer", "head") and family not in self.lines and not (self.taints or self.tainted):
+        if kind in ("consumer", "head", "part") and family not in self.lines and not (self.taints or self.tainted):
             self.lines[family] = line_running()
         self.observations.append(Observation(kind, family, pattern.detach().cpu()))
 

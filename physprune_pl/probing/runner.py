@@ -24,6 +24,7 @@ from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.foreign_operations import ForeignOperations
 from physprune_pl.probing.input_masks import InputMasks
 from physprune_pl.probing.junctions import Junctions
+from physprune_pl.probing.mixing import Crossings
 from physprune_pl.probing.norms import Walls
 from physprune_pl.probing.observations import Family, Observation
 from physprune_pl.probing.probe import Probe, SeenEnough
@@ -122,6 +123,7 @@ class Runner:
         stopping: bool = False,
         flow: Flow | None = None,
         last: float = math.inf,
+        crossings: Crossings | None = None,
     ) -> Run:
         """Run once with the given sources tainted; what leaking statistics put out is NaN.
 
@@ -131,7 +133,8 @@ class Runner:
         seed_everything_inside(_SEED)
         mode = self.mode or ("train" if self.model.training else "eval")
         known = (self.walls, leaking, self.asked, self.decisions, self.sums, stopping, flow, last)
-        probe = Probe(self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
+        given = (self.names, self.path, taints or {}, mode, self.replay, tainted, *known)
+        probe = Probe(*given, crossings or Crossings())
         guard, output = ForeignOperations(probe), None
         try:
             with probe, AsProducts(), masks or nullcontext(), guard if self.foreign is not False else nullcontext():

@@ -59,6 +59,8 @@ class CostModel:
         params            = sum over parameters that are used of prod over dims of kept
         macs              = fixed_macs + sum over calls of positions * prod over dims of kept
 
+    The positions of a call that channels pass along another axis shrink with that.
+
     The rows and the columns of a weight may belong to different groups or to the same one, one dimension may belong
     to several groups, and a channel may own several indices of it. Figures are exact below 2^53.
 
@@ -148,9 +150,13 @@ class CostModel:
         terms: defaultdict[tuple[int, ...], Fraction] = defaultdict(Fraction)
         for call in calls:
             places = [(call.weight, dim) for dim in self._dims(call)]
+            share = call.share
+            if call.across is not None:
+                places.append(call.across)
+                share /= self._shapes[call.across[0]][call.across[1]]
             axes = sorted(self._axis_of[place] for place in places if place in self._axis_of)
             rest = prod(self._shapes[name][dim] for name, dim in places if (name, dim) not in self._axis_of)
-            terms[tuple(axes)] += call.share * call.positions * rest
+            terms[tuple(axes)] += share * call.positions * rest
         width = max((len(axes) for axes in terms), default=0)
         padded = [[*axes, *[len(self._axes)] * (width - len(axes))] for axes in terms]
         axes_table = np.array(padded, dtype=np.intp).reshape(len(terms), width)

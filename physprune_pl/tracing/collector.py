@@ -186,7 +186,7 @@ class Collector:
             self._attribute(node, self.answers.get(node), blocks)
         for answer in unclear.values():
             for place in answer.alone.hits:
-                if answer.alone.seen[place].kind == "part":
+                if answer.alone.seen[place].kind in ("part", "size"):
                     self._link(answer, place, Blocks(self.evidence))
         again = AskedAgain(self.questions, self.evidence)
         for answer in again.answers([*unclear.values()]) if unclear else ():
@@ -202,7 +202,7 @@ class Collector:
             blocks.add(source, FIRST, f"{_FLOW}: {refusals.get(source, self.runner.refusal)}")
             return
         run = self.found.alone[source]
-        if run is not None and run.returned:
+        if answer.alone.returned or (run is not None and run.returned):
             blocks.add(source, FIRST, self.runner.example.ends)
         for place in answer.alone.hits:
             self._link(answer, place, blocks)
@@ -215,11 +215,13 @@ class Collector:
             return
         unclear = (seen.pattern & ~answer.sure(place)).nonzero().flatten()
         if seen.kind == "consumer" and len(unclear):
-            reader, line = seen.family[0].rpartition(".")[0], self.clean.probe.lines.get(seen.family)
-            where = f" at {line}" if line else ""
-            reason = f"an operation mixes them before they reach {reader}{where}: several arrive at one of its inputs"
+            line = self.clean.probe.lines.get(seen.family)
+            reader = f"{seen.family[0].rpartition('.')[0]}{f' at {line}' if line else ''}"
+            reason = f"an operation mixes them before they reach {reader}: several arrive at one of its inputs"
             blocks.add(answer.family, place, reason)
-            blocks.add(answer.family, place, "fed by a mixture of channels", seen.family, unclear)
+            if not answer.alone.probe.mixes.crossed:  # positions are in all channels, but mix none with another one
+                mixture = f"{reader}, which reads them, is fed by a mixture of channels"
+                blocks.add(answer.family, place, mixture, seen.family, unclear)
         if seen.kind == "head" and not len(unclear):  # several heads may share what one of them has
             self.evidence.link(*answer.reach(place).link)
         elif seen.kind == "consumer" or not len(unclear):

@@ -38,14 +38,17 @@ class Coupled:
         left_whole: what stays whole and why.
         products: the products that shrink with heads.
         sizes: what modules remember of sizes that can change.
+        across: weight -> tensor and dimension whose channels pass its call along another axis than the one it mixes.
     """
 
     groups: list[ChannelGroup]
     left_whole: list[LeftWhole]
     products: list[MixingCall]
     sizes: list[RememberedSize]
+    across: dict[str, Family]
 
 
+_GATE = "a channel that meets all channels of another layer at once, as a gate does"
 _UNREAD = "nothing was seen to read its channels"
 
 
@@ -82,29 +85,36 @@ class _Coupling:
 
     def _reasons(self, gates: Sequence[Channel]) -> dict[int, str]:
         reasons: dict[int, str] = {}
-        for family, entry in gates:
-            root = self._roots(family)[entry]
-            reasons[int(root)] = "a channel that meets all channels of another layer at once, as a gate does"
         for family, index, reason in self.evidence.blocked:
             for root in self.root[self.space.slots(family, index)].tolist():
                 reasons.setdefault(root, reason)
+        for family, entry in gates:
+            reasons.setdefault(int(self._roots(family)[entry]), _GATE)
         return reasons
 
     def _not_emptied(self, members: Members) -> Members:
         """Keep channels that are all there is of some dimension."""
         emptied = members.filling(self.evidence.sizes)
         for root, family in emptied.items():
-            self.reasons[root] = f"{_module_of(family[0])} would be left without channels{self._heads_of(root)}"
+            self.reasons[root] = f"{_module_of(family[0])} would be left without channels{self._as_one(root)}"
         return members.without([*emptied]) if emptied else members
 
-    def _heads_of(self, root: int) -> str:
-        """Say which heads a channel is all of; nothing of a channel that is no whole number of them."""
+    def _as_one(self, root: int) -> str:
+        """Say what makes one channel of all of them: heads, or parts of an axis; nothing if neither does."""
         for product in self.evidence.products:
-            if set(self._roots(product.units).tolist()) == {root}:
-                line = self.evidence.lines.get(product.units)
+            if self._all_are(root, product.units):
                 heads = "the only head" if self.evidence.sizes[product.units] == 1 else "all heads at once"
-                return f": all of them go with {heads}{f' at {line}' if line else ''}"
-        return ""
+                return f": all of them go with {heads}{self._at(product.units)}"
+        parts = (one for one in self.evidence.lines if " part " in one[0] and one in self.space.offsets)
+        part = next((one for one in parts if self._all_are(root, one)), None)
+        return f": all of them go together, in equal parts{self._at(part)}" if part else ""
+
+    def _all_are(self, root: int, family: Family) -> bool:
+        return set(self._roots(family).tolist()) == {root}
+
+    def _at(self, family: Family) -> str:
+        line = self.evidence.lines.get(family)
+        return f" at {line}" if line else ""
 
     def result(self) -> Coupled:
         clusters = [roots for roots in self.members.clusters(self.makers) if self._plural(roots)]
@@ -122,7 +132,9 @@ class _Coupling:
             for group, roots in zip(groups, clusters, strict=True)
             for channel, root in enumerate(roots.tolist())
         }
-        return Coupled(groups, self._left_whole(), calls, self._sizes(owners))
+        across = {weight: self._shared_out(family) for weight, family in self.evidence.across.items()}
+        known = {weight: places[0] for weight, places in across.items() if places}
+        return Coupled(groups, self._left_whole(), calls, self._sizes(owners), known)
 
     def _norms(self, owned: Owners) -> dict[int, list[Family]]:
         """Return by number of a group the norms that its channels meet."""
@@ -149,16 +161,21 @@ class _Coupling:
 
     def _call(self, product: Product) -> MixingCall | None:
         """Return what a product costs as a multiple of a dimension that is shared out evenly among its units."""
-        roots = Counter(self._roots(product.units).tolist())
-        if not all(root in self.members for root in roots) or len(set(roots.values())) > 1:
+        fitting = (place for place in self._shared_out(product.units) if product.macs % self.evidence.sizes[place] == 0)
+        place = next(fitting, None)
+        if place is None:
             return None
-        owners = [self.members.slots_of(root) for root in roots]
-        for name, dim in owners[0]:
-            size = self.evidence.sizes[name, dim]
-            shares = {slots.get((name, dim), 0) for slots in owners}
-            if shares == {size // len(roots)} and size % len(roots) == 0 and product.macs % size == 0:
-                return MixingCall(name, product.macs // size, dims=(dim,))
-        return None
+        return MixingCall(place[0], product.macs // self.evidence.sizes[place], dims=(place[1],))
+
+    def _shared_out(self, family: Family) -> list[Family]:
+        """Return dimensions that are shared out evenly among the channels of a family: those of weights come first."""
+        counts = Counter(self._roots(family).tolist())
+        if not all(root in self.members for root in counts) or len(set(counts.values())) > 1:
+            return []
+        owners = [self.members.slots_of(root) for root in counts]
+        shares = {place: {slots.get(place, 0) for slots in owners} for place in owners[0]}
+        even = [place for place, found in shares.items() if found == {self.evidence.sizes[place] / len(counts)}]
+        return sorted(even, key=lambda place: place not in self.makers and place not in self.evidence.readers)
 
     def _plural(self, roots: Indices) -> bool:
         if len(roots) < 2:
@@ -203,10 +220,16 @@ class _Coupling:
             roots = self._roots(family)
             missing = roots[~removable[roots]].tolist()
             if missing:
-                reason = next((self.reasons[root] for root in missing if root in self.reasons), _UNREAD)
-                some = f"{len(missing)} of {len(roots)} channels: " if len(missing) < len(roots) else ""
-                whole.setdefault(_module_of(family[0]), some + reason)
+                whole.setdefault(_module_of(family[0]), self._why(missing, len(roots)))
         return [LeftWhole(name, reason) for name, reason in whole.items()]
+
+    def _why(self, missing: Sequence[int], size: int) -> str:
+        """Return the reasons why channels of a layer stay, each with how many it holds for if that is not all."""
+        counts = Counter(self.reasons[root] for root in missing if root in self.reasons)
+        reasons = counts or Counter({_UNREAD: len(missing)})
+        if len(reasons) == 1 and len(missing) == size:
+            return next(iter(reasons))
+        return "; ".join(f"{count} of {size} channels: {reason}" for reason, count in reasons.items())
 
 
 def _unique(groups: list[ChannelGroup]) -> list[ChannelGroup]:

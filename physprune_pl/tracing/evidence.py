@@ -32,9 +32,10 @@ class Evidence:
         widths: where the size of one axis is asked of another.
         mixings: the mixing calls of the eval run.
         products: the products of activations in the eval run.
+        across: weight -> family of which all channels pass its call along another axis than the one that it mixes.
         used: names of all tensors that were used.
         opaque: paths of modules that probing cannot look into -> what they run.
-        lines: family of what a call reads, or of its heads -> the line of code that makes the call.
+        lines: family of what a call reads, of its heads or of an axis in parts -> the line of code that makes the call.
     """
 
     sizes: dict[Family, int] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Evidence:
     widths: list[WidthUse] = field(default_factory=list)
     mixings: list[Mixing] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
+    across: dict[str, Family] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     opaque: dict[str, str] = field(default_factory=dict)
     lines: dict[Family, str] = field(default_factory=dict)

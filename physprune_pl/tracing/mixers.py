@@ -20,7 +20,7 @@ Search = Generator[Tensor, Run | None, Tensor | None]
 def find_mixers(
     run: Callable[[Masks], Run | None], unclear: Mapping[Family, Mapping[int, Tensor]], sizes: Mapping[Family, int]
 ) -> dict[Family, Tensor | None]:
-    """Return for every layer which channels reach all unclear slots of some observation; None for too many.
+    """Return for every layer which channels reach all unclear slots of some observation; None if not a few do.
 
     Eighths of the channels are tried first, and sets are halved as long as they reach that much: where everything is
     mixed, halves and quarters would tell nothing. The layers reach nothing together: one run asks all of them.
@@ -69,4 +69,4 @@ def _search(unclear: Mapping[int, Tensor], size: int) -> Search:
                 found[half] = True
             elif covers:
                 waiting.append(half)
-    return found if bool(found.any()) else None
+    return found if bool(found.any()) and not bool(found.all()) else None

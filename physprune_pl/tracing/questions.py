@@ -14,6 +14,7 @@ from torch import Tensor
 
 from physprune_pl.probing.codes import Codes, Slots, decode, sure
 from physprune_pl.probing.flow import Flow
+from physprune_pl.probing.mixing import Crossings
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Masks, PartOfRun, Run, Runner
 from physprune_pl.tools.progress import steps
@@ -79,7 +80,7 @@ class Questions:
 
     runner: Runner
     clean: Run
-    run: Callable[[Masks, float], Run]
+    run: Callable[..., Run]
     sizes: Callable[[Family], int]
     kinds: Collection[Kind]
     refusals: dict[Family, str] = field(default_factory=dict)
@@ -164,8 +165,15 @@ class Questions:
     def without(self, masks: Masks) -> tuple[Run | None, Codes | None]:
         """Ask about families with their masked entries clean: all the others in one run, and by their numbers."""
         rest = self.tainted({family: ~mask for family, mask in masks.items()})
-        asked = replace(self, run=lambda coded, last: self.run(_less(coded, masks), last))
-        return rest, None if rest is None else asked.together([*masks])
+        return rest, None if rest is None else self.sparing(masks).together([*masks])
+
+    def sparing(self, masks: Masks) -> Questions:
+        """Return questions with the masked entries of families clean in all runs."""
+        return replace(self, run=lambda coded, last: self.run(_less(coded, masks), last))
+
+    def following(self, crossings: Crossings) -> Questions:
+        """Return questions whose channels are followed through calls that they pass along another axis."""
+        return replace(self, run=lambda masks, _: self.run(masks, math.inf, crossings), ends={})
 
     def answer(self, family: Family, alone: Run, together: Codes | None, contested: Sequence[Tensor]) -> Answer | None:
         """Return what one family has told, see `answers`."""

@@ -15,6 +15,7 @@ import torch
 from physprune_pl.probing.codes import Codes
 from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.junctions import Junctions
+from physprune_pl.probing.mixing import Crossings
 from physprune_pl.probing.observations import Family, Kind
 from physprune_pl.probing.runner import Masks, Run, Runner
 from physprune_pl.tracing.questions import Questions
@@ -92,8 +93,8 @@ class Explorer:
         nodes = _in_call_order(flow, sources, sums)
         stopping = bool(sums)
 
-        def run(masks: Masks, last: float) -> Run:
-            return self.runner.run(masks, stopping=stopping, last=last)
+        def run(masks: Masks, last: float, crossings: Crossings | None = None) -> Run:
+            return self.runner.run(masks, stopping=stopping, last=last, crossings=crossings)
 
         questions = Questions(self.runner, clean, run, self.sizes.__getitem__, self.kinds)
         together = questions.together(nodes, done)

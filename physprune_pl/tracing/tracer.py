@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -82,7 +82,7 @@ def _assemble(model: nn.Module, evidence: Evidence, notes: tuple[str, ...], macs
     tensors = named_tensors(model)
     buffers = frozenset(dict(model.named_buffers()))
     found = find_groups(evidence, frozenset(tensors) - buffers, buffers)
-    calls = (*(_call(mixing) for mixing in evidence.mixings if mixing.positions), *found.products)
+    calls = (*(_call(mixing, found.across) for mixing in evidence.mixings if mixing.positions), *found.products)
     called = [mixing.weight for mixing in evidence.mixings]
     used = _used(model, evidence, buffers)
     unused = [LeftWhole(name, _UNUSED) for name in _without_any(model, used)]
@@ -144,8 +144,8 @@ def _without_any(model: nn.Module, used: frozenset[str]) -> Iterator[str]:
     yield from (name for name, parameter in model.named_parameters() if id(parameter) in unused - told)
 
 
-def _call(mixing: Mixing) -> MixingCall:
-    return MixingCall(mixing.weight, mixing.positions, share=mixing.share)
+def _call(mixing: Mixing, across: Mapping[str, Family]) -> MixingCall:
+    return MixingCall(mixing.weight, mixing.positions, share=mixing.share, across=across.get(mixing.weight))
 
 
 def _producing(evidence: Evidence) -> list[Family]:

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from physprune_pl import trace_groups
+from physprune_pl import apply_plan, plan_pruning, trace_groups
+from physprune_pl.networks.measure import count_macs
 
 
 class Positions(nn.Module):
@@ -54,3 +55,27 @@ def test_a_matrix_product_with_a_shift_is_known_by_place_and_by_keyword(keyword)
     found = slices(Added(keyword), torch.randn(2, 4))
     assert found["first"] == {("first.weight", 0), ("first.bias", 0), ("matrix", 0)}
     assert {("matrix", 1), ("shift", 0), ("last.weight", 1)} in found.values()
+
+
+class MixesPatches(nn.Module):
+    """A layer mixes the patches of every channel, the next one channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.patches, self.last = nn.Linear(3, 6), nn.Linear(5, 5), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.patches(self.stem(x).transpose(1, 2)).transpose(1, 2)).mean(1)
+
+
+def test_channels_are_followed_through_a_layer_that_mixes_positions():
+    model, example = MixesPatches(), torch.randn(2, 5, 3)
+    (group,) = trace_groups(model, example)
+    assert {(part.name, part.dim) for part in group.slices} == {
+        ("stem.weight", 0),
+        ("stem.bias", 0),
+        ("last.weight", 1),
+    }
+    plan = plan_pruning(model, example, {"macs": 0.5})
+    assert plan.macs == (5 * 18 + 6 * 25 + 5 * 12, count_macs(apply_plan(model, plan), example))
+    assert plan.macs[1] == plan.macs[0] / 2

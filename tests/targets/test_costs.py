@@ -86,6 +86,16 @@ def test_an_attention_product_depends_on_one_dimension():
     assert CostModel(trace)([mask(2, 1)]).macs == 150
 
 
+def test_the_positions_of_a_call_shrink_with_the_channels_that_pass_it_along_another_axis():
+    # 4 channels of 6 patches each: a layer of 6 x 6 is applied to every channel
+    group = ChannelGroup("stem", 4, (part("stem", 0, 4, "filter"), part("fc", 1, 4, "consumer")))
+    shapes = {"stem": (4, 3), "mix": (6, 6), "fc": (2, 4)}
+    calls = [MixingCall("stem", 6), MixingCall("mix", 4, across=("stem", 0)), MixingCall("fc", 1)]
+    model = CostModel(make_trace([group], shapes, calls))
+    assert model.dense == Cost(macs=6 * 12 + 4 * 36 + 8, params=12 + 36 + 8)
+    assert model([mask(4, 0)]) == Cost(macs=6 * 9 + 3 * 36 + 6, params=9 + 36 + 6)
+
+
 def test_equals_a_fresh_count_of_the_smaller_network():
     def network(width: int, depthwise: int) -> nn.Sequential:
         return nn.Sequential(

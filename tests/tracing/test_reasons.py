@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from physprune_pl.structure import LeftWhole
+from physprune_pl.tracing.coupling import find_groups
+from physprune_pl.tracing.evidence import Evidence
 from physprune_pl.tracing.tracer import trace
 
 
@@ -73,16 +76,16 @@ class Summed(Pair):
         (
             Sized,
             [
-                "raises an error at tracing/test_reasons.py:26, `return x.view(len(x), 2, 4).flatten(1)`",
+                "raises an error at tracing/test_reasons.py:29, `return x.view(len(x), 2, 4).flatten(1)`",
                 *("[1, 2, 4]", "a number in the code or the config, or what was made for another layer"),
             ],
         ),
-        (Summed, ["mixes them before they reach other at tracing/test_reasons.py:21, `return self.other("]),
+        (Summed, ["mixes them before they reach other at tracing/test_reasons.py:24, `return self.other("]),
         (Rolled, ["changes what reaches other", "the order of its channels"]),
-        (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:36, `return x if"]),
-        (Refusing, ["control flow depends on values", "tracing/test_reasons.py:41, `if x.isnan().any():`"]),
-        (Recurrent, ["read by cell, which runs gru at tracing/test_reasons.py:52"]),
-        (Computed, ["which runs linear with a weight that is computed at tracing/test_reasons.py:62"]),
+        (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:39, `return x if"]),
+        (Refusing, ["control flow depends on values", "tracing/test_reasons.py:44, `if x.isnan().any():`"]),
+        (Recurrent, ["read by cell, which runs gru at tracing/test_reasons.py:55"]),
+        (Computed, ["which runs linear with a weight that is computed at tracing/test_reasons.py:65"]),
     ],
 )
 def test_a_reason_names_the_line(model, words):
@@ -107,7 +110,7 @@ class OneHead(Pair):
 
 def test_what_goes_in_step_with_the_only_head_names_where_it_is():
     reasons = {left.name: left.reason for left in trace(OneHead(), torch.randn(5, 4)).left_whole}
-    line = "tracing/test_reasons.py:104, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
+    line = "tracing/test_reasons.py:107, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
     assert reasons["one"].endswith(f"would be left without channels: all of them go with the only head at {line}")
 
 
@@ -126,3 +129,28 @@ class Averaged(Pair):
 def test_heads_of_which_the_mean_is_returned_stay_because_it_is():
     reasons = {left.name: left.reason for left in trace(Averaged(), torch.randn(5, 4)).left_whole}
     assert reasons == dict.fromkeys(("other", "beside"), "the model returns its channels")
+
+
+class Shuffled(Pair):
+    """Halves of one width, shuffled between, until every channel is tied to every other one."""
+
+    def between(self, x):
+        for _ in range(3):
+            left, right = x.chunk(2, 1)
+            x = torch.stack([left, 2 * right], 2).flatten(1)
+        return x
+
+
+def test_parts_that_tie_all_channels_name_where_they_are_made():
+    reasons = {left.name: left.reason for left in trace(Shuffled(), torch.randn(5, 4)).left_whole}
+    line = "tracing/test_reasons.py:139, `left, right = x.chunk(2, 1)`"
+    assert reasons["one"] == f"other would be left without channels: all of them go together, in equal parts at {line}"
+
+
+def test_every_reason_says_for_how_many_channels():
+    source = ("one.weight", 0)
+    evidence = Evidence(sizes={source: 3}, sources={source: None})
+    evidence.block(source, "first reason", torch.tensor([1]))
+    evidence.block(source, "second reason")
+    found = find_groups(evidence, frozenset({"one.weight"}), frozenset()).left_whole
+    assert found == [LeftWhole("one", "2 of 3 channels: second reason; 1 of 3 channels: first reason")]
