@@ -22,6 +22,8 @@ from experiments.zoo.table import ok, tables
 FOLDER = Path(__file__).parent
 COMMAND = "python -m experiments.zoo.run; python -m experiments.zoo.run --peer"
 TOOLS = {"physprune_pl": cut_and_judge, "torch-pruning": cut_by_torch_pruning}
+OTHERS = ("modelopt.json", "kirigami.json", "round_trip.json", "untouched.json")
+"""What other commands store, which the README shows too."""
 SHARED = ("torch", "torchvision", "timm", "torch_pruning", "experiments.zoo.ours", "experiments.zoo.peer")
 
 
@@ -75,7 +77,8 @@ def main() -> None:
         rows = replaced(stored(path), row, names)
         save(rows, COMMAND, path)
         print("\n".join(wrong([row])) or f"{row['network']}: ok", flush=True)
-    write_table(FOLDER / "README.md", tables([*rows, *stored(FOLDER / "modelopt.json")]))
+    others = [row for name in OTHERS for row in stored(FOLDER / name)]
+    write_table(FOLDER / "README.md", tables([*rows, *others]))
 
 
 if __name__ == "__main__":

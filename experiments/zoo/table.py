@@ -13,6 +13,8 @@ AnyRow = Mapping[str, Any]
 
 HEAD = ("network", "input", "groups", "exact", "MACs", "parameters", "error", "trace, plan, cut (s)", "memory")
 PEER_HEAD = ("network", "MACs", "parameters", "graph, cut (s)", "memory", "outcome")
+TRIP_HEAD = ("network", "MACs, cut freely", "loaded by", "MACs, one width in all layers", "loaded by")
+WAYS = ("freely", "same width")
 LONGEST = 160
 
 
@@ -31,6 +33,11 @@ def tables(rows: Sequence[AnyRow]) -> str:
     parts += [_notes(ours), "## Torch-Pruning", _summary(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
     if searched:
         parts += ["## ModelOpt FastNAS", _count(searched), _table(PEER_HEAD, map(_peer_cells, searched))]
+    if loaded := [row for row in rows if row["tool"] == "round trip"]:
+        parts += ["## Saved and loaded by transformers", _trips(loaded), _table(TRIP_HEAD, map(_trip_cells, loaded))]
+    if snapshots := [row for row in rows if row["tool"] == "snapshot"]:
+        changed = [f"- {row['network']}: {_outcome(row)}" for row in snapshots if not ok(row)]
+        parts += ["## Left as they were", f"{_count(snapshots)}", *(["\n".join(changed)] if changed else [])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,6 +77,27 @@ def _our_cells(row: AnyRow) -> list[str]:
 
 def _peer_cells(row: AnyRow) -> list[str]:
     return [row["network"], *_costs(row), _seconds(row, ("trace_seconds", "cut_seconds")), _memory(row), _outcome(row)]
+
+
+def _trips(rows: Sequence[AnyRow]) -> str:
+    done = [row for row in rows if "failure" not in row]
+    right = sum(not row[way]["problems"] for row in done for way in WAYS)
+    return f"{right} of {len(rows) * len(WAYS)} cut networks put out the same, bit for bit, once saved and loaded."
+
+
+def _trip_cells(row: AnyRow) -> list[str]:
+    return [row["network"], *(cell for way in WAYS for cell in _trip(row, row.get(way)))]
+
+
+def _trip(row: AnyRow, found: AnyRow | None) -> tuple[str, str]:
+    if found is None:
+        return "-", _outcome(row)
+    if "macs" not in found:
+        return "no number in the config can say it", "-"
+    return _cost(found["macs"]), _outcome(found) if found["problems"] else _LOADED_BY[found["from_pretrained"]]
+
+
+_LOADED_BY = {True: "`from_pretrained`", False: "`load_pruned`"}
 
 
 def _costs(row: AnyRow) -> list[str]:

@@ -15,6 +15,7 @@ from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import cut_and_judge, inequalities, macs_vary, untrainable
 from experiments.zoo.peer import cut_by_torch_pruning
+from experiments.zoo.round_trip import saved_and_loaded
 from experiments.zoo.table import ok, tables
 from experiments.zoo.untouched import left_alone
 from physprune_pl.tracing.tracer import trace
@@ -101,6 +102,14 @@ def test_row_of_the_peer():
     row = merged(cut_by_torch_pruning("tiny", tiny))
     assert row["problems"] == []
     assert row["params"][1] < row["params"][0]
+
+
+def test_a_network_of_transformers_is_saved_and_loaded_however_it_was_cut():
+    pytest.importorskip("transformers")
+    row = merged(saved_and_loaded("transformers:narrow bert"))
+    assert [row[way]["problems"] for way in ("freely", "same width")] == [[], []]
+    assert row["same width"]["from_pretrained"]
+    assert all(row[way]["macs"][1] <= 0.51 * row[way]["macs"][0] for way in ("freely", "same width"))
 
 
 def test_parameters_without_a_usable_gradient_are_named():

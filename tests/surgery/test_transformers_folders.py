@@ -18,13 +18,13 @@ pytest.importorskip("transformers", reason="needs transformers")
 
 from experiments.zoo.transformers_families import FAMILIES
 
-FAST = ("bert", "gpt2", "phi3", "segformer", "resnet")
+FAST = ("bert", "gpt2", "phi3", "segformer", "resnet", "hubert")
 HALF = Widths(min_share={".*": 0.5}, max_share={".*": 0.5})
 # Half of every group: the scale of the embeddings follows the width in the config, but not in a cut network (gemma);
-# only some of the heads or streams go (t5, bart, wav2vec2, hubert, whisper, clip); a token is never run (dinov2);
+# only some of the heads or streams go (t5, bart, whisper, clip); a token is never run (dinov2);
 # widths are made multiples of eight (mobilenet_v2).
 NEED_LOAD_PRUNED = {
-    *("gemma", "gemma2", "gemma3", "t5", "bart", "wav2vec2", "hubert", "whisper", "clip", "dinov2", "mobilenet_v2"),
+    *("gemma", "gemma2", "gemma3", "t5", "bart", "whisper", "clip", "dinov2", "mobilenet_v2"),
 }
 
 

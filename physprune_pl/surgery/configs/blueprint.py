@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from physprune_pl.attention.head_sizes import COUNTS
 from physprune_pl.networks.isolation import saved_random_state
@@ -53,7 +54,13 @@ def describes(rebuilt: nn.Module, model: nn.Module) -> bool:
     if shapes_of(rebuilt) != shapes_of(model):
         return False
     pairs = zip(rebuilt.modules(), model.modules(), strict=True)
-    return all(type(one) is type(other) and _remembers(one) == _remembers(other) for one, other in pairs)
+    return all(_kind(one) is _kind(other) and _remembers(one) == _remembers(other) for one, other in pairs)
+
+
+def _kind(module: nn.Module) -> type[nn.Module]:
+    """Return the class of a module; with weight norm, say, every module has one of its own besides."""
+    kind: type[nn.Module] = type_before_parametrizations(module)
+    return kind
 
 
 def _remembers(module: nn.Module) -> dict[str, Any]:
