@@ -1,9 +1,10 @@
-"""The same networks cut by Torch-Pruning, called as its README calls it."""
+"""The same networks cut by other programs, each called as its README calls it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,34 +21,76 @@ RATIO = 0.5
 ROUND_TO = 8
 
 
-def cut_by_torch_pruning(name: str, build: Make = make) -> Iterator[Row]:
-    """Yield what comes of removing half of the channels of every layer but the classifiers, in parts.
+class Peer(Protocol):
+    """A program that removes channels."""
+
+    def prepared(self, model: nn.Module, example: Any) -> Any:
+        """Return what the program makes of a network before it cuts it."""
+
+    def cut(self, prepared: Any) -> nn.Module:
+        """Cut the network, and return it."""
+
+
+class TorchPruning:
+    """Half of the channels of every layer but the classifiers.
 
     Its README knows classifiers by their width, and looks at linear layers only; here convolutions count too.
+    """
+
+    def prepared(self, model: nn.Module, example: Any) -> Any:
+        """Return a pruner, which holds the graph of dependencies."""
+        library = import_module("torch_pruning")
+        return library.pruner.BasePruner(
+            model,
+            example,
+            importance=library.importance.GroupMagnitudeImportance(p=2),
+            pruning_ratio=RATIO,
+            ignored_layers=_classifiers(model),
+            round_to=ROUND_TO,
+        )
+
+    def cut(self, prepared: Any) -> nn.Module:
+        """Make one step."""
+        prepared.step()
+        model: nn.Module = prepared.model
+        return model
+
+
+class Kirigami:
+    """Its quick start: ``Greedy(GroupMagnitude(p=2))`` until half of the parameters is left; it takes no MACs."""
+
+    def prepared(self, model: nn.Module, example: Any) -> Any:
+        """Return a pruner on the graph of dependencies, and the most parameters that may stay."""
+        library, pruning = import_module("torch_kirigami"), import_module("torch_kirigami.pruning")
+        args = () if isinstance(example, dict) else example if isinstance(example, tuple) else (example,)
+        kwargs = example if isinstance(example, dict) else None
+        graph = library.DependencyGraph.build(model.eval(), args=args, kwargs=kwargs)
+        return pruning.Pruner(model, graph=graph), int(RATIO * count_parameters(model))
+
+    def cut(self, prepared: Any) -> nn.Module:
+        """Prune once, under a budget of parameters."""
+        pruning, (pruner, most) = import_module("torch_kirigami.pruning"), prepared
+        budget, strategy = pruning.ParameterBudget(max_params=most), pruning.Greedy(pruning.GroupMagnitude(p=2))
+        model: nn.Module = pruner.prune(pruner.discover_candidates(), budget=budget, strategy=strategy)[0]
+        return model
+
+
+def cut_by(peer: Peer, name: str, build: Make = make) -> Iterator[Row]:
+    """Yield what comes of a network that another program cuts, in parts.
 
     Args:
+        peer: the program.
         name: of a network.
         build: returns that network and its example.
     """
-    import torch_pruning
-
     model, example = build(name)
     training = model.training
     shapes = _shapes(model, example)
     costs = count_macs(model, example), count_parameters(model)
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    pruner, seconds = timed(
-        lambda: torch_pruning.pruner.BasePruner(
-            model,
-            example,
-            importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
-            pruning_ratio=RATIO,
-            ignored_layers=_classifiers(model),
-            round_to=ROUND_TO,
-        )
-    )
+    prepared, seconds = timed(lambda: peer.prepared(model, example))
     yield {"trace_seconds": seconds}
-    _, seconds = timed(pruner.step)
+    model, seconds = timed(lambda: peer.cut(prepared))
     yield {"cut_seconds": seconds, "peak_bytes": process_peak()}
     # What comes first is what a user sees first: the network does not run.
     got = _shapes(model, example)

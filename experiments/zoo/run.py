@@ -1,4 +1,4 @@
-"""Cuts every network of the zoo, each in its own process: ``python -m experiments.zoo.run [--peer] [--only NAME ...]``.
+"""Cuts every network of the zoo, each in its own process: ``python -m experiments.zoo.run [--peer [TOOL]]``.
 
 A finished row is stored at once, and a network that has one is not run again unless it is asked for by name.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +16,18 @@ from experiments.bench.runs import save, write_table
 from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS
 from experiments.zoo.ours import cut_and_judge
-from experiments.zoo.peer import cut_by_torch_pruning
+from experiments.zoo.peer import Kirigami, TorchPruning, cut_by
 from experiments.zoo.table import ok, tables
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m experiments.zoo.run; python -m experiments.zoo.run --peer"
-TOOLS = {"physprune_pl": cut_and_judge, "torch-pruning": cut_by_torch_pruning}
-OTHERS = ("modelopt.json", "kirigami.json", "round_trip.json", "untouched.json")
+TOOLS: Mapping[str, Callable[[str], Iterator[Row]]] = {
+    "physprune_pl": cut_and_judge,
+    "torch-pruning": partial(cut_by, TorchPruning()),
+    "torch-kirigami": partial(cut_by, Kirigami()),
+}
+OURS, *PEERS = TOOLS
+OTHERS = ("modelopt.json", "round_trip.json", "untouched.json")
 """What other commands store, which the README shows too."""
 SHARED = ("torch", "torchvision", "timm", "torch_pruning", "experiments.zoo.ours", "experiments.zoo.peer")
 
@@ -68,10 +73,10 @@ def wrong(rows: Sequence[Mapping[str, object]]) -> list[str]:
 def main() -> None:
     """Run what is missing, write results.json and the tables of the README, and say what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", action="store_true", help="cut with Torch-Pruning instead")
+    parser.add_argument("--peer", nargs="?", const=PEERS[0], default=OURS, choices=PEERS, help="cut with this instead")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="run these, even if they have a row")
     asked = parser.parse_args()
-    tool, path, names = list(TOOLS)[asked.peer], FOLDER / "results.json", list(NETWORKS)
+    tool, path, names = asked.peer, FOLDER / "results.json", list(NETWORKS)
     rows = stored(path)
     for row in finished(tool, wanted(rows, tool, asked.only, names), ProcessLimits()):
         rows = replaced(stored(path), row, names)

@@ -15,6 +15,11 @@ HEAD = ("network", "input", "groups", "exact", "MACs", "parameters", "error", "t
 PEER_HEAD = ("network", "MACs", "parameters", "graph, cut (s)", "memory", "outcome")
 TRIP_HEAD = ("network", "MACs, cut freely", "loaded by", "MACs, one width in all layers", "loaded by")
 WAYS = ("freely", "same width")
+PEERS = {
+    "torch-pruning": "Torch-Pruning",
+    "torch-kirigami": "torch-kirigami",
+    "nvidia-modelopt": "ModelOpt FastNAS",
+}
 LONGEST = 160
 
 
@@ -26,13 +31,12 @@ def ok(row: AnyRow) -> bool:
 def tables(rows: Sequence[AnyRow]) -> str:
     """Return a summary and a table per tool, then the reasons for which modules are not pruned and the notes."""
     ours = [row for row in rows if row["tool"] == "physprune_pl"]
-    peers = [row for row in rows if row["tool"] == "torch-pruning"]
-    searched = [row for row in rows if row["tool"] == "nvidia-modelopt"]
     parts = ["## physprune_pl", _summary(ours), _table((*HEAD, "whole", "outcome", "at 25 %"), map(_our_cells, ours))]
     parts += ["### What stayed whole", _reasons(ours), "### Networks that are not as their library builds them"]
-    parts += [_notes(ours), "## Torch-Pruning", _summary(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
-    if searched:
-        parts += ["## ModelOpt FastNAS", _count(searched), _table(PEER_HEAD, map(_peer_cells, searched))]
+    parts += [_notes(ours)]
+    for tool, title in PEERS.items():
+        if peers := [row for row in rows if row["tool"] == tool]:
+            parts += [f"## {title}", _count(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
     if loaded := [row for row in rows if row["tool"] == "round trip"]:
         parts += ["## Saved and loaded by transformers", _trips(loaded), _table(TRIP_HEAD, map(_trip_cells, loaded))]
     if snapshots := [row for row in rows if row["tool"] == "snapshot"]:
