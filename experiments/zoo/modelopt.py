@@ -22,6 +22,7 @@ from experiments.bench.runs import save
 from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import KEPT_MACS, Make, timed, untrainable
+from experiments.zoo.run import stored
 from physprune_pl.networks.measure import count_macs, count_parameters
 from physprune_pl.tools.memory import process_peak
 
@@ -70,13 +71,14 @@ def _score(model: nn.Module, example: Tensor) -> float:
 
 def main() -> None:
     """Cut the networks that are named, or the few that stand for the others, and store their rows."""
-    rows: list[Row] = []
     for name in sys.argv[1:] or NAMES:
         about = {"network": name, "tool": "nvidia-modelopt", "tool_version": version("nvidia-modelopt")}
         result = run_apart(partial(cut_by_fastnas, name), ProcessLimits(), ("torch", "torchvision"))
-        rows.append({**about, "library": NETWORKS[name].source, "size": NETWORKS[name].size, **result})
-        save(rows, "python -m experiments.zoo.modelopt", PATH)
-        print(json.dumps(rows[-1]), flush=True)
+        row = {**about, "library": NETWORKS[name].source, "size": NETWORKS[name].size, **result}
+        save(
+            [*(one for one in stored(PATH) if one["network"] != name), row], "python -m experiments.zoo.modelopt", PATH
+        )
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

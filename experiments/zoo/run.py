@@ -75,10 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", nargs="?", const=PEERS[0], default=OURS, choices=PEERS, help="cut with this instead")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="run these, even if they have a row")
+    parser.add_argument("--seconds", type=int, default=ProcessLimits.seconds, help="of processor time, at most")
     asked = parser.parse_args()
     tool, path, names = asked.peer, FOLDER / "results.json", list(NETWORKS)
     rows = stored(path)
-    for row in finished(tool, wanted(rows, tool, asked.only, names), ProcessLimits()):
+    for row in finished(tool, wanted(rows, tool, asked.only, names), ProcessLimits(asked.seconds)):
         rows = replaced(stored(path), row, names)
         save(rows, COMMAND, path)
         print("\n".join(wrong([row])) or f"{row['network']}: ok", flush=True)
