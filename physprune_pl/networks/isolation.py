@@ -21,13 +21,18 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.saved_state import SavedModel
 
 
-def copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module, values: Mapping[str, Tensor] | None = None) -> nn.Module:
     """Return a deep copy; tensors with a history, such as features a module keeps, are copied without it.
 
     Of what cannot be copied see :func:`~physprune_pl.networks.copying.replacement_for`. Hooks that found the model, or
     a part of it, where they were written find the copy.
+
+    Args:
+        model: the model.
+        values: name of a parameter -> what it is to hold in the copy; all others are copied.
     """
-    return _deep_copy(model, {})
+    others = [(one, values[name]) for name, one in model.named_parameters() if name in (values or {})] if values else []
+    return _deep_copy(model, {id(one): nn.Parameter(value, one.requires_grad) for one, value in others})
 
 
 def twin(model: nn.Module, names: Collection[str] | None = None) -> nn.Module:
@@ -106,7 +111,8 @@ def set_training(model: nn.Module, training: bool) -> Iterator[None]:
         yield
     finally:
         for module, mode in modes:
-            module.training = mode
+            if module.training is not mode:
+                module.training = mode
 
 
 def forget_tables(model: nn.Module) -> None:

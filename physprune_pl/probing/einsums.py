@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -11,22 +11,18 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 
-class AsProducts(TorchFunctionMode):
-    """Runs each ``einsum`` of two tensors as a matrix product or linear layer, for a mode around it to see.
+def as_product(args: tuple[Any, ...]) -> Tensor | None:
+    """Return what ``einsum`` of two tensors puts out, made as a matrix product or linear layer, for modes to see.
 
-    What is neither stays what it is.
+    None if it is neither.
+
+    >>> as_product(("bi,oi->bo", torch.ones(2, 3), nn.Parameter(torch.ones(4, 3)))).shape
+    torch.Size([2, 4])
     """
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run one operation."""
-        pair = _Pair.of(args) if func is torch.einsum else None
-        output = None if pair is None else pair.layer() if pair.weighted else pair.product()
-        return func(*args, **(kwargs or {})) if output is None else output
+    pair = _Pair.of(args)
+    return None if pair is None else pair.layer() if pair.weighted else pair.product()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from physprune_pl.probing.axes import AxisWatch
 from physprune_pl.probing.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, ReadsShape, View
 from physprune_pl.probing.computed_weights import ComputedWatch
 from physprune_pl.probing.decisions import BRANCH, Decisions
+from physprune_pl.probing.einsums import as_product
 from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.heads import HeadWatch
 from physprune_pl.probing.invocation import Invocation, invocation
@@ -122,6 +123,11 @@ class Probe(TorchFunctionMode):
         if len(self.observations) > self.last:
             self.over = True
             raise SeenEnough
+        if func is torch.einsum:
+            with self:
+                product = as_product(args)
+            if product is not None:
+                return product
         self.sequence.append(getattr(func, "__name__", str(func)))
         if func in TELLING:
             self.name_of(args[0])

@@ -19,7 +19,6 @@ from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.codes import Codes, decode, masks_of, word_length
 from physprune_pl.probing.decisions import BRANCH, Decisions
-from physprune_pl.probing.einsums import AsProducts
 from physprune_pl.probing.flow import Flow
 from physprune_pl.probing.foreign_operations import ForeignOperations
 from physprune_pl.probing.input_masks import InputMasks
@@ -137,7 +136,7 @@ class Runner:
         probe = Probe(*given, crossings or Crossings())
         guard, output = ForeignOperations(probe), None
         try:
-            with probe, AsProducts(), masks or nullcontext(), guard if self.foreign is not False else nullcontext():
+            with probe, masks or nullcontext(), guard if self.foreign is not False else nullcontext():
                 output = (example or self.example).copy().run(self.model)
         except (SeenEnough, Exception):  # a model may make an error of its own of what ends a run
             if not probe.over:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from physprune_pl.probing.operation_rows import Argument, Layout, LooksUp
 from physprune_pl.probing.operations import TELLING, conv_groups, layout_of, operands, operation_of
 from physprune_pl.probing.row_blocks import RowBlock
 from physprune_pl.probing.tainting import tensors_of_call
+from physprune_pl.tracing.known_calls import KnownCalls
 
 LARGE = 2**16
 """From so many elements on a weight is worth the trouble."""
@@ -45,6 +47,7 @@ class LargeWeights(TorchFunctionMode):
         names: those of them to be treated so.
         dtype: the type to compute with.
         scratch: memory that such objects may share, as long as they are not in use at the same time.
+        known: what calls with these weights have put out or will put out in another run; None: nobody asks.
 
     Attributes:
         odd: names of weights that were used otherwise than as rows that a layer mixes channels with or looks up.
@@ -56,13 +59,14 @@ class LargeWeights(TorchFunctionMode):
         names: Collection[str],
         dtype: torch.dtype,
         scratch: tuple[Scratch, Scratch, Scratch] | None = None,
+        known: KnownCalls | None = None,
     ) -> None:
         super().__init__()
         self._own = {id(tensors[name]): tensors[name] for name in names}
         self._names = {id(tensors[name]): name for name in names}
         self.odd: set[str] = set()
         self._masks: dict[tuple[int, int], Tensor] = {}
-        self._dtype = dtype
+        self._dtype, self._known = dtype, known
         self._rows, self._columns, self._long = scratch or (Scratch(), Scratch(), Scratch())
 
     def __enter__(self) -> LargeWeights:
@@ -95,7 +99,7 @@ class LargeWeights(TorchFunctionMode):
         call = _Mixes.of(func, args, kwargs) if len(mine) == 1 else None
         if call is not None and call.weight is mine[0]:
             if bool(call.data.isfinite().all()):
-                return self._mix(call)
+                return self._mix(call) if self._known is None else self._remembered(call, self._known)
         elif len(mine) == 1 and _looks_up(func, args, kwargs, mine[0]):
             if (id(mine[0]), 0) not in self._masks:
                 return self._look_up(func(*args, **kwargs), mine[0])
@@ -108,6 +112,14 @@ class LargeWeights(TorchFunctionMode):
         mask = self._masks.get((id(weight), 1))
         rows = rows.to(self._dtype)
         return rows if mask is None else rows.index_fill(-1, mask.nonzero().flatten().to(rows.device), 0.0)
+
+    def _remembered(self, call: _Mixes, known: KnownCalls) -> Tensor:
+        """Make a call, if its output is not known from another run; nothing is masked in either."""
+        weight = call.weight
+        place = id(_owner(weight)), weight.storage_offset(), weight.shape, weight.stride()
+        values = [value for value in (*call.args, *sorted(call.kwargs)) if value is not weight]
+        values += [call.kwargs[name] for name in sorted(call.kwargs) if call.kwargs[name] is not weight]
+        return known.output(place, weight.numel(), [call.func, *values], partial(self._mix, call))
 
     def _mix(self, call: _Mixes) -> Tensor:
         """Make a call with the part of its weight that is not masked, some rows at a time: those stay in the cache."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,9 @@ from physprune_pl.probing.tainting import has_nan
 from physprune_pl.surgery.apply import cut
 from physprune_pl.surgery.plan import PruningPlan
 from physprune_pl.tracing.comparable import Comparable
+from physprune_pl.tracing.drawing import deviation_of, draw_normal, drawn_together
 from physprune_pl.tracing.kept_norms import KeptNorms, Removed
+from physprune_pl.tracing.known_calls import KnownCalls
 from physprune_pl.tracing.large_weights import LargeWeights, large_weights
 from physprune_pl.tracing.masking import Masks
 
@@ -46,9 +47,9 @@ class Redrawn:
     saved: SavedState | None
     scratch: tuple[Scratch, Scratch, Scratch] = field(default_factory=lambda: (Scratch(), Scratch(), Scratch()))
 
-    def weights_of(self, model: nn.Module) -> LargeWeights:
+    def weights_of(self, model: nn.Module, known: KnownCalls | None = None) -> LargeWeights:
         """Return what lets the model, or a cut copy, compute with its large weights."""
-        return LargeWeights(named_tensors(model), self.large, self.dtype, self.scratch)
+        return LargeWeights(named_tensors(model), self.large, self.dtype, self.scratch, known)
 
     def with_parameters_of(self, model: nn.Module) -> Redrawn:
         """Return a copy with the parameters of a model, to be run once; large weights share its memory."""
@@ -59,12 +60,12 @@ class Redrawn:
         """Return a cut copy; where the model is put back after runs, those of the copy may write to its buffers."""
         return cut(twin(self.model, None if self.saved is None else self._tensors.keys()), plan)
 
-    def dense(self, seen: Comparable, training: bool) -> list[Tensor] | None:
+    def dense(self, seen: Comparable, training: bool, known: KnownCalls | None = None) -> list[Tensor] | None:
         """Return what the network and its layers put out in a mode; None if it raises there or returns NaN.
 
         Large weights that turn out to be used otherwise than layers use them are none any more.
         """
-        weights = self.weights_of(self.model)
+        weights = self.weights_of(self.model, known)
         try:
             with self.restored(), weights:
                 outputs = put_out(self.model, self.example, training, seen)
@@ -72,6 +73,8 @@ class Redrawn:
             return None
         if weights.odd:
             self.large -= weights.odd
+            for name in weights.odd:  # they may share their memory with others, and be written to
+                self._tensors[name].data = self._tensors[name].data.clone()
             in_type(self.model, self.dtype, self.large)
         returned = outputs[: len(outputs) - len(seen.collected)]
         return None if any(map(has_nan, returned)) else outputs
@@ -107,23 +110,30 @@ class Redrawn:
                 self.saved.restore()
 
 
-def redrawn(model: nn.Module, example: Example, mixing_weights: set[str]) -> tuple[Redrawn, list[Tensor] | None]:
+def redrawn(
+    model: nn.Module, example: Example, mixing_weights: set[str]
+) -> tuple[Redrawn, list[Tensor] | None, KnownCalls]:
     """Return a copy with random parameters and inputs, in double precision where the model runs in it.
 
     Returns:
-        The copy, and what it and its layers put out in eval mode; None if it runs in no precision.
+        The copy; what it and its layers put out in eval mode, None if it runs in no precision; what its large layers
+        put out there, for a run in train mode.
     """
-    base = copied(model).requires_grad_(False)
-    _draw(base, mixing_weights)
-    large, scratch = frozenset(large_weights(base)), (Scratch(), Scratch(), Scratch())
+    large, scratch = frozenset(large_weights(model)), (Scratch(), Scratch(), Scratch())
+    drawn = drawn_together({name: one for name, one in model.named_parameters() if name in large & mixing_weights})
+    base = copied(model, drawn).requires_grad_(False)
+    _draw(base, mixing_weights, drawn)
     for dtype in _types(base, large):
         saved = SavedState(base)
         for inputs in _inputs(example):
             found = Redrawn(base, inputs.map(partial(_cast, dtype=dtype)), dtype, large, saved, scratch)
-            outputs = found.dense(Comparable({}), training=False)
+            known = KnownCalls()
+            outputs = found.dense(Comparable({}), training=False, known=known)
             if outputs is not None:
-                return found, outputs
-    return Redrawn(base, example.map(partial(_cast, dtype=torch.float32)), torch.float32, large, saved, scratch), None
+                known.start_again()
+                return found, outputs, known
+    single = example.map(partial(_cast, dtype=torch.float32))
+    return Redrawn(base, single, torch.float32, large, saved, scratch), None, KnownCalls()
 
 
 def _types(model: nn.Module, large: Collection[str]) -> Iterator[torch.dtype]:
@@ -181,12 +191,12 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _draw(model: nn.Module, mixing_weights: set[str]) -> None:
+def _draw(model: nn.Module, mixing_weights: set[str], drawn: Collection[str]) -> None:
     for name, tensor in named_tensors(model).items():
-        if not tensor.is_floating_point():
+        if not tensor.is_floating_point() or name in drawn:
             continue
         if name in mixing_weights and tensor.dim() > 1:
-            _draw_normal(tensor, math.sqrt(2.0 / max(1, tensor[0].numel())))
+            draw_normal(tensor, deviation_of(tensor))
         elif isinstance(tensor, nn.Parameter) or name.endswith("running_var"):
             tensor.uniform_(0.5, 1.5)
         elif name.endswith("running_mean"):
@@ -194,18 +204,3 @@ def _draw(model: nn.Module, mixing_weights: set[str]) -> None:
             tensor.uniform_(-0.5, 0.0)
         else:  # a table or mask keeps its zeros and infinities
             tensor.data = tensor * torch.empty_like(tensor).uniform_(0.5, 1.5)
-
-
-_DRAWN = 2**20 + 7
-"""So many numbers are drawn for one tensor; they come again in a larger one, but never in the same column soon."""
-
-
-def _draw_normal(tensor: Tensor, deviation: float) -> None:
-    if tensor.numel() <= _DRAWN or not tensor.is_contiguous():
-        tensor.normal_(0.0, deviation)
-        return
-    drawn = tensor.new_empty(_DRAWN).normal_(0.0, deviation)
-    flat = tensor.view(-1)
-    for start in range(0, len(flat), _DRAWN):
-        part = flat[start : start + _DRAWN]
-        part.copy_(drawn[: len(part)])

@@ -61,11 +61,11 @@ class Verifier:
         seed_everything_inside(7)
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
-        self.base, evaluated = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
+        self.base, evaluated, known = redrawn(model, example.sized(min(max(2, example.batch), 4)), weights)
         self.crowd, self.evaluates, self.model = self.base.example, evaluated is not None, model
         self.tolerance, self.double = _TOLERANCE[self.base.dtype], False
         seen = Comparable({})
-        trained = self.base.dense(seen, training=True)
+        trained = self.base.dense(seen, training=True, known=known)
         self.trains = trained is not None and not _identical(trained, evaluated)
         if seen.shortened and self.base.dtype is torch.float64:
             self.double = self.base.dense(Comparable({}, double=True), training=False) is not None

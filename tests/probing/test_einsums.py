@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from physprune_pl.probing.einsums import AsProducts
+from physprune_pl.probing.einsums import as_product
 
 PRODUCTS = [
     ("bhqd,bhkd->bhqk", (2, 3, 4, 5), (2, 3, 6, 5)),
@@ -41,6 +41,12 @@ class Called(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         self.names.append(func.__name__)
         return func(*args, **(kwargs or {}))
+
+
+class AsProducts(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        product = as_product(args) if func is torch.einsum else None
+        return func(*args, **(kwargs or {})) if product is None else product
 
 
 def ran(equation, operands):

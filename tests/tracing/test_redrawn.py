@@ -51,7 +51,7 @@ def test_the_longest_type_that_a_network_runs_in_is_taken(model, example, dtype)
     model = model.eval()
     example = example if isinstance(model, nn.Sequential) else torch.randn(2, 3)
     with untouched(model):
-        base, outputs = redrawn(model, Example.of(example), set())
+        base, outputs, _ = redrawn(model, Example.of(example), set())
     assert base.dtype is dtype
     assert outputs is not None
     assert outputs[0].dtype is dtype
@@ -61,7 +61,7 @@ def test_a_large_weight_that_is_computed_with_is_lengthened_once(monkeypatch):
     monkeypatch.setattr(module, "LARGE", 1)
     model = Scaled().eval()
     with untouched(model):
-        base, _ = redrawn(model, Example.of(torch.randn(2, 3)), {"plain.weight", "computed"})
+        base, _, _ = redrawn(model, Example.of(torch.randn(2, 3)), {"plain.weight", "computed"})
     assert base.large == {"plain.weight"}
     assert base.model.plain.weight.dtype is torch.float32
     assert base.model.computed.dtype is torch.float64
@@ -75,7 +75,7 @@ def test_nothing_of_a_masked_run_or_of_a_cut_copy_stays(training):
     removed = {group.name: torch.arange(group.size) % 2 == 0 for group in found.groups}
     plan = make_plan(found, list(removed.values()), (0, 0), (0, 0))
     with untouched(model):
-        base, _ = redrawn(model, Example.of(IMAGES), set())
+        base, _, _ = redrawn(model, Example.of(IMAGES), set())
         before = {name: tensor.clone() for name, tensor in base.model.state_dict().items()}
         masks = Masks(found.groups, removed, plan)
         wanted = base.masked(masks, frozenset(), base.example, training, False)
@@ -91,6 +91,6 @@ def test_nothing_of_a_masked_run_or_of_a_cut_copy_stays(training):
 def test_what_raises_or_is_no_number_puts_out_nothing():
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).eval()
     with untouched(model):
-        base, outputs = redrawn(model, Example.of(torch.randn(1, 3)), set())
+        base, outputs, _ = redrawn(model, Example.of(torch.randn(1, 3)), set())
         assert outputs is not None
         assert base.dense(Comparable({}), training=True) is None  # one sample has no variance
