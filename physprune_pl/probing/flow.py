@@ -78,6 +78,10 @@ class Flow:
         """Return bits of the sources that may reach any of some tensors."""
         return self._coming(self._memory_of(tensors))
 
+    def sources_of(self, bits: int) -> list[Family]:
+        """Return the sources that some bits stand for."""
+        return [family for family, bit in self._bits.items() if bit & bits]
+
     def end(self, output: object) -> None:
         """Note what reaches the output of the model, and put together how far every source reaches."""
         places = [*self._places, self.reaching(tensors_in(output))]

@@ -57,14 +57,15 @@ class JunctionWatch:
         stopping: whether what comes to these is taken out.
 
     Attributes:
-        met: numbers of the sums of two activations, if the flow of the run is followed.
-        striped: number of a sum -> the axis along which its entries are NaN in turn.
+        met: number of a sum of two activations -> bits of the sources that may flow into it, if the flow of the run is
+            followed.
+        striped: number of a sum -> the axis along which its entries are NaN in turn, and how long that is.
     """
 
     def __init__(self, notes: JunctionNotes, known: Junctions, stopping: bool) -> None:
         self.notes, self.known, self.stopping = notes, known, stopping
-        self.met: list[int] = []
-        self.striped: dict[int, int] = {}
+        self.met: dict[int, int] = {}
+        self.striped: dict[int, tuple[int, int]] = {}
         self._count = -1
 
     def meet(self, call: Invocation[Any], inputs: list[Tensor], output: Any) -> Any:
@@ -77,7 +78,7 @@ class JunctionWatch:
             return self._pass(output, axis, in_place=output is call.args[0])
         flow = self.notes.flow
         if flow is not None and all(flow.reaching([one]) for one in inputs):
-            self.met.append(self._count)
+            self.met[self._count] = flow.reaching(inputs)
         if self.notes.taints and self.known.looking:
             self._look(output)
         return output
@@ -89,7 +90,7 @@ class JunctionWatch:
             line = nan.movedim(axis, 0).flatten(1)
             first = line[:, 0]
             if len(first) > 1 and bool((first[1:] != first[:-1]).all()) and bool((line == first[:, None]).all()):
-                self.striped[self._count] = axis
+                self.striped[self._count] = axis, len(first)
                 return
 
     def _pass(self, output: Tensor, axis: int, in_place: bool) -> Tensor:

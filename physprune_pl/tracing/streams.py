@@ -69,7 +69,7 @@ class Explorer:
     def explore(self, clean: Run, flow: Flow, lowest_bit: Sequence[Run]) -> Explored:
         """Ask all sources; the runs by the lowest bit of channels have been made already."""
         sources = list(dict.fromkeys(mixing.source for mixing in clean.probe.mixings))
-        axes = _axes(clean, lowest_bit) if len(flow.classes(sources)) > FEW else {}
+        axes = self._axes(clean, flow, lowest_bit) if len(flow.classes(sources)) > FEW else {}
         for _ in range(_ROUNDS if axes else 0):
             self.runner.sums = Junctions(axes)
             found = self._asked(*self.followed(), sources, ())
@@ -103,6 +103,23 @@ class Explorer:
         numbers = {family: number for family, number in zip(sums, self.runner.sums.axes, strict=True)}
         return Explored(questions, nodes, numbers, together, {node: alone[node] for node in nodes}, refusals)
 
+    def _axes(self, clean: Run, flow: Flow, lowest_bit: Sequence[Run]) -> dict[int, int]:
+        """Return the sums of two activations, and the axis along which the lowest bit of channels is seen there.
+
+        What has fewer or more channels than a sum flows into it in part: such a sum is left out, and with it those
+        behind it, into which the same flows.
+        """
+        if len(lowest_bit) < 2:
+            return {}
+        one, other = (run.probe.junctions.striped for run in lowest_bit[:2])
+        met = {number: bits for number, bits in clean.probe.junctions.met.items() if one.get(number) is not None}
+        return {
+            number: one[number][0]
+            for number, bits in met.items()
+            if one[number] == other.get(number)
+            and all(self.sizes[source] == one[number][1] for source in flow.sources_of(bits))
+        }
+
     def _wrong(self, found: Explored) -> set[int]:
         """Return the sums that may not stand for what comes to them: not all channels of all sources, each in place."""
         if found.together is None or found.refusals:
@@ -119,15 +136,6 @@ class Explorer:
                 if not whole or (place in places and not bool(run is not None and run.seen[place].pattern.all())):
                     wrong.add(found.sums[places[place]])
         return wrong
-
-
-def _axes(clean: Run, lowest_bit: Sequence[Run]) -> dict[int, int]:
-    """Return the sums of two activations, and the axis along which the lowest bit of channels is seen there."""
-    if len(lowest_bit) < 2:
-        return {}
-    one, other = (run.probe.junctions.striped for run in lowest_bit[:2])
-    met = clean.probe.junctions.met
-    return {number: one[number] for number in met if number in one and one[number] == other.get(number)}
 
 
 def _in_call_order(flow: Flow, sources: Sequence[Family], sums: Mapping[Family, int]) -> list[Family]:
