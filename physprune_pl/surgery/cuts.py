@@ -5,7 +5,7 @@ Shape legend: K channels of one group.
 
 from __future__ import annotations
 
-import itertools
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ def _check_kept(dim: int, kept: tuple[int, ...], shape: tuple[int, ...]) -> None
         raise ValueError(f"keep: expected a dimension from 0 to {len(shape) - 1} for shape {shape}, got {dim}")
     if not kept:
         raise ValueError(f"keep: at least one index of dimension {dim} of shape {shape} must stay, got none")
-    if any(later <= earlier for earlier, later in itertools.pairwise(kept)):
+    if not all(map(operator.lt, kept, kept[1:])):
         raise ValueError(f"keep: expected ascending indices without repeats in dimension {dim}, got {shown(kept)}")
     if kept[0] < 0 or kept[-1] >= shape[dim]:
         raise ValueError(f"keep: expected indices from 0 to {shape[dim] - 1} in dimension {dim}, got {shown(kept)}")

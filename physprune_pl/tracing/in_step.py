@@ -29,7 +29,7 @@ def in_step(evidence: Evidence, space: SlotSpace, root: Indices) -> Indices:
         root: for every slot the smallest slot that carries its channel.
     """
     joined = _Joined(root)
-    made = {int(one) for family in evidence.sources for one in root[space.slots(family)]}
+    made = set().union(*(root[space.slots(family)].tolist() for family in evidence.sources))
     pairs = [
         (root[space.slots(use.axis)].tolist(), root[space.slots(use.family, use.slots)].tolist())
         for use in evidence.widths
@@ -68,6 +68,8 @@ class _Joined:
 
     def roots(self) -> Indices:
         """Return the smallest slot of every slot."""
+        if not self._parent:
+            return self._root
         found, place = np.unique(self._root, return_inverse=True)
         return np.array([self.find(one) for one in found.tolist()], dtype=np.int64)[place]
 
