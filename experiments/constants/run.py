@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Literal
 
 from omegaconf import DictConfig
+from torch import Tensor
 
 from experiments.bench.finished_networks import look_again
 from experiments.bench.law_comparison import LawComparison
@@ -32,13 +33,23 @@ WORTHWHILE = 0.2
 """Points that folding must gain under the recommended settings, the last arm, to be kept."""
 
 
-def figures(config: DictConfig, folder: Path) -> Result:
-    """Return accuracies by split and network of a run, and how many inputs of layers were folded."""
+def _whole(batch: Tensor) -> Iterable[Tensor]:
+    return (batch,)
+
+
+def figures(config: DictConfig, folder: Path, parts: Callable[[Tensor], Iterable[Tensor]] = _whole) -> Result:
+    """Return accuracies by split and network of a run, and how many inputs of layers were folded.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        parts: what the means of a batch are taken of.
+    """
     data = build_data(config)
     data.setup()
     dense = load_weights(build_model(config, data), folder / "sparsified.pt")
     plan = plan_in(folder / "checkpoints" / "last.ckpt")
-    batches = [data.prepare(batch, augment=True)[0] for batch in data.train_dataloader()]
+    batches = [part for batch in data.train_dataloader() for part in parts(data.prepare(batch, augment=True)[0])]
     networks, counts = {BEFORE: dense, CUT: apply_plan(copy.deepcopy(dense), plan)}, {}
     for name, steadiness in STEADINESS.items():
         folded = copy.deepcopy(dense)
