@@ -18,6 +18,7 @@ ADVICE = (
         "let a linear layer or a convolution mix channels, not a view or matmul",
     ),
     ("fed by a mixture of channels", "as for the layer in front of it, which has a reason of its own"),
+    ("as a position does", "nothing: the positions of a stream stay"),
     ("fed by the model's input", "nothing: the channels of the input stay"),
     ("nothing was seen to read its channels", "an example input on which they are used; or take the layer out"),
     ("nothing that was traced runs it", "an example input on which it runs; or take it out"),

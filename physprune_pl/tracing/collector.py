@@ -222,6 +222,8 @@ class Collector:
             if not answer.alone.probe.mixes.crossed:  # positions are in all channels, but mix none with another one
                 mixture = f"{reader}, which reads them, is fed by a mixture of channels"
                 blocks.add(answer.family, place, mixture, seen.family, unclear)
+        if seen.kind == "sum" and len(unclear):
+            blocks.add(answer.family, place, "each of them holds all channels of a sum, as a position does")
         if seen.kind == "head" and not len(unclear):  # several heads may share what one of them has
             self.evidence.link(*answer.reach(place).link)
         elif seen.kind == "consumer" or not len(unclear):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from experiments.structures.nets import CASES
 from physprune_pl.structure import LeftWhole
 from physprune_pl.tracing.coupling import find_groups
 from physprune_pl.tracing.evidence import Evidence
@@ -76,16 +77,16 @@ class Summed(Pair):
         (
             Sized,
             [
-                "raises an error at tracing/test_reasons.py:29, `return x.view(len(x), 2, 4).flatten(1)`",
+                "raises an error at tracing/test_reasons.py:30, `return x.view(len(x), 2, 4).flatten(1)`",
                 *("[1, 2, 4]", "a number in the code or the config, or what was made for another layer"),
             ],
         ),
-        (Summed, ["mixes them before they reach other at tracing/test_reasons.py:24, `return self.other("]),
+        (Summed, ["mixes them before they reach other at tracing/test_reasons.py:25, `return self.other("]),
         (Rolled, ["changes what reaches other", "the order of its channels"]),
-        (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:39, `return x if"]),
-        (Refusing, ["control flow depends on values", "tracing/test_reasons.py:44, `if x.isnan().any():`"]),
-        (Recurrent, ["read by cell, which runs gru at tracing/test_reasons.py:55"]),
-        (Computed, ["which runs linear with a weight that is computed at tracing/test_reasons.py:65"]),
+        (Branched, ["control flow depends on values: a branch on values at tracing/test_reasons.py:40, `return x if"]),
+        (Refusing, ["control flow depends on values", "tracing/test_reasons.py:45, `if x.isnan().any():`"]),
+        (Recurrent, ["read by cell, which runs gru at tracing/test_reasons.py:56"]),
+        (Computed, ["which runs linear with a weight that is computed at tracing/test_reasons.py:66"]),
     ],
 )
 def test_a_reason_names_the_line(model, words):
@@ -110,7 +111,7 @@ class OneHead(Pair):
 
 def test_what_goes_in_step_with_the_only_head_names_where_it_is():
     reasons = {left.name: left.reason for left in trace(OneHead(), torch.randn(5, 4)).left_whole}
-    line = "tracing/test_reasons.py:107, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
+    line = "tracing/test_reasons.py:108, `mixed = nn.functional.scaled_dot_product_attention(query, key, value)`"
     assert reasons["one"].endswith(f"would be left without channels: all of them go with the only head at {line}")
 
 
@@ -143,7 +144,7 @@ class Shuffled(Pair):
 
 def test_parts_that_tie_all_channels_name_where_they_are_made():
     reasons = {left.name: left.reason for left in trace(Shuffled(), torch.randn(5, 4)).left_whole}
-    line = "tracing/test_reasons.py:139, `left, right = x.chunk(2, 1)`"
+    line = "tracing/test_reasons.py:140, `left, right = x.chunk(2, 1)`"
     assert reasons["one"] == f"other would be left without channels: all of them go together, in equal parts at {line}"
 
 
@@ -154,3 +155,11 @@ def test_every_reason_says_for_how_many_channels():
     evidence.block(source, "second reason")
     found = find_groups(evidence, frozenset({"one.weight"}), frozenset()).left_whole
     assert found == [LeftWhole("one", "2 of 3 channels: second reason; 1 of 3 channels: first reason")]
+
+
+def test_positions_of_a_stream_are_named_as_such():
+    case = CASES["DeepGatedByPatches"]
+    torch.manual_seed(0)
+    reasons = {left.name: left.reason for left in trace(case.build().eval(), case.example()).left_whole}
+    words = "each of them holds all channels of a sum, as a position does"
+    assert {reasons[f"blocks.{block}.over_patches"] for block in range(8)} == {words}

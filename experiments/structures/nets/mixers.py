@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from experiments.structures.nets.case import CLASSES, Headed, case, conv, images
 
-WIDTH, PATCHES, BLOCKS = 9, 16, 2
+WIDTH, PATCHES = 9, 16
 
 
 def mlp(inputs: int, hidden: int) -> nn.Sequential:
@@ -21,6 +21,8 @@ def mlp(inputs: int, hidden: int) -> nn.Sequential:
 
 class Patched(nn.Module):
     """Base: patches of a picture as [batch, patches, width], blocks by the heir, mean, linear head."""
+
+    depth = 2
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +51,7 @@ class PatchMixer(Patched):
     """MLP-Mixer: one MLP mixes patches, every channel by itself, the next one channels"""
 
     def parts(self) -> Iterable[dict[str, nn.Module]]:
-        for _ in range(BLOCKS):
+        for _ in range(self.depth):
             yield {
                 **{"first": nn.LayerNorm(WIDTH), "over_patches": mlp(PATCHES, 7)},
                 **{"second": nn.LayerNorm(WIDTH), "over_width": mlp(WIDTH, 10)},
@@ -66,7 +68,7 @@ class ScaledPatchMixer(Patched):
     """ResMLP: patches mixed by one layer, what it makes scaled by channel; scale and shift in place of norms"""
 
     def parts(self) -> Iterable[dict[str, nn.Module]]:
-        for _ in range(BLOCKS):
+        for _ in range(self.depth):
             scales = nn.ParameterList([nn.Parameter(torch.rand(WIDTH) + 0.5) for _ in range(2)])
             yield {"over_patches": nn.Linear(PATCHES, PATCHES), "scales": scales, "over_width": mlp(WIDTH, 10)}
 
@@ -85,7 +87,7 @@ class GatedByPatches(Patched):
     """gMLP: half of the channels, mixed over patches, is the gate of the other half"""
 
     def parts(self) -> Iterable[dict[str, nn.Module]]:
-        for _ in range(BLOCKS):
+        for _ in range(self.depth):
             yield {
                 **{"wide": nn.Linear(WIDTH, 24), "norm": nn.LayerNorm(12)},
                 **{"over_patches": nn.Linear(PATCHES, PATCHES), "narrow": nn.Linear(12, WIDTH)},
@@ -96,6 +98,13 @@ class GatedByPatches(Patched):
         gate = part["over_patches"](part["norm"](gate).transpose(-1, -2)).transpose(-1, -2)
         mixed: Tensor = x + part["narrow"](stay * gate)
         return mixed
+
+
+@case(cut=("patches", "blocks.0.wide", "blocks.8.narrow"), whole=("blocks.0.over_patches", "blocks.8.over_patches"))
+class DeepGatedByPatches(GatedByPatches):
+    """the same so often that the sums of its stream are sources of their own"""
+
+    depth = 9
 
 
 @case(cut=("patches", "blocks.0.over_patches.0", "blocks.1.over_width.0"), whole=("blocks.1.over_patches.2",))
