@@ -32,7 +32,8 @@ full-size networks.
 tracer could cut are named; `either`, both answers are right. *Groups*: number of groups, and of channels in them.
 *Exact*: groups whose channels leave the output as it is when only what produces them is zero. *Error*: largest
 difference relative to the largest output, over all cuts and both modes (limits: 1e-4 in float32, 1e-10 in float64;
-adding the zeros of the masked network often changes no bit). *Seconds*: one trace, its own check included.
+adding the zeros of the masked network often changes no bit). *Seconds*: one trace by the clock, its own check included;
+what else ran on the machine made it longer.
 
 {summary}
 
@@ -88,7 +89,7 @@ def _summary(cases: list[Verdict], networks: list[Verdict]) -> str:
     return (
         f"**Result.** {len(everything)} networks: {cut} cut, {len(everything) - cut} not pruned at all, {found}. "
         f"Largest error {worst['float32']:.0e} in float32, {worst['float64']:.0e} in float64; "
-        f"{sum(verdict.seconds for verdict in everything):.0f} s of tracing on one core."
+        f"{sum(verdict.seconds for verdict in everything):.0f} s of tracing by the clock."
     )
 
 
