@@ -20,6 +20,7 @@ TITLES = {
     "cifar10_trained": "ResNet-20, CIFAR-10, trained before",
     "sst2": "text encoder, SST-2",
     "minilm": "MiniLM, trained before, SST-2",
+    "efficientnet": "EfficientNet-Lite0, trained before, CIFAR-10",
 }
 OURS = ("none", "uniform", "exponential")
 HEAD = ("network, data", "MACs", "dense", *OURS, "best other program", "scaled, from scratch", "latency, batch 32")
