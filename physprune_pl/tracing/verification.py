@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import seed_everything_inside, without_autocast
-from physprune_pl.networks.names import plain
+from physprune_pl.networks.names import named_tensors, plain
 from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
 from physprune_pl.surgery.plan import make_plan
 from physprune_pl.tools.progress import steps
@@ -70,6 +70,7 @@ class Verifier:
         if seen.shortened and self.base.dtype is torch.float64:
             self.double = self.base.dense(Comparable({}, double=True), training=False) is not None
         self.trace = trace
+        self.across = {call.weight for call in trace.calls if call.across is not None}
         self.causes: dict[str, str] = {}
         self._cause = ""
 
@@ -156,15 +157,20 @@ class Verifier:
             wanted = base.masked(masks, claim, example, training, self.double)
             outputs = len(got) - len(seen.weights)
             alike = [len(got) == len(wanted), *map(self._close, got[:outputs], wanted)]
-            alike += map(self._close_inside, got[outputs:], wanted[outputs:])
+            alike += map(self._close_inside, got[outputs:], wanted[outputs:], self._crossed(cut, seen.weights))
             if not all(alike):
                 self._cause = differs(cut, seen.weights, alike[len(alike) - len(seen.weights) :])
                 return False
         return True
 
-    def _close_inside(self, got: Tensor, wanted: Tensor) -> bool:
-        """Compare what calls put out; where channels pass one along another axis, its output shows behind it alone."""
-        return (got.dim() == wanted.dim() and got.shape != wanted.shape) or self._close(got, wanted)
+    def _crossed(self, cut: nn.Module, weights: Sequence[Tensor]) -> list[bool]:
+        """Return which calls with these weights channels pass along another axis than the one that is mixed."""
+        names = {id(tensor): name for name, tensor in named_tensors(cut).items()} if self.across else {}
+        return [names.get(id(weight)) in self.across for weight in weights]
+
+    def _close_inside(self, got: Tensor, wanted: Tensor, crossed: bool) -> bool:
+        """Compare what a call puts out; of one that channels pass, it shows behind the call alone."""
+        return (crossed and got.dim() == wanted.dim() and got.shape != wanted.shape) or self._close(got, wanted)
 
     def _close(self, got: Tensor, wanted: Tensor) -> bool:
         if got.shape != wanted.shape:
