@@ -12,6 +12,8 @@ from physprune_pl.reports.drawing import AFTER
 from physprune_pl.reports.page.pareto import front
 
 MARKERS = "osD^vP*Xph"
+# Costs that differ by no more than this share of one of them are about the same.
+_ALIKE = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,32 @@ def _deviation(values: Sequence[float]) -> float:
 
 
 def floor(scores: Sequence[float]) -> float:
-    """Return the least score in the picture: five times as far below the best as half of all arms are.
+    """Return the least score in the picture: five times as far below the best as half of all arms are, or 15 % of it.
 
     >>> floor([0.98, 0.97, 0.96, 0.3]) < 0.96, floor([0.98, 0.97, 0.96, 0.3]) > 0.3
     (True, True)
     """
     best, middle = max(scores), median(scores)
-    return best - 5.0 * (best - middle) if middle < best else min(scores)
+    return best - max(5.0 * (best - middle), 0.15 * abs(best)) if middle < best else min(scores)
+
+
+def seen(points: Sequence[ArmPoint], cost: str) -> list[ArmPoint]:
+    """Return the arms that are in the picture: those that are not far below arms of about the same cost.
+
+    >>> arms = [ArmPoint(str(kept), {"MACs": [kept]}, [score]) for kept, score in ((1, 0.9), (0.5, 0.89), (0.2, 0.5))]
+    >>> [arm.name for arm in seen(arms, "MACs")]
+    ['1', '0.5', '0.2']
+    """
+    places = [point.place(cost) for point in points]
+    lowest = [floor([score for other, score in places if abs(other - own) <= _ALIKE * own]) for own, _ in places]
+    return [point for point, (_, score), least in zip(points, places, lowest, strict=True) if score >= least]
 
 
 def draw(points: Sequence[ArmPoint], dense: Sequence[float], metric: str, path: Path) -> None:
     """Draw metric versus every cost: mean and standard deviation of every arm, and the Pareto front of the means.
 
-    Arms so far below the others that these would lie on top of each other are named in the legend alone.
+    Arms so far below others of about the same cost that these would lie on top of each other are named in the legend
+    alone.
 
     Args:
         points: the arms, at least one, all with the same costs.
@@ -81,20 +96,20 @@ def draw(points: Sequence[ArmPoint], dense: Sequence[float], metric: str, path: 
 
 
 def _panel(axis: Any, points: Sequence[ArmPoint], cost: str) -> None:
-    lowest = floor([mean(point.scores) for point in points])
+    inside = seen(points, cost)
     for number, point in enumerate(points):
         # Colours repeat after ten arms; then other markers go with them.
-        _mark(axis, point, cost, MARKERS[(number + number // len(MARKERS)) % len(MARKERS)], lowest)
-    line = front([point.place(cost) for point in points])
+        _mark(axis, point, cost, MARKERS[(number + number // len(MARKERS)) % len(MARKERS)], point in inside)
+    line = front([point.place(cost) for point in inside])
     axis.plot(*zip(*line, strict=True), color=AFTER, linewidth=1, linestyle="--", zorder=0, label="Pareto front")
     axis.set_xlabel(f"{cost}, share of the dense network")
     axis.grid(alpha=0.3)
 
 
-def _mark(axis: Any, point: ArmPoint, cost: str, marker: str, lowest: float) -> None:
+def _mark(axis: Any, point: ArmPoint, cost: str, marker: str, inside: bool) -> None:
     style = {"marker": marker, "capsize": 3, "linestyle": "none"}
     (place, score), (width, height) = point.place(cost), point.deviation(cost)
-    if score >= lowest:
+    if inside:
         axis.errorbar(place, score, height, width, label=point.name, **style)
     else:
         axis.errorbar([], [], label=f"{point.name}: {score:.2f}, below", **style)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.training.sweeps.arm_picture import ArmPoint, draw, floor
+from experiments.training.sweeps.arm_picture import ArmPoint, draw, floor, seen
 from experiments.training.sweeps.arms import HEAD
 from experiments.training.sweeps.summary import main, read, summarise
 from physprune_pl.reports.report import PruningReport
@@ -114,3 +114,9 @@ def test_a_point_without_a_spread_is_drawn(tmp_path: Path) -> None:
 )
 def test_what_is_far_below_the_others_is_not_in_the_picture(scores: list[float], shown: list[float]) -> None:
     assert [score for score in scores if score >= floor(scores)] == shown
+
+
+def test_what_is_best_at_its_cost_is_in_the_picture_however_low() -> None:
+    kept = {"mild": (0.5, 0.98), "mild too": (0.51, 0.97), "mild, lost": (0.49, 0.1), "strong": (0.1, 0.6)}
+    arms = [ArmPoint(name, {"MACs": [share]}, [score]) for name, (share, score) in kept.items()]
+    assert [arm.name for arm in seen(arms, "MACs")] == ["mild", "mild too", "strong"]
