@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 import lightning as L
+from torch import nn
 
 from experiments.training.data import LabelledData
 from experiments.training.supervised import Supervised
@@ -14,6 +15,20 @@ from physprune_pl.networks.measure import count_macs, count_parameters
 
 # It takes budgets of parameters, none of MACs: each round asks for this share of the dense network's less.
 ROUND = 0.02
+
+
+def pruner_of(network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+    """Return its pruner on the graph of dependencies of a network that is called with these arguments."""
+    library, pruning = import_module("torch_kirigami"), import_module("torch_kirigami.pruning")
+    return pruning.Pruner(network, graph=library.DependencyGraph.build(network.eval(), args=args, kwargs=kwargs))
+
+
+def pruned(pruner: Any, most: int) -> nn.Module:
+    """Return the network with at most so many parameters, as its quick start prunes it."""
+    pruning = import_module("torch_kirigami.pruning")
+    budget, strategy = pruning.ParameterBudget(max_params=most), pruning.Greedy(pruning.GroupMagnitude(p=2))
+    network: nn.Module = pruner.prune(pruner.discover_candidates(), budget=budget, strategy=strategy)[0]
+    return network
 
 
 class Kirigami:
@@ -25,14 +40,10 @@ class Kirigami:
 
     def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:  # noqa: ARG002
         """Remove channels in rounds, the graph built anew for each, until at most this share of the MACs is left."""
-        library, pruning = import_module("torch_kirigami"), import_module("torch_kirigami.pruning")
-        network, example = model.network.eval(), model.example_input_array
+        network, example = model.network, model.example_input_array
         goal, step = macs * count_macs(network, example), ROUND * count_parameters(network)
         while count_macs(network, example) > goal:
-            pruner = pruning.Pruner(network, graph=library.DependencyGraph.build(network, args=(example,)))
-            budget: Any = pruning.ParameterBudget(max_params=int(count_parameters(network) - step))
-            strategy = pruning.Greedy(pruning.GroupMagnitude(p=2))
-            network, _ = pruner.prune(pruner.discover_candidates(), budget=budget, strategy=strategy)
+            network = pruned(pruner_of(network, (example,)), int(count_parameters(network) - step))
         model.network = network
 
     def finish(self, model: Supervised) -> None:

@@ -113,7 +113,7 @@ _PHOTOGRAPHS = (
     "ModelOpt FastNAS",
 )
 JOBS: Mapping[str, Job] = {
-    "digits": Job(COMPARISONS["digits"], tuple(name for name in PROGRAMS if "kirigami" not in name)),
+    "digits": Job(COMPARISONS["digits"], tuple(PROGRAMS)),
     "cifar10": Job(COMPARISONS["cifar10"], _PHOTOGRAPHS),
 }
 

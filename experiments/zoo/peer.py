@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from experiments.peers.kirigami import pruned, pruner_of
 from experiments.structures.oracle import forward, leaves
 from experiments.zoo.limited_process import Row
 from experiments.zoo.network import CLASSES
@@ -61,18 +62,13 @@ class Kirigami:
 
     def prepared(self, model: nn.Module, example: Any) -> Any:
         """Return a pruner on the graph of dependencies, and the most parameters that may stay."""
-        library, pruning = import_module("torch_kirigami"), import_module("torch_kirigami.pruning")
         args = () if isinstance(example, dict) else example if isinstance(example, tuple) else (example,)
         kwargs = example if isinstance(example, dict) else None
-        graph = library.DependencyGraph.build(model.eval(), args=args, kwargs=kwargs)
-        return pruning.Pruner(model, graph=graph), int(RATIO * count_parameters(model))
+        return pruner_of(model, args, kwargs), int(RATIO * count_parameters(model))
 
     def cut(self, prepared: Any) -> nn.Module:
         """Prune once, under a budget of parameters."""
-        pruning, (pruner, most) = import_module("torch_kirigami.pruning"), prepared
-        budget, strategy = pruning.ParameterBudget(max_params=most), pruning.Greedy(pruning.GroupMagnitude(p=2))
-        model: nn.Module = pruner.prune(pruner.discover_candidates(), budget=budget, strategy=strategy)[0]
-        return model
+        return pruned(*prepared)
 
 
 def cut_by(peer: Peer, name: str, build: Make = make) -> Iterator[Row]:

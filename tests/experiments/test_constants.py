@@ -10,6 +10,7 @@ from torch import nn
 
 from experiments.constants.folding import fold
 from experiments.constants.run import BEFORE, CUT, STEADINESS, table
+from experiments.constants.sentences import unpadded
 from physprune_pl import apply_plan
 from physprune_pl.planning import plan_removal
 from physprune_pl.targets.chooser import Chooser
@@ -52,6 +53,11 @@ def test_what_varies_is_folded_only_when_asked_for() -> None:
     plan = plan_removal(Chooser(traced, Target("macs", 1.0)), removed)
     counts = [fold(copy.deepcopy(model), plan, [pictures], steadiness) for steadiness in STEADINESS.values()]
     assert counts == [{"removed": 1, "folded": 0}, {"removed": 1, "folded": 1}]
+
+
+def test_no_mean_is_taken_of_padding() -> None:
+    parts = unpadded(torch.tensor([[4, 5, 6], [7, 0, 0], [8, 9, 3]]))
+    assert [part.tolist() for part in parts] == [[[7]], [[4, 5, 6], [8, 9, 3]]]
 
 
 def result(arm: str, cut: float, folded: float) -> dict:
