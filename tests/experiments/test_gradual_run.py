@@ -1,5 +1,9 @@
 """The study of gradual removal: what its arms tell train.py, and the table of what they found."""
 
+from dataclasses import replace
+
+import lightning as L
+
 from experiments.gradual import run
 from experiments.gradual.run import ARMS, DENSE, FORCES, HEAD, RATES, SETS, Arm, Setting, fitted, table
 from experiments.training.assembly import composed
@@ -30,6 +34,21 @@ def test_the_table_compares_within_a_seed():
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert [one[1] for one in cells] == ["dense", "once", "gradual"]
     assert cells[2][6:] == ["50.00", "-25.00 (1)", "0.50", "0.50", "0.50", "0.0"]
+
+
+class Counted(L.Callback):
+    """Counts the fits that it is part of."""
+
+    fits = 0
+
+    def on_fit_start(self, trainer, pl_module):
+        Counted.fits += 1
+
+
+def test_the_dense_fit_of_jobs_that_differ_in_their_target_is_shared():
+    job = replace(TINY, overrides=(*TINY.overrides, "round_to=2"), sparsify=1, finetune=0, beside=(Counted,))
+    assert fitted(job, DENSE, 0) is fitted(replace(job, macs=0.4), DENSE, 0)
+    assert Counted.fits == 1
 
 
 def test_an_arm_is_fitted():
