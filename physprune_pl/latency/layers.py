@@ -14,9 +14,9 @@ from torch.overrides import TorchFunctionMode
 from physprune_pl.networks.example import Example, memory_format_of
 from physprune_pl.networks.isolation import set_training, untouched
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.probing.operation_rows import Convolves
-from physprune_pl.probing.operations import layout_of, operands, operation_of
-from physprune_pl.probing.traceable import traceable
+from physprune_pl.probing.operations.operation_rows import Convolves
+from physprune_pl.probing.operations.operations import layout_of, operands, operation_of
+from physprune_pl.probing.preparing.traceable import traceable
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of a layer's rows and columns that are timed, besides a single one."""

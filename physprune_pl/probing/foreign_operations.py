@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from physprune_pl.probing.operations import NATIVE
+from physprune_pl.probing.operations.operations import NATIVE
 from physprune_pl.probing.probe import Probe
 
 

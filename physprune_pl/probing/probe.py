@@ -14,19 +14,24 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from physprune_pl.networks.nested import tensors_in
-from physprune_pl.probing.axes import AxisWatch
-from physprune_pl.probing.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, ReadsShape, View
-from physprune_pl.probing.computed_weights import ComputedWatch
-from physprune_pl.probing.decisions import BRANCH, Decisions
-from physprune_pl.probing.einsums import as_product
-from physprune_pl.probing.flow import Flow
-from physprune_pl.probing.heads import HeadWatch
-from physprune_pl.probing.invocation import Invocation, invocation
-from physprune_pl.probing.junctions import Junctions, JunctionWatch
-from physprune_pl.probing.mixing import Crossings, MixWatch
-from physprune_pl.probing.norms import NormWatch, Walls
-from physprune_pl.probing.observations import Family, Kind, Mixing, Observation, Tie
-from physprune_pl.probing.operation_rows import (
+from physprune_pl.probing.flow.flow import Flow
+from physprune_pl.probing.flow.heads import HeadWatch
+from physprune_pl.probing.flow.junctions import Junctions, JunctionWatch
+from physprune_pl.probing.flow.norms import NormWatch, Walls
+from physprune_pl.probing.mixing.computed_weights import ComputedWatch
+from physprune_pl.probing.mixing.einsums import as_product
+from physprune_pl.probing.mixing.mixing import Crossings, MixWatch
+from physprune_pl.probing.mixing.replay import Replay
+from physprune_pl.probing.operations.axis_rows import (
+    Expansion,
+    Indexing,
+    MultipliedHalves,
+    Narrowing,
+    Parts,
+    ReadsShape,
+    View,
+)
+from physprune_pl.probing.operations.operation_rows import (
     ActivationProduct,
     Assignment,
     Attention,
@@ -43,11 +48,14 @@ from physprune_pl.probing.operation_rows import (
     Softmax,
     Statistic,
 )
-from physprune_pl.probing.operations import TELLING, operation_of, sealed
-from physprune_pl.probing.replay import Replay
-from physprune_pl.probing.sizes import Remembered, SizeWatch, sizes_of_view
-from physprune_pl.probing.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
-from physprune_pl.probing.widths import Asked
+from physprune_pl.probing.operations.operations import TELLING, operation_of, sealed
+from physprune_pl.probing.sizes.axes import AxisWatch
+from physprune_pl.probing.sizes.sizes import Remembered, SizeWatch, sizes_of_view
+from physprune_pl.probing.sizes.widths import Asked
+from physprune_pl.probing.watching.decisions import BRANCH, Decisions
+from physprune_pl.probing.watching.invocation import Invocation, invocation
+from physprune_pl.probing.watching.observations import Family, Kind, Mixing, Observation, Tie
+from physprune_pl.probing.watching.tainting import ModulePath, cleaned, has_nan, nan_along, tensors_of_call
 from physprune_pl.tools.user_code import line_running
 
 

@@ -17,19 +17,19 @@ from physprune_pl.networks.isolation import seed_everything_inside
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.codes import Codes, decode, masks_of, word_length
-from physprune_pl.probing.decisions import BRANCH, Decisions
-from physprune_pl.probing.flow import Flow
+from physprune_pl.probing.flow.flow import Flow
+from physprune_pl.probing.flow.junctions import Junctions
+from physprune_pl.probing.flow.norms import Walls
 from physprune_pl.probing.foreign_operations import ForeignOperations
-from physprune_pl.probing.input_masks import InputMasks
-from physprune_pl.probing.junctions import Junctions
-from physprune_pl.probing.mixing import Crossings
-from physprune_pl.probing.norms import Walls
-from physprune_pl.probing.observations import Family, Observation
+from physprune_pl.probing.mixing.mixing import Crossings
+from physprune_pl.probing.mixing.replay import Replay
 from physprune_pl.probing.probe import Probe, SeenEnough
-from physprune_pl.probing.replay import Replay
-from physprune_pl.probing.tainting import ModulePath, has_nan, taint
-from physprune_pl.probing.widths import Asked
+from physprune_pl.probing.sizes.widths import Asked
+from physprune_pl.probing.watching.codes import Codes, decode, masks_of, word_length
+from physprune_pl.probing.watching.decisions import BRANCH, Decisions
+from physprune_pl.probing.watching.input_masks import InputMasks
+from physprune_pl.probing.watching.observations import Family, Observation
+from physprune_pl.probing.watching.tainting import ModulePath, has_nan, taint
 from physprune_pl.tools.user_code import line_of_error
 
 _SEED = 20

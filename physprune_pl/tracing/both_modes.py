@@ -7,12 +7,12 @@ from collections.abc import Callable
 from torch import nn
 
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.observations import Family
 from physprune_pl.probing.runner import Run, Runner
-from physprune_pl.probing.sizes import remembered_sizes
-from physprune_pl.probing.tainting import ModulePath
-from physprune_pl.tracing.collector import Collector
-from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.probing.sizes.sizes import remembered_sizes
+from physprune_pl.probing.watching.observations import Family
+from physprune_pl.probing.watching.tainting import ModulePath
+from physprune_pl.tracing.asking.collector import Collector
+from physprune_pl.tracing.evidence.evidence import Evidence
 from physprune_pl.tracing.first_runs import FirstRuns
 
 

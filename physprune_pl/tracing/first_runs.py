@@ -14,7 +14,7 @@ from physprune_pl.networks.isolation import forget_tables
 from physprune_pl.networks.names import named_tensors
 from physprune_pl.networks.nested import tensors_in
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.tainting import has_nan, tensors_of_call
+from physprune_pl.probing.watching.tainting import has_nan, tensors_of_call
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ from physprune_pl.networks.isolation import untouched, with_shapes
 from physprune_pl.networks.measure import macs_of_run
 from physprune_pl.networks.names import named_tensors, plain, uncompiled
 from physprune_pl.networks.saved_state import SavedState
-from physprune_pl.probing.observations import Family, Mixing
-from physprune_pl.probing.traceable import traceable
+from physprune_pl.probing.preparing.traceable import traceable
+from physprune_pl.probing.watching.observations import Family, Mixing
 from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
 from physprune_pl.tools.garbage import only_new_garbage
 from physprune_pl.tracing.both_modes import collect
-from physprune_pl.tracing.coupling import find_groups
-from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.checking.verification import verified
+from physprune_pl.tracing.evidence.coupling import find_groups
+from physprune_pl.tracing.evidence.evidence import Evidence
+from physprune_pl.tracing.evidence.following import follow
 from physprune_pl.tracing.first_runs import first_runs
-from physprune_pl.tracing.following import follow
 from physprune_pl.tracing.named_heads import heads_by_call
-from physprune_pl.tracing.verification import verified
 
 
 def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()) -> Trace:

@@ -6,7 +6,7 @@ from torch import nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
 from physprune_pl.probing.runner import Runner
-from physprune_pl.probing.tainting import ModulePath
+from physprune_pl.probing.watching.tainting import ModulePath
 
 
 @torch.library.custom_op("physprune_tests::doubled", mutates_args=())

@@ -7,8 +7,8 @@ from torch import nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.runner import Runner
-from physprune_pl.probing.tainting import ModulePath
-from physprune_pl.probing.widths import Width
+from physprune_pl.probing.sizes.widths import Width
+from physprune_pl.probing.watching.tainting import ModulePath
 
 
 class Joined(nn.Module):

@@ -6,9 +6,9 @@ from torch import nn
 
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import untouched
-from physprune_pl.probing.codes import decode, masks_of, word_length
 from physprune_pl.probing.runner import Runner
-from physprune_pl.probing.tainting import ModulePath
+from physprune_pl.probing.watching.codes import decode, masks_of, word_length
+from physprune_pl.probing.watching.tainting import ModulePath
 
 
 def written(size):

@@ -6,8 +6,8 @@ from torch import nn
 
 from experiments.structures.nets import CASES
 from physprune_pl.structure import LeftWhole
-from physprune_pl.tracing.coupling import find_groups
-from physprune_pl.tracing.evidence import Evidence
+from physprune_pl.tracing.evidence.coupling import find_groups
+from physprune_pl.tracing.evidence.evidence import Evidence
 from physprune_pl.tracing.tracer import trace
 
 

@@ -23,7 +23,7 @@ from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import copied, run_eagerly, saved_random_state, seed_everything_inside
 from physprune_pl.networks.left_out import LeftOutError, Tape, playing
 from physprune_pl.networks.names import named_tensors
-from physprune_pl.probing.call_recorder import CallRecorder, Recording
+from physprune_pl.probing.calls.call_recorder import CallRecorder, Recording
 
 log = logging.getLogger(__name__)
 _SEED = 30

@@ -13,7 +13,7 @@ from torch import nn
 from physprune_pl.callbacks.session.step_replay import StepReplay
 from physprune_pl.networks.isolation import saved_random_state, seed_everything_inside, set_training
 from physprune_pl.networks.nested import tensors_in
-from physprune_pl.probing.call_replay import CallReplay
+from physprune_pl.probing.calls.call_replay import CallReplay
 
 log = logging.getLogger(__name__)
 _SEED = 30

@@ -13,8 +13,8 @@ from physprune_pl.networks.calls import REFUSAL, Calls
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import unwritten
 from physprune_pl.networks.left_out import Tape, playing
-from physprune_pl.probing.call_recorder import Recording
-from physprune_pl.probing.call_replay import CallReplay
+from physprune_pl.probing.calls.call_recorder import Recording
+from physprune_pl.probing.calls.call_replay import CallReplay
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
-from physprune_pl.probing.step_recorder import StepRecorder
+from physprune_pl.probing.calls.step_recorder import StepRecorder
 from physprune_pl.structure import ChannelGroup
 
 _READS = "reads its channels in a step, and nothing that was traced reaches it"

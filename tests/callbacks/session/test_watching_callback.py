@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl import physics_pruning
-from physprune_pl.probing.step_recorder import StepRecorder
+from physprune_pl.probing.calls.step_recorder import StepRecorder
 
 INPUTS, LABELS = torch.randn(32, 6, generator=torch.Generator().manual_seed(1)), torch.arange(32) % 3
 

@@ -1,0 +1,1 @@
+"""Where channels go, and what keeps them together on the way: sums, heads, norms."""

@@ -1,0 +1,1 @@
+"""Calls that mix channels with a weight, and what their weights are made of."""

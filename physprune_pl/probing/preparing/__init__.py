@@ -1,0 +1,1 @@
+"""A network made ready to be watched."""

@@ -1,0 +1,1 @@
+"""Axes, and the sizes of axes that code remembers or reads."""

@@ -1,0 +1,1 @@
+"""Whether a cut network computes what the masked dense one computes."""

@@ -1,0 +1,1 @@
+"""What probing found out, and the groups of channels that it makes."""
