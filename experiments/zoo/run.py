@@ -16,7 +16,7 @@ from experiments.bench.runs import save, write_table
 from experiments.zoo.limited_process import ProcessLimits, Row, run_apart
 from experiments.zoo.networks import NETWORKS
 from experiments.zoo.ours import cut_and_judge
-from experiments.zoo.peer import Kirigami, TorchPruning, cut_by
+from experiments.zoo.peer import FastNAS, Kirigami, TorchPruning, cut_by
 from experiments.zoo.table import ok, tables
 
 FOLDER = Path(__file__).parent
@@ -25,9 +25,10 @@ TOOLS: Mapping[str, Callable[[str], Iterator[Row]]] = {
     "physprune_pl": cut_and_judge,
     "torch-pruning": partial(cut_by, TorchPruning()),
     "torch-kirigami": partial(cut_by, Kirigami()),
+    "nvidia-modelopt": partial(cut_by, FastNAS()),
 }
 OURS, *PEERS = TOOLS
-OTHERS = ("modelopt.json", "round_trip.json", "untouched.json")
+OTHERS = ("round_trip.json", "untouched.json")
 """What other commands store, which the README shows too."""
 SHARED = ("torch", "torchvision", "timm", "torch_pruning", "experiments.zoo.ours", "experiments.zoo.peer")
 

@@ -14,7 +14,7 @@ from experiments.zoo.limited_process import GIB, ProcessLimits, run_apart
 from experiments.zoo.network import CLASSES
 from experiments.zoo.networks import NETWORKS, make
 from experiments.zoo.ours import cut_and_judge, inequalities, macs_vary, untrainable
-from experiments.zoo.peer import Kirigami, TorchPruning, cut_by
+from experiments.zoo.peer import FastNAS, Kirigami, TorchPruning, cut_by
 from experiments.zoo.round_trip import saved_and_loaded
 from experiments.zoo.table import ok, tables
 from experiments.zoo.untouched import left_alone
@@ -97,7 +97,10 @@ def test_rounding_moves_a_deep_network_by_more_and_never_by_much():
     assert 1e-17 < moved[0] < moved[1] < 1e-12
 
 
-@pytest.mark.parametrize(("peer", "library"), [(TorchPruning(), "torch_pruning"), (Kirigami(), "torch_kirigami")])
+@pytest.mark.parametrize(
+    ("peer", "library"),
+    [(TorchPruning(), "torch_pruning"), (Kirigami(), "torch_kirigami"), (FastNAS(), "modelopt")],
+)
 def test_row_of_a_peer(peer, library):
     pytest.importorskip(library)
     row = merged(cut_by(peer, "tiny", tiny))
