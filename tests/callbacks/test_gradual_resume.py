@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from gradual import ENDS, EPOCHS, WAVES, batches, fit, initial, pruning
+from gradual import ENDS, EPOCHS, TARGET, WAVES, batches, fit, initial, pruning
 from lightning.pytorch import Callback
 from safe_load import SAFE_LOAD
 from small import Classifier, Saver, adamw_cosine, net, one_cycle, sgd, trainer
@@ -10,7 +10,9 @@ from test_resume import assert_same, state_of
 from torch.utils.data import DataLoader, TensorDataset
 
 from physprune_pl import ChannelTracker
+from physprune_pl.removals import Gradual
 from physprune_pl.surgery.loading import load_pruned
+from physprune_pl.targets.target import TOLERANCE
 
 # Of the forty steps of an epoch.
 MIDDLE = 17
@@ -75,6 +77,38 @@ def test_an_interrupted_fit_goes_on_with_the_same_objects(tmp_path):
     other, _ = fit(whole)
     assert whole.plan == made.plan
     assert_same(dict(other.state_dict()), dict(model.state_dict()))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Files of a fit in two waves, one for each of its epochs."""
+    folder = tmp_path_factory.mktemp("saved")
+    fit(pruning(), Saver(folder))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:.*everything is removed at once")
+@pytest.mark.parametrize(
+    ("epoch", "arguments"),
+    [
+        (ENDS[0], {"removal": "once"}),
+        (ENDS[0], {"removal": Gradual(waves=1, until=0.5)}),
+        (ENDS[0], {"coefficient": 0.01}),
+        (ENDS[-1], {"target": {"macs": 0.3}}),
+        (ENDS[-1], {"target": {"macs": 0.3}, "removal": "once"}),
+    ],
+)
+def test_a_fit_that_is_resumed_with_other_waves_still_meets_its_target(saved, epoch, arguments):
+    made = pruning(**arguments)
+    fit(made, ckpt_path=saved / f"{epoch}.ckpt")
+    share = arguments.get("target", {"macs": TARGET})["macs"]
+    assert made.plan.macs[1] / made.plan.macs[0] == pytest.approx(share, rel=TOLERANCE)
+
+
+def test_what_is_gone_does_not_come_back_for_a_larger_target(saved):
+    made = pruning(target={"macs": 0.7})
+    with pytest.warns(UserWarning, match=r"target: macs=0.7 was asked for, and 0.403 is left"):
+        fit(made, ckpt_path=saved / f"{ENDS[-1]}.ckpt")
 
 
 def test_files_of_every_width_are_tested_and_loaded(tmp_path):

@@ -12,7 +12,7 @@ from physprune_pl.callbacks.session.record import Record
 from physprune_pl.callbacks.trainer.kept_optimizers import try_again
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.callbacks.trainer.refusals import check_trainable
-from physprune_pl.targets.target import Target
+from physprune_pl.targets.target import TOLERANCE, Target
 
 
 def check_epochs_left(trainer: Trainer, limits: Limits) -> None:
@@ -71,7 +71,7 @@ def check_end(trainer: Trainer, record: Record, stepped: bool) -> None:
 
 
 def tell_cut(record: Record, target: Target) -> None:
-    """Say what was removed; warn if that is nothing."""
+    """Say what was removed; warn if that is nothing, or more than is asked for."""
     plan = record.plan
     assert plan is not None
     rank_zero_info(summary(plan, record.not_arrived, record.dead_groups))
@@ -79,4 +79,10 @@ def tell_cut(record: Record, target: Target) -> None:
         rank_zero_warn(
             f"the cut has removed no channel: none is under the target {target.kind}={target.share:g}; ask for more, "
             f"or press harder (coefficient)"
+        )
+    dense, left = plan.params if target.kind == "params" else plan.macs
+    if target.kind in ("macs", "params") and left < (1.0 - TOLERANCE) * target.share * dense:
+        rank_zero_warn(
+            f"target: {target.kind}={target.share:g} was asked for, and {left / dense:.3g} is left, as what the fit "
+            f"had removed before its checkpoint does not come back; begin with the dense network to keep more"
         )

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from physprune_pl.callbacks.cut.aim import strengths_of
 from physprune_pl.callbacks.cut.cutting import remove
+from physprune_pl.callbacks.session.choosing import meets
 from physprune_pl.callbacks.session.phase import PhaseLength, Wave
 from physprune_pl.callbacks.session.session import PruningSession
 from physprune_pl.callbacks.session.session_callback import SessionCallback
 from physprune_pl.callbacks.trainer.composite import unfolded
 from physprune_pl.callbacks.trainer.limits import Limits
 from physprune_pl.removals import FEWEST_EPOCHS, Goal, Once, Removal
-from physprune_pl.targets.chooser import Chooser
-from physprune_pl.targets.target import TOLERANCE, Target
+from physprune_pl.targets.target import Target
 
 
 class Waves:
@@ -57,7 +57,7 @@ class Waves:
             return
         record = session.record
         resting: list[Tensor] = trainer.strategy.broadcast(steering.resting(strengths_of(session)))
-        if record.waves + 1 == len(session.waves) and not _meets(chooser, resting):
+        if record.waves + 1 == len(session.waves) and not meets(chooser, resting):
             return
         record.finish("sparsify")
         remove(trainer, pl_module, session, chooser, resting)
@@ -86,12 +86,6 @@ def _waves(goals: Sequence[Goal], start: int, target: Target) -> tuple[Wave, ...
     lengths = [PhaseLength(start + begin, end - begin) for begin, end in pairwise(ends)]
     targets = [*(Target(target.kind, goal.share) for goal in goals[:-1]), target]
     return tuple(Wave(length, aim) for length, aim in zip(lengths, targets, strict=False))
-
-
-def _meets(chooser: Chooser, removed: Sequence[Tensor]) -> bool:
-    kind, model = chooser.target.kind, chooser.cost_model
-    left = getattr(model(removed), kind) / getattr(model.dense, kind)
-    return bool(left <= (1.0 + TOLERANCE) * chooser.target.share)
 
 
 def _summary(session: PruningSession) -> str:

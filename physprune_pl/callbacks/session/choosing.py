@@ -21,7 +21,7 @@ from physprune_pl.structure import ChannelGroup, Trace
 from physprune_pl.targets.chooser import Chooser
 from physprune_pl.targets.costs import Times
 from physprune_pl.targets.on_the_way import OnTheWay
-from physprune_pl.targets.target import Target
+from physprune_pl.targets.target import TOLERANCE, Target
 from physprune_pl.targets.widths import Widths
 
 Known = tuple[Widths, Times | None]
@@ -62,6 +62,26 @@ def importance_of(
     record.importance = known.regrouped(sizes)
     record.importance.horizon = select.looks_back
     return Importance(groups, tensors, record.importance)
+
+
+def meets(chooser: Chooser, removed: Sequence[Tensor]) -> bool:
+    """Whether a network without some channels, bool [K] per group, costs no more than the target says, if it does."""
+    kind, model = chooser.target.kind, chooser.cost_model
+    if kind == "threshold":
+        return False
+    left = getattr(model(removed), kind) / getattr(model.dense, kind)
+    return bool(left <= (1.0 + TOLERANCE) * chooser.target.share)
+
+
+def waves_to_come(waves: tuple[Wave, ...], record: Record, whole: Wave, chooser: Chooser) -> tuple[Wave, ...]:
+    """Return the waves of a phase, with the whole of it as one more where all are over and the target is not met.
+
+    So it is in a fit that was resumed with another target, or with other waves than those that its record counts.
+    """
+    if record.waves < len(waves) or not record.waves or meets(chooser, chooser.gone or ()):
+        return waves
+    record.waves = len(waves)
+    return (*waves, whole) if waves else ()
 
 
 def steering_of(

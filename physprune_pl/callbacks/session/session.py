@@ -68,14 +68,12 @@ class PruningSession:
         law: force law, distance and pivot of the fit's :class:`ForceRegularization`; uniform without one.
         steered: whether a coefficient is steered; then :attr:`steering` is there while the network is traced.
         mean_coefficient: tells the coefficient of the moment, its mean over the groups; None without a force.
-        excluded: groups that a step showed must stay whole, with the reason.
-        waiting: groups that nothing trains so far, with the reason; they stay whole unless that changes.
+        excluded, waiting: groups that stay whole, with the reason: as a step showed; as long as nothing trains them.
         saved_steering: what a resume has restored of it, until it is built.
         coefficients: c of all channels as the law gave them last, shape [N], or None.
         importance: reads the gradients of steps, where :attr:`select` judges by them, until the network is cut.
         step_watch: what watches steps for what the trace has not seen.
-        source: where the example input comes from.
-        roles: what the callbacks are that were built with the session.
+        source, roles: where the example input comes from; what the callbacks are that were built with the session.
     """
 
     def __init__(
@@ -156,8 +154,7 @@ class PruningSession:
     @property
     def wave(self) -> Wave | None:
         """The part of the sparsify phase that runs, the whole phase where it has no parts; None once all are over."""
-        waves = self.waves or (Wave(self.length, self.target),)
-        return next(iter(waves[self.record.waves :]), None)
+        return next(iter((self.waves or (Wave(self.length, self.target),))[self.record.waves :]), None)
 
     @property
     def presses(self) -> bool:
@@ -263,6 +260,9 @@ class PruningSession:
         widths, times = self._known
         gone = gone_channels(self.trace.groups, self.plan)
         self.chooser = Chooser(self.trace, self.target, widths, times=times, gone=gone)
+        over, whole = self.record.waves, Wave(self.length, self.target)
+        self.waves = choosing.waves_to_come(self.waves, self.record, whole, self.chooser)
+        self.saved_steering = self.saved_steering if self.record.waves == over else None  # of a wave that is none here
         if self.steered:
             self.steering = choosing.steering_of(self.wave, self.chooser, self.penalty, self.select, self.record)
 
