@@ -61,7 +61,7 @@ def load_pruned(model: Model, path: str | Path) -> Model:
     weights = {plain(name): value for name, value in checkpoint["state_dict"].items()}
     saved = _saved_state(checkpoint)
     prefix = _prefix(weights, model, saved.get("prefix", ""))
-    plan = _plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix) if saved else None
+    plan = plan_inside(PruningPlan.from_dict(saved["plan"]), saved["prefix"], prefix) if saved else None
     names = {plain(name): name for name in _state(model)}
     inside = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
     missing = _check_weights(model, plan, inside)
@@ -151,7 +151,7 @@ def _splits(name: str) -> Iterator[tuple[str, str]]:
         yield "".join(f"{part}." for part in parts[:place]), ".".join(parts[place:])
 
 
-def _plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
+def plan_inside(plan: PruningPlan, traced: str, prefix: str) -> PruningPlan:
     """A plan in the names of the part of the LightningModule that `prefix` leads to."""
     whole = {traced + name: cut for name, cut in plan.tensors.items()}
     inside = {name.removeprefix(prefix): cut for name, cut in whole.items() if name.startswith(prefix)}

@@ -6,12 +6,17 @@ import pytest
 import torch
 from forked import together
 from gradual import ENDS, EPOCHS, FINETUNED, batches, fit, initial, pruning
-from small import Classifier
+from lightning.pytorch import Callback
+from small import Classifier, Saver
 from test_distributed import BY_LOSS, TWO, plain
+from test_resume import assert_same
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, DistributedSampler
 
 from physprune_pl.callbacks.trainer.internals import averaged_copies
+
+IMAGES = torch.randn(16, 1, 6, 6, generator=torch.Generator().manual_seed(5))
 
 
 def widths(model):
@@ -37,6 +42,37 @@ def test_averaged_copies_are_cut_with_every_wave():
     assert len(set(ema.widths)) == 3
     (copied,) = averaged_copies(runner)
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in copied.state_dict().items())
+
+
+class OwnAverage(Callback):
+    """Averages as users write it, of the whole module or of a part, and keeps it in checkpoints."""
+
+    def __init__(self, part):
+        self.part, self.average = part, None
+
+    def setup(self, trainer, pl_module, stage):
+        self.average = AveragedModel(pl_module.get_submodule(self.part), multi_avg_fn=get_ema_multi_avg_fn(0.5))
+
+    def on_train_batch_end(self, trainer, pl_module, *args):
+        self.average.update_parameters(pl_module.get_submodule(self.part))
+
+    def state_dict(self):
+        return self.average.state_dict()
+
+    def load_state_dict(self, state):
+        self.average.load_state_dict(state)
+
+
+def test_torchs_own_average_in_a_callback_is_cut_too_and_resumed(tmp_path):
+    average, short = OwnAverage("net"), {"epochs": 4}
+    model, _ = fit(pruning(finetune_epochs=0), average, Saver(tmp_path), **short)
+    copied = average.average.module
+    assert (copied[0].out_channels, copied[3].out_channels) == widths(model)
+    assert widths(model)[0] < 8
+    torch.testing.assert_close(copied.eval()(IMAGES), model.net.eval()(IMAGES), rtol=0.5, atol=0.5)
+    again = OwnAverage("net")
+    fit(pruning(finetune_epochs=0), again, ckpt_path=tmp_path / "2.ckpt", **short)
+    assert_same(average.state_dict(), again.state_dict())
 
 
 class Compiled(Classifier):

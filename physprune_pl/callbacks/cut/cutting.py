@@ -52,7 +52,7 @@ def remove(
     if plan.tensors:
         with _unwrapped(trainer):
             apply_plan(session.model, plan, trainer.optimizers)
-        cut_averages(trainer, record.prefix, plan)
+        cut_averages(trainer, pl_module, record.prefix, plan)
     fell, planned = before - count_parameters(session.model), plan.params[0] - plan.params[1]
     if fell != planned:
         raise RuntimeError(f"the cut removed {fell} parameters, {planned} were planned")

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from physprune_pl.callbacks.trainer.lightning_classes import is_a
 from physprune_pl.networks.isolation import saved_random_state
@@ -16,6 +18,13 @@ def averaged_copies(trainer: Trainer) -> list[LightningModule]:
     callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
     found = [getattr(one, "_average_model", None) for one in callbacks if is_a(one, "WeightAveraging")]
     return [one.module for one in found if one is not None]
+
+
+def held_averages(trainer: Trainer) -> list[nn.Module]:
+    """Return what torch's AveragedModel averages into, where callbacks of a user's own keep one in an attribute."""
+    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]
+    found = (one for callback in callbacks if not is_a(callback, "WeightAveraging") for one in vars(callback).values())
+    return [one.module for one in found if isinstance(one, AveragedModel)]
 
 
 def has_trainer(module: LightningModule) -> bool:
