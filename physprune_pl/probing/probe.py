@@ -49,8 +49,10 @@ from physprune_pl.probing.operations.operation_rows import (
     Statistic,
 )
 from physprune_pl.probing.operations.operations import TELLING, operation_of, sealed
+from physprune_pl.probing.operations.transposes import transposed_parameter
 from physprune_pl.probing.sizes.axes import AxisWatch
-from physprune_pl.probing.sizes.sizes import Remembered, SizeWatch, sizes_of_view
+from physprune_pl.probing.sizes.known_numbers import Remembered
+from physprune_pl.probing.sizes.sizes import SizeWatch, sizes_of_view
 from physprune_pl.probing.sizes.widths import Asked
 from physprune_pl.probing.watching.decisions import BRANCH, Decisions
 from physprune_pl.probing.watching.invocation import Invocation, invocation
@@ -178,8 +180,9 @@ class Probe(TorchFunctionMode):
             return output
         if kind in _AXES:
             _AXES[kind](self.axes, call, output)
-        if named:
+        if named and transposed_parameter(output) is None:  # of a transpose it shows where it is used
             self._carry(call.row, named, output)
+        self.note_loose(turned for value in inputs if (turned := transposed_parameter(value)) is not None)
         return output
 
     def compute(self, call: Invocation[Any], inputs: list[Tensor]) -> Any:

@@ -9,6 +9,7 @@ from torch import nn
 
 from physprune_pl.attention.head_sizes import COUNTS
 from physprune_pl.networks.names import plain
+from physprune_pl.networks.settings import entries_of, holds_settings, with_attributes, with_entries
 from physprune_pl.structure import RememberedSize
 
 Sizes = dict[str, tuple[int, int]]
@@ -60,10 +61,34 @@ def size_changes(model: nn.Module, sizes: Mapping[str, tuple[int, int]]) -> list
         if _entry(value, place) not in (before, after):
             raise ValueError(f"plan: {name!r} was planned as {before}, the model has {_entry(value, place)}")
         changed[id(module), attribute] = (module, _with_entry(value, place, after))
-    return [
+    known = [
         (module, {attribute: value, **_dicts_of(module, attribute, value)})
         for (_, attribute), (module, value) in changed.items()
     ]
+    return [*known, *_of_other_holders(modules.values(), changed)]
+
+
+def _of_other_holders(
+    modules: Iterable[nn.Module], changed: Mapping[tuple[int, str], tuple[nn.Module, Any]]
+) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
+    """Yield what other modules get that hold one of the objects of settings too: all see the same copy of it."""
+    copies: dict[int, Any] = {}
+    for (_, attribute), (module, value) in changed.items():
+        copies |= {id(old): new for old, new in _exchanged(vars(module)[attribute], value)}
+    for module in modules if copies else ():
+        own = {name: copies[id(one)] for name, one in vars(module).items() if id(one) in copies}
+        if own:
+            yield module, own
+
+
+def _exchanged(old: Any, new: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the objects of settings in nested containers that differ, and what they are exchanged for."""
+    if old is new or (not holds_settings(old) and not entries_of(old)):
+        return
+    if holds_settings(old):
+        yield old, new
+    for one, other in zip(_entries(old).values(), _entries(new).values(), strict=True):
+        yield from _exchanged(one, other)
 
 
 def _dicts_of(module: nn.Module, attribute: str, value: Any) -> dict[str, Any]:
@@ -97,20 +122,17 @@ def _entry(value: Any, place: Sequence[str]) -> int | None:
 
 
 def _entries(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    return {str(number): item for number, item in enumerate(value)} if isinstance(value, list | tuple) else {}
+    return vars(value) if holds_settings(value) else entries_of(value)
 
 
 def _with_entry(value: Any, place: Sequence[str], number: int) -> Any:
     """Return a number, or a copy of nested containers with one exchanged."""
     if not place:
         return number
-    entries = _entries(value)
-    inner = _with_entry(entries[place[0]], place[1:], number)
-    if isinstance(value, dict):
-        return {**value, place[0]: inner}
-    return type(value)(inner if key == place[0] else item for key, item in entries.items())
+    inner = _with_entry(_entries(value)[place[0]], place[1:], number)
+    if holds_settings(value):
+        return with_attributes(value, {place[0]: inner})
+    return with_entries(value, {**_entries(value), place[0]: inner})
 
 
 def numbers_of(model: nn.Module) -> dict[str, int]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.runner import Run, Runner
-from physprune_pl.probing.sizes.sizes import remembered_sizes
+from physprune_pl.probing.sizes.known_numbers import remembered_sizes
 from physprune_pl.probing.watching.observations import Family
 from physprune_pl.probing.watching.tainting import ModulePath
 from physprune_pl.tracing.asking.collector import Collector

@@ -18,3 +18,14 @@ def test_a_dict_follows_the_tuple_of_its_items_and_copies_follow_both():
     assert heads < other.lengths["heads"]
     mirror_sizes(other, model)
     assert other.pairs == tuple(model.lengths.items()) == tuple(other.lengths.items())
+
+
+def test_settings_that_layers_share_stay_one_object_and_the_users_own_is_not_touched():
+    case = CASES["SharedSettings"]
+    model, example = case.build(), case.example()
+    settings = model.blocks[0].settings
+    apply_plan(model, plan_pruning(model, example, {"macs": 0.5}))
+    smaller = model.blocks[0].settings
+    assert smaller is model.blocks[1].settings
+    assert (smaller.heads, smaller.width) == (model.blocks[0].out.in_features // 4, model.table.embedding_dim)
+    assert smaller.width < settings.width == 16

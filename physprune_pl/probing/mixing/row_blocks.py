@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from physprune_pl.probing.operations.transposes import transposed_parameter
+
 
 @dataclass(frozen=True)
 class RowBlock:
     """What a call uses as its weight or bias: some rows of a parameter one after the other, or all of them.
+
+    The transpose of a parameter is all rows of it.
 
     Attributes:
         owner: the parameter, or the tensor itself if it is no part of one.
@@ -34,6 +38,9 @@ class RowBlock:
         """
         size = value.shape[0] if isinstance(value, Tensor) and value.dim() else 0
         base = value._base if isinstance(value, Tensor) else None
+        turned = transposed_parameter(value)
+        if turned is not None:
+            return cls(turned, 0, turned.shape[0])
         if not isinstance(base, nn.Parameter) or not base.is_contiguous() or not _alike(value, base):
             return cls(value, 0, size)
         return cls(base, (value.storage_offset() - base.storage_offset()) // base.stride(0), size)

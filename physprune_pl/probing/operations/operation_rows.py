@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from physprune_pl.probing.operations.transposes import transposed_parameter
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -91,9 +93,11 @@ class Mixes(Operation):
     bias: Argument | None = Argument(2, ("bias",))
     output_dim: int = 0
 
-    def layout(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Layout:  # noqa: ARG002
-        """Return how a call stores its weight."""
-        return Layout(self.output_dim, 1 - self.output_dim, -1)
+    def layout(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Layout:
+        """Return how a call stores its weight; of a transposed one, how that is stored."""
+        turned = transposed_parameter(self.weight.of(args, kwargs)) is not None
+        output_dim = 1 - self.output_dim if turned else self.output_dim
+        return Layout(output_dim, 1 - output_dim, -1)
 
     def groups(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:  # noqa: ARG002
         """Return the number of conv groups of a call."""
@@ -144,8 +148,9 @@ class Multiplies(Mixes):
     def in_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Operation:
         """Return how one call is watched."""
         data, weight, _ = self.operands(args, kwargs)
-        stored = isinstance(weight, nn.Parameter) and weight.dim() == 2 and not isinstance(data, nn.Parameter)
-        return self if stored else self.otherwise
+        matrix = isinstance(weight, nn.Parameter) and weight.dim() == 2
+        stored = matrix or transposed_parameter(weight) is not None
+        return self if stored and not isinstance(data, nn.Parameter) else self.otherwise
 
 
 @dataclass(frozen=True)

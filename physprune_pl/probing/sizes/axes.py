@@ -10,7 +10,7 @@ from torch import Tensor
 
 from physprune_pl.probing.operations.axis_rows import Expansion, Indexing, MultipliedHalves, Narrowing, Parts, View
 from physprune_pl.probing.sizes.reshapes import taken_apart
-from physprune_pl.probing.sizes.sizes import SizeWatch, sizes_of_view
+from physprune_pl.probing.sizes.sizes import SizeWatch, axes_of_index, sizes_of_view
 from physprune_pl.probing.watching.invocation import Invocation
 from physprune_pl.probing.watching.observations import Family, Kind, Tie
 from physprune_pl.probing.watching.tainting import nan_along
@@ -73,8 +73,20 @@ class AxisWatch:
         self.sizes.view(sizes_of_view(call.args, call.kwargs), call.data, output, {})
 
     def indexing(self, call: Invocation[Indexing], output: Any) -> None:  # noqa: ARG002
-        """Note which modules remember the ends of slices."""
-        self.sizes.index(*call.args)
+        """Note which modules remember the ends of slices; entries between two that a slice takes stay beside them."""
+        data, index = call.args
+        entries = index if isinstance(index, tuple) else (index,)
+        for axis, entry in axes_of_index(entries, data.dim()):
+            step = entry.step if isinstance(entry, slice) else None
+            if isinstance(step, int) and step > 1 and axis and data.shape[axis] % step == 0:
+                self._tie_steps(data, axis, step)
+        self.sizes.index(data, entries)
+
+    def _tie_steps(self, data: Tensor, axis: int, step: int) -> None:
+        """Tie the slots of every step along an axis: what goes by itself would move those behind it."""
+        if data.is_floating_point():
+            family, place = self._see_part(data, axis), torch.arange(data.shape[axis])
+            self.notes.ties.append((family, place, family, place // step * step))
 
     def narrowing(self, call: Invocation[Narrowing], output: Tensor) -> None:  # noqa: ARG002
         """Note which modules remember where a part begins, and how long it is."""

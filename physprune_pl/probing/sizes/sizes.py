@@ -6,70 +6,21 @@ becomes the size of an axis, it is the number of that axis's slots, and follows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from physprune_pl.attention.head_sizes import is_known
 from physprune_pl.probing.operations.axis_rows import ReadsShape
+from physprune_pl.probing.sizes.known_numbers import Remembered, Rest, Share
 from physprune_pl.probing.sizes.reshapes import factored
 from physprune_pl.probing.sizes.widths import Asked, Width, WidthUse, sized
 from physprune_pl.probing.watching.invocation import Invocation
 from physprune_pl.probing.watching.observations import Family, Kind
 from physprune_pl.probing.watching.tainting import nan_along
-
-Call = Callable[..., Any]
-
-
-class Remembered(int):
-    """A whole number that knows which attribute it is; of what is computed from it even shares alone do.
-
-    >>> width = Remembered.of(12, "layer.width")
-    >>> width * 2, -width, (width // 3).of.name, type(width // 5).__name__
-    (24, -12, 'layer.width', 'int')
-    """
-
-    name: str
-
-    @classmethod
-    def of(cls, value: int, name: str) -> Remembered:
-        """Mark a number."""
-        result = cls(value)
-        result.name = name
-        return result
-
-    def __neg__(self) -> Remembered:
-        return Remembered.of(-int(self), self.name)
-
-    def __floordiv__(self, other: Any) -> Any:
-        even = isinstance(other, int) and other and int(self) % other == 0
-        return Share.part(self, int(other)) if even else int(self) // other
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Let copies be plain numbers."""
-        return int, (int(self),)
-
-
-class Share(int):
-    """An even share of a number that knows which attribute it is: as the size of a part, it tells that of the axis."""
-
-    of: Remembered
-
-    @classmethod
-    def part(cls, whole: Remembered, parts: int) -> Share:
-        """Share a number out evenly."""
-        result = cls(int(whole) // parts)
-        result.of = whole
-        return result
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Let copies be plain numbers."""
-        return int, (int(self),)
 
 
 @dataclass(frozen=True)
@@ -87,46 +38,6 @@ class SizeUse:
     value: int
     family: Family
     unit: Tensor
-
-
-@contextmanager
-def remembered_sizes(model: nn.Module) -> Iterator[None]:
-    """Let whole numbers in the attributes of a model know where they come from."""
-    changed: list[tuple[dict[str, Any], str, Any]] = []
-    for path, module in model.named_modules():
-        for name, value in list(vars(module).items()) if _tells_nothing(module) else ():
-            marked = value if name in _MACHINERY else _marked(value, f"{path}.{name}" if path else name)
-            if marked is not value:
-                changed.append((vars(module), name, value))
-                vars(module)[name] = marked
-    try:
-        yield
-    finally:
-        for place, name, value in changed:
-            place[name] = value
-
-
-_MACHINERY = frozenset(vars(nn.Module()))
-
-
-def _tells_nothing(module: nn.Module) -> bool:
-    """Whether no rule says how the sizes of a module follow from its tensors."""
-    own = type(module).__module__.startswith("torch.nn.")
-    return not is_known(module) and not (own and any(True for _ in (*module.parameters(), *module.buffers())))
-
-
-def _marked(value: Any, name: str, depth: int = 3) -> Any:
-    """Return a number that knows its name, or a container of such; any other value as it is."""
-    kind = type(value)
-    if kind is int and value > 1:
-        return Remembered.of(value, name)
-    if kind in (list, tuple, torch.Size) and depth:
-        items = [_marked(item, f"{name}.{place}", depth - 1) for place, item in enumerate(value)]
-        return kind(items) if any(item is not old for item, old in zip(items, value, strict=True)) else value
-    if kind is dict and depth and all(isinstance(key, str) for key in value):
-        entries = {key: _marked(item, f"{name}.{key}", depth - 1) for key, item in value.items()}
-        return entries if any(entries[key] is not value[key] for key in value) else value
-    return value
 
 
 class SizeNotes(Protocol):
@@ -202,12 +113,11 @@ class SizeWatch:
         for size, end in zip(sizes, ends, strict=True):
             self.part(size, known, length, range(end - int(size), end))
 
-    def index(self, data: Tensor, index: Any) -> None:
+    def index(self, data: Tensor, entries: tuple[Any, ...]) -> None:
         """Note the ends of slices."""
-        entries = index if isinstance(index, tuple) else (index,)
         if not any(isinstance(end, _KNOWN) for entry in entries if isinstance(entry, slice) for end in _ends(entry)):
             return
-        for axis, entry in _axes(entries, data.dim()):
+        for axis, entry in axes_of_index(entries, data.dim()):
             for end in _ends(entry) if isinstance(entry, slice) else ():
                 if isinstance(end, _KNOWN) and abs(end) <= data.shape[axis]:
                     size = data.shape[axis]
@@ -246,17 +156,24 @@ class SizeWatch:
         looked = tensor.is_floating_point() and family not in self.asked.idle
         self.notes.see("size", family, nan_along(tensor, axis) if looked else _none(tensor, axis))
 
-    def _use(self, size: Remembered | Share | Width, family: Family, unit: Tensor) -> None:
+    def _rest(self, size: Rest, family: Family, unit: Tensor) -> None:
+        """Note that a number without another one is the size of a part of an axis, if it is itself that of the axis."""
+        if len(unit) == size.whole:
+            self._use(size.whole, family, torch.arange(len(unit)))
+
+    def _use(self, size: Remembered | Share | Width | Rest, family: Family, unit: Tensor) -> None:
         if isinstance(size, Share):
             if len(unit) == size.of:
                 self._use(size.of, family, torch.arange(len(unit)))
         elif isinstance(size, Width):
             self.widths.append(WidthUse(size.axis, family, (unit >= 0).nonzero().flatten()))
+        elif isinstance(size, Rest):
+            self._rest(size, family, unit)
         else:
             self.uses.append(SizeUse(size.name, abs(int(size)), family, unit))
 
 
-_KNOWN = (Remembered, Share, Width)
+_KNOWN = (Remembered, Rest, Share, Width)
 """Numbers that know what they are the size of."""
 
 
@@ -268,7 +185,7 @@ def _ends(entry: slice) -> tuple[Any, Any]:
     return entry.start, entry.stop
 
 
-def _axes(entries: tuple[Any, ...], dims: int) -> Iterator[tuple[int, Any]]:
+def axes_of_index(entries: tuple[Any, ...], dims: int) -> Iterator[tuple[int, Any]]:
     """Yield the axis of each entry of an index that is a slice or a number."""
     taking = [entry for entry in entries if entry is not None and entry is not Ellipsis]
     if any(isinstance(entry, Tensor | list) for entry in taking):  # one may take several axes

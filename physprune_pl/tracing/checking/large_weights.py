@@ -17,6 +17,7 @@ from physprune_pl.networks.taking import Scratch, taken
 from physprune_pl.probing.mixing.row_blocks import RowBlock
 from physprune_pl.probing.operations.operation_rows import Argument, Layout, LooksUp
 from physprune_pl.probing.operations.operations import TELLING, conv_groups, layout_of, operands, operation_of
+from physprune_pl.probing.operations.transposes import transposed_parameter
 from physprune_pl.probing.watching.tainting import tensors_of_call
 from physprune_pl.tracing.checking.known_calls import KnownCalls
 
@@ -196,6 +197,8 @@ class _Mixes:
         if layout is None or not _is_plain(layout) or conv_groups(func, args, kwargs) > 1:
             return None
         data, weight, bias = operands(func, args, kwargs)
+        if transposed_parameter(weight) is not None:
+            return None
         whole = isinstance(RowBlock.of(weight).owner, nn.Parameter) and weight is not data and bias is not weight
         return cls(func, args, kwargs, layout.axis, data, weight, bias) if whole else None
 

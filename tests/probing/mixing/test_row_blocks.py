@@ -26,9 +26,15 @@ def test_rows_one_after_the_other_are_a_block(value, first, rows):
     assert torch.equal(block.part_of(PARAMETER), value)
 
 
-@pytest.mark.parametrize("value", [PARAMETER[::2], PARAMETER[:, :2], PARAMETER.T, PARAMETER * 2, PARAMETER, None])
+@pytest.mark.parametrize("value", [PARAMETER[::2], PARAMETER[:, :2], PARAMETER[1:].T, PARAMETER * 2, PARAMETER, None])
 def test_anything_else_stands_for_itself(value):
     block = RowBlock.of(value)
     assert block.owner is value
     assert block.whole
     assert torch.equal(block.part_of(mask := torch.ones(9)), mask)
+
+
+def test_the_transpose_is_all_rows():
+    block = RowBlock.of(PARAMETER.T)
+    assert block.owner is PARAMETER
+    assert (block.first, block.rows, block.whole) == (0, len(PARAMETER), True)
