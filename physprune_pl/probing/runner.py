@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from ast import literal_eval
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -239,12 +240,18 @@ def _step(entry: str) -> str:
 
     >>> _step("consumer ('encoder.fc.weight', 1)"), _step("opaque ('encoder.pool#2', 0)"), _step("norm ('norm 3', -1)")
     ('a call in encoder.fc', 'a call in encoder.pool', 'a norm')
+    >>> _step(f"opaque {('my own forward#1', 0)}")
+    'a call in my own forward'
     """
-    kind, _, family = entry.partition(" ('")
-    name = family.partition("'")[0].partition("#")[0]
+    kind, _, family = entry.partition(" (")
+    name = str(literal_eval(f"({family}")[0]).partition("#")[0] if family else ""
     if not family:
         return "reading of an attribute" if entry == "__get__" else entry
-    return f"a {kind}" if " " in name else f"a call in {name if kind == 'opaque' else name.rpartition('.')[0] or name}"
+    return (
+        f"a {kind}"
+        if " " in name and kind != "opaque"
+        else f"a call in {name if kind == 'opaque' else name.rpartition('.')[0] or name}"
+    )
 
 
 def without_positions(asked: Asked, codes: Codes | None, clean: Run) -> Asked:

@@ -23,8 +23,8 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
     """
     evidence, notes, example = Evidence(), [], runs.example
     with ModulePath(model) as path, remembered_sizes(model):
+        model.eval()  # a model may merge or fold its weights then, and remember that it has
         steady = SavedState(model)
-        model.eval()
         first = Collector(Runner(model, example.sized(1), path, steady), evidence)
         first.register()
         first.collect()
@@ -38,8 +38,9 @@ def collect(model: nn.Module, runs: FirstRuns) -> tuple[Evidence, tuple[str, ...
             fresh.collect()
             steady.restore()
         model.train()
+        trained = SavedState(model)
         try:
-            second = _in_train_mode(lambda: Runner(model, example.sized(2), path, steady), evidence, first)
+            second = _in_train_mode(lambda: Runner(model, example.sized(2), path, trained), evidence, first)
         except Exception as error:  # a model that cannot be trained on this example is traced as it is evaluated
             notes.append(f"train mode could not be traced: {type(error).__name__}: {error}")
             return evidence, tuple(notes)

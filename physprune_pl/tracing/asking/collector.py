@@ -219,7 +219,8 @@ class Collector:
             reader = f"{seen.family[0].rpartition('.')[0]}{f' at {line}' if line else ''}"
             reason = f"an operation mixes them before they reach {reader}: several arrive at one of its inputs"
             blocks.add(answer.family, place, reason)
-            if not answer.alone.probe.mixes.crossed:  # positions are in all channels, but mix none with another one
+            # Positions are in all channels, but mix none with another one. So are gates, of a router for instance.
+            if not answer.alone.probe.mixes.crossed and not answer.alike(place, unclear):
                 mixture = f"{reader}, which reads them, is fed by a mixture of channels"
                 blocks.add(answer.family, place, mixture, seen.family, unclear)
         if seen.kind == "sum" and len(unclear):

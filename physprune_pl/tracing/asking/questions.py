@@ -47,6 +47,11 @@ class Answer:
         found = {place: self.alone.seen[place].pattern & ~self.sure(place) for place in asked}
         return {place: slots for place, slots in found.items() if bool(slots.any())}
 
+    def alike(self, place: int, slots: Tensor) -> bool:
+        """Return whether each of several slots of an observation is reached by the same entries: they share no axis."""
+        index = self.codes[place][0][slots]
+        return len(index) > 1 and bool((index == index[:1]).all())
+
     @property
     def mixed_at_heads(self) -> bool:
         """Whether entries reach heads, some of them mixed: pairs are turned, or they are divided by their norm."""
@@ -224,7 +229,10 @@ class Questions:
         codes = self.together(asked, done) if asked else []
         if codes is None:
             return self._cleared_singly(answers, slots)
-        return {one.family: replace(one, codes=codes) if one.family in asked else one for one in answers}
+        return {
+            one.family: replace(one, codes=codes) if one.family in asked else _alone_at(one, own[one.family], done)
+            for one in answers
+        }
 
     def _cleared_singly(
         self, answers: Sequence[Answer], slots: Mapping[Family, Slots]
@@ -234,6 +242,15 @@ class Questions:
             return dict(ChainMap(*(dict(self._cleared([one], slots)) for one in answers)))
         self.refusals[answers[0].family] = self.runner.refusal
         return {answers[0].family: None}
+
+
+def _alone_at(answer: Answer, slots: Iterable[tuple[int, Tensor]], runs: Sequence[Run]) -> Answer:
+    """Return an answer in which some slots tell what the runs of odd and of even entries have told of them alone."""
+    codes = list(answer.codes)
+    for place, some in slots:
+        index, certain = decode([run.seen[place].pattern for run in runs])
+        codes[place] = torch.where(some, index, codes[place][0]), torch.where(some, certain, codes[place][1])
+    return replace(answer, codes=codes)
 
 
 def _less(masks: Masks, others: Masks) -> Masks:

@@ -111,8 +111,19 @@ def test_what_a_family_has_blurred_itself_is_asked_for_its_lowest_bit_only(model
         counted = replace(questions, run=lambda masks, last: runs.append(masks) or run(masks, last))
         answer = counted.answer(FIRST, alone, together, everybody)
         assert len(runs) == asked
-        assert (answer.codes is together) is (model is Mixed)
         assert len(answer.reach(reads_of_last(questions)).index) == (0 if model is Mixed else 4)
+
+
+def test_slots_that_all_entries_reach_are_told_from_such_that_have_some_each_whatever_else_comes_there():
+    with asking(Mixed()) as questions:
+        alone, everybody = questions.alone(FIRST), [torch.ones_like(seen.pattern) for seen in questions.clean.seen]
+        place = reads_of_last(questions)
+        # Something else arrives that counts the slots.
+        blurred = [(index + torch.arange(len(index)), certain) for index, certain in questions.together([FIRST])]
+        answer = questions.answer(FIRST, alone, blurred, everybody)
+        assert not Answer(FIRST, 4, alone, blurred).alike(place, torch.arange(4))
+        assert answer.alike(place, torch.arange(4))
+        assert not answer.alike(place, torch.arange(1))
 
 
 class Pair(nn.Module):
