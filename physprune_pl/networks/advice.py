@@ -31,6 +31,7 @@ ADVICE = (
         "once cut, it raises an error",
         "take sizes from tensors (x.shape) or from attributes of the module, each layer its own",
     ),
+    ("is standardised over its inputs", "another convolution, or a norm behind it: a weight's mean needs all inputs"),
     ("once cut, it changes", "address channels by what they are, not by number; sqrt(width) as a number stays right"),
     ("ignored by the user", "take it out of ignore"),
     ("no number in the config", "plan without same_width, and load with load_pruned"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -17,7 +17,7 @@ from physprune_pl.networks.names import named_tensors, plain, uncompiled
 from physprune_pl.networks.saved_state import SavedState
 from physprune_pl.probing.preparing.traceable import traceable
 from physprune_pl.probing.watching.observations import Family, Mixing
-from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, MixingCall, Reasons, Trace
 from physprune_pl.tools.garbage import only_new_garbage
 from physprune_pl.tracing.both_modes import collect
 from physprune_pl.tracing.checking.verification import verified
@@ -67,7 +67,7 @@ def trace(model: nn.Module, example_input: object, ignore: Ignore | Ignored = ()
                 evidence.block(family, "ignored by the user: its outputs stay, its inputs may shrink")
         found = _assemble(model, evidence, notes, _macs(model, example))
         saved.parameters.restore()  # the check runs copies only, and needs the memory
-        found = verified(model, example, found) if found.groups else found
+        found = verified(model, example, found, _doubts(found.groups, evidence)) if found.groups else found
     return replace(found, seconds=time.perf_counter() - start)
 
 
@@ -146,6 +146,16 @@ def _without_any(model: nn.Module, used: frozenset[str]) -> Iterator[str]:
 
 def _call(mixing: Mixing, across: Mapping[str, Family]) -> MixingCall:
     return MixingCall(mixing.weight, mixing.positions, share=mixing.share, across=across.get(mixing.weight))
+
+
+def _doubts(groups: Iterable[ChannelGroup], evidence: Evidence) -> Reasons:
+    """Return why the cut of some groups is likely to change something: what reads them is standardised first."""
+    read = [(group.name, part) for group in groups for part in group.slices if part.role == "consumer"]
+    standardised = [(name, part) for name, part in read if (part.name, part.dim) in evidence.standardised]
+    return {name: f"read by {plain(part.name).rpartition('.')[0]}, {_STANDARDISED}" for name, part in standardised}
+
+
+_STANDARDISED = "whose weight is standardised over its inputs before it is used: each of them changes all others"
 
 
 def _producing(evidence: Evidence) -> list[Family]:

@@ -163,3 +163,17 @@ def test_positions_of_a_stream_are_named_as_such():
     reasons = {left.name: left.reason for left in trace(case.build().eval(), case.example()).left_whole}
     words = "each of them holds all channels of a sum, as a position does"
     assert {reasons[f"blocks.{block}.over_patches"] for block in range(8)} == {words}
+
+
+class Standardised(nn.Linear):
+    def forward(self, x):
+        deviation, mean = torch.std_mean(self.weight, 1, keepdim=True)
+        return nn.functional.linear(x, (self.weight - mean) / (deviation + 1e-5), self.bias)
+
+
+def test_what_a_standardised_weight_reads_stays_because_of_it_and_its_outputs_are_pruned():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), Standardised(8, 6), nn.ReLU(), nn.Linear(6, 2))
+    traced = trace(model, torch.randn(5, 4))
+    reasons = {left.name: left.reason for left in traced.left_whole}
+    assert [group.name for group in traced.groups] == ["2"]
+    assert reasons["0"].startswith("read by 2, whose weight is standardised over its inputs")

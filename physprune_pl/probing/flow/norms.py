@@ -60,6 +60,7 @@ class NormWatch:
         calls: number of norms and statistics so far.
         mixed: number of a statistic that is not known -> where, along its axes, some entries were NaN and some not.
         alike: numbers of those that met NaN, but never beside other entries of its axes.
+        weights: dimensions of weights over which a statistic is taken, such as the inputs of one that is standardised.
     """
 
     notes: NormNotes
@@ -70,6 +71,7 @@ class NormWatch:
     calls: int = 0
     mixed: dict[int, Tensor] = field(default_factory=dict)
     alike: set[int] = field(default_factory=set)
+    weights: set[Family] = field(default_factory=set)
 
     def of_shape(self, call: Invocation[NormOfShape]) -> Any:
         """Compute a norm over the last axes on clean data and put the taint back."""
@@ -128,6 +130,9 @@ class NormWatch:
         """Compute what is taken over an axis; over channels, the channels keep their identity."""
         self.calls += 1
         axes = call.row.axes(call.args, call.kwargs)
+        name = None if call.row.exact else self.notes.name_of(call.data)
+        if name is not None:
+            self.weights |= {(name, axis % call.data.dim()) for axis in axes}
         if not axes or not call.data.is_floating_point() or self.calls in self.walls.others:
             return call.run()
         if self.calls not in self.walls.found:

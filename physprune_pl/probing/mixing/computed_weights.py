@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.spectral_norm import SpectralNorm
 
 from physprune_pl.networks.names import named_tensors
+from physprune_pl.networks.nested import tensors_in
 from physprune_pl.probing.operations.operation_rows import LengthsTimesDirections
 from physprune_pl.probing.operations.operations import operation_of
 from physprune_pl.probing.watching.observations import Family, Tie
@@ -43,9 +44,11 @@ class ComputedWeights:
         It does if it is made, element by element, of a parameter and of what does not depend on the data.
         """
         inputs = tensors_of_call(args, {})
-        if not isinstance(output, Tensor) or not all(id(one) in self._own or id(one) in self._fixed for one in inputs):
+        if not all(id(one) in self._own or id(one) in self._fixed for one in inputs):
             return False
-        self._fixed[id(output)] = output
+        self._fixed |= {id(one): one for one in tensors_in(output)}
+        if not isinstance(output, Tensor):
+            return False
         source = next((value for value in map(self.original, args) if isinstance(value, nn.Parameter)), None)
         if source is None or source.dim() < 2 or output.shape != source.shape:
             return False

@@ -98,6 +98,7 @@ class Collector:
                 evidence.inexact.add(vector)
         evidence.inexact |= probe.inexact
         evidence.norms |= probe.norms.sizes
+        evidence.standardised |= probe.norms.weights
         evidence.remembered += probe.sizes.uses
         evidence.widths += probe.sizes.widths
         evidence.used |= probe.used

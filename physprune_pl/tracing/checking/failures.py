@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from physprune_pl.networks.names import named_tensors, plain
 from physprune_pl.tools.user_code import line_of_error
 
+CHANGES = "once cut, it changes"
 _LONGEST = 160
 
 
@@ -35,4 +36,4 @@ def differs(cut: nn.Module, weights: Sequence[Tensor], alike: Sequence[bool]) ->
     layer = names.get(id(first), "").rpartition(".")[0]
     where = f"what reaches {layer}" if layer else "what the model returns"
     why = "its code depends on the number or the order of its channels"
-    return f"once cut, it changes {where} by more than the removed channels: {why}"
+    return f"{CHANGES} {where} by more than the removed channels: {why}"

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from physprune_pl.networks.example import Example
 from physprune_pl.networks.isolation import seed_everything_inside, without_autocast
 from physprune_pl.networks.names import named_tensors, plain
-from physprune_pl.structure import ChannelGroup, LeftWhole, Trace
+from physprune_pl.structure import ChannelGroup, LeftWhole, Reasons, Trace
 from physprune_pl.surgery.plan import make_plan
 from physprune_pl.tools.progress import steps
 from physprune_pl.tracing.checking.comparable import Comparable
-from physprune_pl.tracing.checking.failures import differs, failed
+from physprune_pl.tracing.checking.failures import CHANGES, differs, failed
 from physprune_pl.tracing.checking.masking import Masks
 from physprune_pl.tracing.checking.redrawn import Redrawn, put_out, redrawn
 
@@ -32,13 +32,20 @@ Names = frozenset[str]
 _NONE: Names = frozenset()
 
 
-def verified(model: nn.Module, example: Example, trace: Trace) -> Trace:
-    """Return a trace with the groups only whose cut holds, compared in exact arithmetic where the model runs in it."""
+def verified(model: nn.Module, example: Example, trace: Trace, doubts: Reasons | None = None) -> Trace:
+    """Return a trace with the groups only whose cut holds, compared in exact arithmetic where the model runs in it.
+
+    Args:
+        model: the traced model, left untouched.
+        example: its inputs.
+        trace: what is known so far.
+        doubts: name of a group -> the reason if its cut changes something, where that is known.
+    """
     with without_autocast():
-        verifier = Verifier(model, example, trace)
+        verifier = Verifier(model, example, trace, doubts)
         if verifier.evaluates:
             return verifier.verify()
-    return Verifier(model, example, trace).verify()
+    return Verifier(model, example, trace, doubts).verify()
 
 
 class Verifier:
@@ -48,6 +55,7 @@ class Verifier:
         model: the traced model, left untouched.
         example: inputs; their floating-point values are drawn anew.
         trace: what is known so far; the weights of its calls are drawn to keep the size of activations.
+        doubts: name of a group -> the reason if its cut changes something, where that is known.
 
     Attributes:
         causes: name of a group that did not hold -> what a cut of it did.
@@ -57,7 +65,8 @@ class Verifier:
     in_train_mode = ("with the last", "any")
     in_a_crowd = ("with the last",)
 
-    def __init__(self, model: nn.Module, example: Example, trace: Trace) -> None:
+    def __init__(self, model: nn.Module, example: Example, trace: Trace, doubts: Reasons | None = None) -> None:
+        self.doubts = doubts or {}
         seed_everything_inside(7)
         weights = {call.weight for call in trace.calls}
         # A model may treat larger batches otherwise, so one subset is tried with as many samples as were given, to 4.
@@ -102,7 +111,8 @@ class Verifier:
         if not candidates or holds([*accepted, *candidates]):
             return [*accepted, *candidates]
         if len(candidates) == 1:
-            self.causes.setdefault(candidates[0].name, self._cause)
+            known = self.doubts.get(candidates[0].name) if self._cause.startswith(CHANGES) else None
+            self.causes.setdefault(candidates[0].name, known or self._cause)
             return accepted
         half = len(candidates) // 2
         return self._earn(self._earn(accepted, candidates[:half], holds), candidates[half:], holds)

@@ -28,6 +28,7 @@ class Evidence:
         blocked: slots that must stay, with the reason.
         inexact: families whose slots change with what stays beside them, such as those of norms over channels.
         norms: family of a norm over channels -> numbers that the norm takes together for each of its slots.
+        standardised: dimensions of weights over which a mean, or the like, is taken before they are used.
         remembered: where attributes of modules are sizes.
         widths: where the size of one axis is asked of another.
         mixings: the mixing calls of the eval run.
@@ -46,6 +47,7 @@ class Evidence:
     blocked: list[tuple[Family, Tensor, str]] = field(default_factory=list)
     inexact: set[Family] = field(default_factory=set)
     norms: dict[Family, int] = field(default_factory=dict)
+    standardised: set[Family] = field(default_factory=set)
     remembered: list[SizeUse] = field(default_factory=list)
     widths: list[WidthUse] = field(default_factory=list)
     mixings: list[Mixing] = field(default_factory=list)
