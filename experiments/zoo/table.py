@@ -36,7 +36,7 @@ def tables(rows: Sequence[AnyRow]) -> str:
     parts += [_notes(ours)]
     for tool, title in PEERS.items():
         if peers := [row for row in rows if row["tool"] == tool]:
-            parts += [f"## {title}", _count(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
+            parts += [f"## {title}", _tried(peers), _table(PEER_HEAD, map(_peer_cells, peers))]
     if loaded := [row for row in rows if row["tool"] == "round trip"]:
         parts += ["## Saved and loaded by transformers", _trips(loaded), _table(TRIP_HEAD, map(_trip_cells, loaded))]
     if snapshots := [row for row in rows if row["tool"] == "snapshot"]:
@@ -54,6 +54,11 @@ def _summary(rows: Sequence[AnyRow]) -> str:
 
 def _count(rows: Sequence[AnyRow]) -> str:
     return f"{sum(map(ok, rows))} of {len(rows)} networks are ok."
+
+
+def _tried(rows: Sequence[AnyRow]) -> str:
+    missing = len(EVERY) - len(rows)
+    return f"{_count(rows)} The other {missing} were not run." if missing else _count(rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
