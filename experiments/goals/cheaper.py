@@ -15,9 +15,10 @@ from experiments.tracing.depth import BOTH, growth
 Row = Mapping[str, Any]
 # Data of the study of gradual removal -> what it is, and the largest share of the time of as many dense epochs.
 FITS = {
-    "cifar10": ("ResNet-20, CIFAR-10, 2.5x", 0.65),
-    "cifar10, 5x": ("ResNet-20, CIFAR-10, 5x", 0.5),
-    "cifar10, VGG-11": ("VGG-11, CIFAR-10, 4x", 0.55),
+    "cifar10": ("ResNet-20, CIFAR-10, 2.5x, bfloat16", 0.65),
+    "cifar10, float32": ("ResNet-20, CIFAR-10, 2.5x, float32, multiples of 8", 0.65),
+    "cifar10, 5x": ("ResNet-20, CIFAR-10, 5x, float32, multiples of 8", 0.5),
+    "cifar10, VGG-11": ("VGG-11, CIFAR-10, 4x, bfloat16, multiples of 8", 0.55),
     "sst2": ("small encoder, SST-2, 3x", 0.7),
     "digits": ("ResNet-56, digits, 3.3x", 0.95),
 }
@@ -39,7 +40,7 @@ def fits(rows: Sequence[Row]) -> Iterator[Line]:
         shares = [_seconds(one) / _seconds(dense[seed]) for seed, one in gradual.items() if seed in dense]
         lost += [points(_accuracy(one) - _accuracy(once[seed])) for seed, one in gradual.items() if seed in once]
         goal = f"gradual removal: fit <= {most} of as many dense epochs ({name})"
-        yield line(goal, f"{mean(shares):.2f}", mean(shares) <= most) if shares else absent(goal)
+        yield line(goal, f"{mean(shares):.3f}", mean(shares) <= most) if shares else absent(goal)
     goal = f"gradual removal: accuracy within {NEAR} points of one removal, over these rows"
     yield line(goal, cell(lost), mean(lost) >= -NEAR) if lost else absent(goal)
 

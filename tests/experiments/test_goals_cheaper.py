@@ -15,8 +15,8 @@ def test_a_gradual_fit_is_set_against_dense_and_once_of_its_seed():
     rows += [fit("gradual", 0, 1.0, 0.1, force="uniform"), fit("gradual", 2, 1.0, 0.1)]
     found = list(fits(rows))
     assert found[0] == (
-        "gradual removal: fit <= 0.65 of as many dense epochs (ResNet-20, CIFAR-10, 2.5x)",
-        "0.65",
+        "gradual removal: fit <= 0.65 of as many dense epochs (ResNet-20, CIFAR-10, 2.5x, bfloat16)",
+        "0.650",
         "yes",
     )
     assert {line[1:] for line in found[1:-1]} == {("not measured", "-")}
@@ -26,7 +26,7 @@ def test_a_gradual_fit_is_set_against_dense_and_once_of_its_seed():
 def test_a_gradual_fit_that_is_worse_misses_its_goal():
     rows = [fit(None, 0, 10.0, 0.9), fit("once", 0, 9.0, 0.85), fit("gradual", 0, 7.0, 0.84)]
     found = list(fits(rows))
-    assert found[0][1:] == ("0.70", "**no**")
+    assert found[0][1:] == ("0.700", "**no**")
     assert found[-1][1:] == ("-1.00 (1)", "**no**")
 
 
