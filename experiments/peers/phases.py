@@ -64,6 +64,7 @@ def run(peer: Peer, config: DictConfig, package: str) -> tuple[PruningReport, fl
     networks = {"after_sparsify": _copy(config, data, model)}
 
     peer.cut(model, data, config.target.macs)
+    model.train()  # programs leave it in eval mode, in which Lightning would train it too
     watch.lap("cut")
     networks["after_cut"] = _copy(config, data, model)
 

@@ -17,9 +17,11 @@ from experiments.peers.phases import run
 from experiments.peers.run import FULL_RATE, JOBS, PROGRAMS, Job
 from experiments.peers.torch_pruning import TorchPruning
 from experiments.training.assembly import build_data, build_model, composed
+from experiments.training.data import LabelledData
+from experiments.training.supervised import Supervised
 from physprune_pl.networks.measure import count_macs
 
-pytestmark = [pytest.mark.filterwarnings(one) for one in (*ADVICE, "ignore:.*is deprecated", "ignore:.*eval mode")]
+pytestmark = [pytest.mark.filterwarnings(one) for one in (*ADVICE, "ignore:.*is deprecated")]
 
 SHORT = ("trainer.max_epochs=1", "finetune.epochs=1", "data.batch_size=400", "model=resnet20", *QUIET)
 
@@ -81,6 +83,27 @@ def test_kirigami_cuts_to_the_target() -> None:
     dense = count_macs(model.network, model.example_input_array)
     Kirigami().cut(model, data, 0.9)
     assert 0.8 < count_macs(model.network, model.example_input_array) / dense <= 0.9
+
+
+class LeavesEvalMode(LightningMasks):
+    """Leaves the network as it is, in eval mode, and remembers what it has trained."""
+
+    def presses(self, model: Supervised) -> list[L.Callback]:  # noqa: ARG002
+        return []
+
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:  # noqa: ARG002
+        self.statistics = [buffer.clone() for buffer in model.eval().network.buffers()]
+
+    def finish(self, model: Supervised) -> None:
+        self.trained = list(model.network.buffers())
+
+
+def test_a_network_that_is_left_in_eval_mode_is_fine_tuned_in_train_mode(tmp_path: Path) -> None:
+    peer = LeavesEvalMode()
+    config = composed([*JOBS["digits"].overrides, *SHORT, "finetune=full_rate", f"paths.output={tmp_path}"])
+    config.finetune.epochs = 1
+    run(peer, config, "torch")
+    assert not any(map(torch.equal, peer.statistics, peer.trained))
 
 
 def test_a_run_with_masks_makes_nothing_smaller(tmp_path: Path) -> None:
