@@ -88,10 +88,10 @@ def test_kirigami_cuts_to_the_target() -> None:
 class LeavesEvalMode(LightningMasks):
     """Leaves the network as it is, in eval mode, and remembers what it has trained."""
 
-    def presses(self, model: Supervised) -> list[L.Callback]:  # noqa: ARG002
+    def presses(self, model: Supervised) -> list[L.Callback]:
         return []
 
-    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:  # noqa: ARG002
+    def cut(self, model: Supervised, data: LabelledData, macs: float) -> None:
         self.statistics = [buffer.clone() for buffer in model.eval().network.buffers()]
 
     def finish(self, model: Supervised) -> None:
