@@ -244,14 +244,12 @@ def _step(entry: str) -> str:
     'a call in my own forward'
     """
     kind, _, family = entry.partition(" (")
-    name = str(literal_eval(f"({family}")[0]).partition("#")[0] if family else ""
     if not family:
         return "reading of an attribute" if entry == "__get__" else entry
-    return (
-        f"a {kind}"
-        if " " in name and kind != "opaque"
-        else f"a call in {name if kind == 'opaque' else name.rpartition('.')[0] or name}"
-    )
+    name = str(literal_eval(f"({family}")[0]).partition("#")[0]
+    if kind == "opaque":
+        return f"a call in {name}"
+    return f"a {kind}" if " " in name else f"a call in {name.rpartition('.')[0] or name}"
 
 
 def without_positions(asked: Asked, codes: Codes | None, clean: Run) -> Asked:

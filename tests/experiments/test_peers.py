@@ -85,7 +85,7 @@ def test_kirigami_cuts_to_the_target() -> None:
     assert 0.8 < count_macs(model.network, model.example_input_array) / dense <= 0.9
 
 
-class LeavesEvalMode(LightningMasks):
+class LeavesEvalMode:
     """Leaves the network as it is, in eval mode, and remembers what it has trained."""
 
     def presses(self, model: Supervised) -> list[L.Callback]:

@@ -12,7 +12,15 @@ from physprune_pl.attention.head_sizes import is_known
 from physprune_pl.networks.settings import entries_of, holds_settings, with_entries
 
 
-class Remembered(int):
+class _Known(int):
+    """A whole number that knows more than its value."""
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """Let copies be plain numbers."""
+        return int, (int(self),)
+
+
+class Remembered(_Known):
     """A whole number that knows which attribute it is; of what is computed from it shares and differences alone do.
 
     >>> width = Remembered.of(12, "layer.width")
@@ -39,35 +47,25 @@ class Remembered(int):
         even = isinstance(other, int) and other and int(self) % other == 0
         return Share.part(self, int(other)) if even else int(self) // other
 
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Let copies be plain numbers."""
-        return int, (int(self),)
 
-
-class Rest(int):
-    """What is left of a number that knows which attribute it is: as the size of a part, it tells those of the others.
+class Rest(_Known):
+    """What is left of a number that knows which attribute it is: as the size of a part, it tells that of the axis.
 
     Attributes:
         whole: the size of the axis.
-        others: that of the other parts of it.
     """
 
     whole: Remembered
-    others: int
 
     @classmethod
     def of(cls, whole: Remembered, others: int) -> Rest:
         """Take a number from another one."""
         result = cls(int(whole) - int(others))
-        result.whole, result.others = whole, others
+        result.whole = whole
         return result
 
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Let copies be plain numbers."""
-        return int, (int(self),)
 
-
-class Share(int):
+class Share(_Known):
     """An even share of a number that knows which attribute it is: as the size of a part, it tells that of the axis."""
 
     of: Remembered
@@ -78,10 +76,6 @@ class Share(int):
         result = cls(int(whole) // parts)
         result.of = whole
         return result
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Let copies be plain numbers."""
-        return int, (int(self),)
 
 
 @contextmanager

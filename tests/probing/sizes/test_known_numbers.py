@@ -46,6 +46,6 @@ def test_shares_and_what_is_left_know_the_whole():
     assert isinstance(width // 3, Share)
     rest = width - 4
     assert isinstance(rest, Rest)
-    assert (rest, rest.whole.name, rest.others) == (8, "width", 4)
+    assert (rest, rest.whole, rest.whole.name) == (8, 12, "width")
     assert type(width - 0) is int
     assert type(width - 13) is int
